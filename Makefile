@@ -1,0 +1,52 @@
+# make demo   sets everything up and runs site.yml on the local cloud
+# make test   sets everything up and passes every test
+# All it makes lies in .venv and .cache (ignored by git); `make clean` removes them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+CACHE := $(or $(DS_STACK_CACHE),.cache)
+COLLECTION := .cache/collections/ansible_collections/iac/ds_stack
+REQUIREMENTS := requirements.txt localcloud/requirements.txt tests/requirements.txt
+PLAY := scripts/on-localcloud ansible-playbook -e @examples/localcloud.yml
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup demo demo-destroy demo-stop test lint unit integration molecule e2e build clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(VENV)/.installed $(COLLECTION) ## Install what the other targets need (as root: also Debian packages)
+
+$(VENV)/.installed: $(REQUIREMENTS) scripts/setup
+	scripts/setup $(VENV) $(REQUIREMENTS)
+	touch $@
+
+$(COLLECTION):
+	mkdir -p $(@D)
+	ln -sfn $(CURDIR) $@
+
+demo: setup ## Run site.yml on the local cloud
+	python -m localcloud start
+	$(PLAY) site.yml
+
+demo-destroy: setup ## Run destroy.yml on the local cloud (keeps the data volume and the image)
+	$(PLAY) playbooks/destroy.yml
+
+demo-stop: setup ## Stop the local cloud: nothing of it is left
+	python -m localcloud stop
+
+test: setup ## Run every test, with a table of the times at the end
+	python tests/run.py
+
+lint unit integration molecule e2e: setup ## Run one tier of the tests
+	python tests/run.py $@
+
+build: setup ## Build the collection's tarball
+	ansible-galaxy collection build --force
+
+clean: ## Remove what the other targets made (stop the local cloud first)
+	rm -rf $(VENV) .cache iac-ds_stack-*.tar.gz
