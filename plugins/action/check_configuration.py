@@ -9,7 +9,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.iac.ds_stack.plugins.module_utils._configuration import PREFIX, find_problems
 
 

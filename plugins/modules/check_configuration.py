@@ -16,7 +16,7 @@ description:
   - All that is wrong is told in one message, each point with what to do about it.
 options:
   specification:
-    description: File with the argument spec of the variables, in the form of a role's C(meta/argument_specs.yml).
+    description: File with the argument spec, in the form of a role's C(meta/argument_specs.yml).
     type: path
     required: true
 attributes:
