@@ -1,0 +1,164 @@
+"""The Debian 12 container image that stands for Debian's AMI, and that molecule uses.
+
+It is a small Debian with systemd, sshd and cloud-init, plus what makes systemd and cloud-init work in a
+container (folder ``files``). It is kept as a tarball in the cache, named by a hash of all its inputs, and
+as a podman image with two tags.
+"""
+
+import fcntl
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud import apt_settings
+from localcloud.errors import LocalCloudError
+from localcloud.paths import LABEL, cache_root
+from localcloud.podman import image_exists, podman
+from localcloud.processes import run
+
+RELEASE = "bookworm"
+REPOSITORY = "localhost/ds-stack-base"
+TAG = f"{REPOSITORY}:debian-12"
+FILES = Path(__file__).resolve().parent / "files"
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+PACKAGES = (
+    "apt-utils", "bash-completion", "ca-certificates", "cloud-init", "curl", "dbus", "e2fsprogs", "iproute2",
+    "iputils-ping", "less", "libpam-systemd", "locales", "nftables", "openssh-server", "procps", "python3",
+    "python3-apt", "sudo", "systemd", "systemd-sysv", "tzdata", "util-linux", "vim-tiny",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that decides what is in the image.
+
+    Attributes:
+        sources: package sources, the release's own first.
+        apt_configuration: the host's settings for reaching them.
+        host_certificates: the host's CA bundle, in PEM.
+        files: path below ``files/`` → content.
+    """
+
+    sources: tuple[apt_settings.Source, ...]
+    apt_configuration: str
+    host_certificates: str
+    files: dict[str, str]
+
+    @classmethod
+    def of_this_machine(cls) -> "Inputs":
+        """Read the host's settings and our own files."""
+        lists = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+        texts = [
+            path.read_text() for path in lists if path.is_file() and path.suffix in (".list", ".sources")
+        ]
+        own = {
+            str(path.relative_to(FILES)): path.read_text()
+            for path in sorted(FILES.rglob("*"))
+            if path.is_file()
+        }
+        found = apt_settings.sources(texts, RELEASE) or apt_settings.default_sources(RELEASE)
+        return cls(
+            sources=tuple(found),
+            apt_configuration=apt_settings.configuration(run("apt-config", "dump")),
+            host_certificates=CERTIFICATES.read_text() if CERTIFICATES.exists() else "",
+            files=own,
+        )
+
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that change when anything in the image would."""
+        return hashlib.sha256(repr((2, self, PACKAGES)).encode()).hexdigest()[:16]
+
+
+def ensure(log: Callable[[str], None]) -> str:
+    """Return the image's tag, building the image (about a minute) or loading it from the cache first.
+
+    Raises LocalCloudError when a tool is missing or a package server cannot be reached.
+    """
+    inputs = Inputs.of_this_machine()
+    digest = inputs.digest()
+    tagged = f"{REPOSITORY}:{digest}"
+    folder = cache_root() / "localcloud" / "base-image"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # molecule and the local cloud may ask at the same time
+        if not image_exists(tagged):
+            tarball = folder / digest / "rootfs.tar"
+            if not tarball.exists():
+                log(f"Building the Debian 12 base image with debootstrap (cache key {digest})")
+                _build(inputs, tarball)
+            log("Importing the base image into podman")
+            podman(
+                "import", "--quiet", "--change", 'CMD ["/sbin/init"]', "--change", "STOPSIGNAL SIGRTMIN+3",
+                "--change", "ENV container=podman", "--change", f"LABEL {LABEL}", str(tarball), tagged,
+            )  # fmt: skip
+        podman("tag", tagged, TAG)
+    return TAG
+
+
+def _build(inputs: Inputs, tarball: Path) -> None:
+    """Make the root file system and pack it; the tarball appears only when it is complete."""
+    for tool in ("debootstrap", "unshare", "tar"):
+        if not shutil.which(tool):
+            raise LocalCloudError(f"{tool} is missing: install Debian's package (make setup does).")
+    tarball.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=tarball.parent) as scratch:
+        root = Path(scratch) / "root"
+        main = inputs.sources[0]
+        run("debootstrap", "--variant=minbase", "--include=ca-certificates", main.suite, str(root), main.uri)
+        _install(inputs, root)
+        unfinished = Path(scratch) / "rootfs.tar"
+        run(
+            "tar", "--create", "--file", str(unfinished), "--directory", str(root), "--numeric-owner",
+            "--xattrs", "--xattrs-include=*", "--exclude=./dev/*", ".",
+        )  # fmt: skip
+        unfinished.rename(tarball)
+
+
+def _install(inputs: Inputs, root: Path) -> None:
+    """Fill a minimal Debian with our packages and settings."""
+    for name, content in inputs.files.items():
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content)
+    (root / "etc/apt/sources.list").write_text("".join(f"{source.line()}\n" for source in inputs.sources))
+    (root / "etc/apt/apt.conf.d/80localcloud-host").write_text(inputs.apt_configuration)
+    image_bundle = (root / "etc/ssl/certs/ca-certificates.crt").read_text()
+    authorities = root / "usr/local/share/ca-certificates"
+    authorities.mkdir(parents=True, exist_ok=True)
+    for number, pem in enumerate(apt_settings.extra_certificates(inputs.host_certificates, image_bundle)):
+        (authorities / f"localcloud-host-{number}.crt").write_text(pem)
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    # Packages must not start services while they are installed.
+    policy = root / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    _chroot(root, "update-ca-certificates")
+    _chroot(root, "apt-get", "update", "-q")
+    _chroot(root, "apt-get", "dist-upgrade", "-q", "-y")
+    _chroot(root, "apt-get", "install", "-q", "-y", "--no-install-recommends", *PACKAGES)
+    policy.unlink()
+    _chroot(root, "systemctl", "enable", "localcloud-host-keys.service", "localcloud-mounts.service")
+    # As in Debian's own images: what must be new on every machine is not there. The upgrades' timers
+    # would take the package lock away under a bake that starts seconds after the boot.
+    _chroot(root, "systemctl", "mask", "apt-daily.timer", "apt-daily-upgrade.timer", "console-getty.service")
+    for path in root.glob("etc/ssh/ssh_host_*"):
+        path.unlink()
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/hostname").unlink(missing_ok=True)
+    (root / "etc/resolv.conf").unlink()
+    _chroot(root, "apt-get", "clean")
+    shutil.rmtree(root / "var/lib/apt/lists")
+    (root / "var/lib/apt/lists/partial").mkdir(parents=True)
+
+
+def _chroot(root: Path, *command: str) -> None:
+    """Run a command in the new root, in namespaces of its own so that nothing stays mounted or running."""
+    run(
+        "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--root", str(root),
+        "--mount-proc=/proc", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+        "HOME=/root", "DEBIAN_FRONTEND=noninteractive", *command,
+    )  # fmt: skip
