@@ -1,0 +1,9 @@
+output "volume_id" {
+  description = "Id of the data volume."
+  value       = module.data_volume.volume_id
+}
+
+output "availability_zone" {
+  description = "Availability zone that the data volume lives in."
+  value       = var.availability_zone
+}

@@ -1,0 +1,68 @@
+resource "aws_instance" "machine" {
+  #checkov:skip=CKV_AWS_88:a public address is the way out to package servers without a NAT gateway; no port is open unless allowed_cidrs says so
+  #checkov:skip=CKV_AWS_126:detailed monitoring costs money every month and nothing here reads it
+  #checkov:skip=CKV_AWS_135:every current instance type is EBS-optimised by itself, and the old ones that are not refuse the setting
+  ami           = var.image_id
+  instance_type = var.instance_type
+
+  subnet_id                   = var.subnet_id
+  vpc_security_group_ids      = [var.security_group_id]
+  associate_public_ip_address = true
+
+  iam_instance_profile = var.instance_profile_name
+
+  # Idle stop is a poweroff from inside; it must not delete the machine.
+  instance_initiated_shutdown_behavior = "stop"
+
+  # No user data: the machine knows its stack from its tags and reads the rest from its own parameters. User data
+  # is readable by every process on the machine, and a change of it would stop and start the instance.
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+    instance_metadata_tags      = "enabled"
+  }
+
+  root_block_device {
+    volume_type           = "gp3"
+    volume_size           = var.root_volume_size_gib
+    encrypted             = true
+    kms_key_id            = var.kms_key_id
+    delete_on_termination = true
+
+    tags = { Name = "${var.name}-root" }
+  }
+
+  tags = { Name = var.name }
+
+  lifecycle {
+    # A stopped instance has no public address; the provider reads that as `false` and would replace the machine.
+    ignore_changes = [associate_public_ip_address]
+  }
+}
+
+resource "aws_volume_attachment" "data" {
+  # On Nitro instances the name is only a label: the machine finds the volume by its id.
+  device_name = "/dev/sdf"
+  instance_id = aws_instance.machine.id
+  volume_id   = var.volume_id
+
+  # Stopped first, the machine unmounts cleanly before the volume goes to its successor.
+  stop_instance_before_detaching = true
+}
+
+resource "aws_eip" "machine" {
+  count = var.static_ip ? 1 : 0
+
+  domain = "vpc"
+
+  tags = { Name = var.name }
+}
+
+# Apart from the address, so that a replaced instance gets the same one.
+resource "aws_eip_association" "machine" {
+  count = var.static_ip ? 1 : 0
+
+  allocation_id = aws_eip.machine[0].allocation_id
+  instance_id   = aws_instance.machine.id
+}
