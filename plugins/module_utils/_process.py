@@ -1,0 +1,463 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a long tool (terraform, packer) so that nothing that happens to Ansible can break it.
+
+A tool that is killed half way loses its state or leaves machines running, and Ansible kills without
+asking: on Ctrl-C the play is over within a second, ``timeout:`` sends no signal at all, a lost terminal
+takes the whole session along. Therefore `run` forks a small supervisor into a session of its own:
+
+    module ── forks ──> supervisor (own session) ── starts ──> tool (own session again)
+
+The tool writes to two files without a name (never to a pipe: a tool whose reader dies is killed by the
+next write, and a background process that inherits a pipe would keep the reader waiting for ever). The
+supervisor reads them as they grow and hands complete lines to the caller's callback. It asks the tool to
+stop, by one SIGINT and a grace period, when
+
+- it or the module gets SIGINT, SIGTERM or SIGHUP,
+- the module dies (end of file on the pipe between them),
+- the lease is lost (the action plugin that waits for the module is gone, see `run`),
+- `timeout` is over.
+
+Callbacks run *in the supervisor*: they may write files, but what they change in memory is lost.
+
+`DirectoryLock` is the lock that keeps two runs out of one directory. The supervisor inherits it, so it is
+free only when the tool has ended, and the kernel frees it whatever happens.
+
+Only the standard library and nothing that is imported late: the module's code may be deleted from the
+disk while the supervisor still runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, NoReturn
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+TICK = 0.1
+"""Seconds between two looks at what the tool has written."""
+
+LAST_CHANCE = 10.0
+"""Seconds between the second SIGINT, when the grace period is over, and SIGKILL."""
+
+
+class ProcessError(Exception):
+    """A tool could not be run; the message says which, why, and what to do."""
+
+
+class DirectoryLocked(ProcessError):
+    """Another run works in the directory."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a tool ended.
+
+    returncode: its exit code; negative is the signal that killed it, as in `subprocess`.
+    interrupted: why it was asked to stop ("timeout", "SIGTERM", "the module was killed", ...), else None.
+    killed: it did not stop within the grace period and was killed.
+    duration: seconds.
+    stdout, stderr: all it wrote. Empty in callbacks, which have seen the lines.
+    """
+
+    returncode: int
+    interrupted: str | None = None
+    killed: bool = False
+    duration: float = 0.0
+    stdout: bytes = field(default=b"", repr=False)
+    stderr: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What the supervisor calls; see the module's docstring. An exception in one of them is dropped:
+    a full disk must not end the supervision.
+
+    started: once, with the tool's process id.
+    stdout, stderr: each complete line without its end; a last line without an end is a line too.
+    ended: once, after the last line; the second argument says whether the module is dead, so that
+        nobody else will remove temporary files or report.
+    """
+
+    started: Callable[[int], None] | None = None
+    stdout: Callable[[bytes], None] | None = None
+    stderr: Callable[[bytes], None] | None = None
+    ended: Callable[[Finished, bool], None] | None = None
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    callbacks: Callbacks | None = None,
+    timeout: float | None = None,
+    grace: float = 300.0,
+    lease: Path | None = None,
+) -> Finished:
+    """Run a tool under a supervisor and wait for its end, whatever its exit code.
+
+    argv: program and arguments; no secrets, they are public on the machine.
+    cwd, env: its directory and its whole environment.
+    timeout: seconds until it is asked to stop; None is never.
+    grace: seconds it has after that.
+    lease: a file that somebody who waits for the result keeps locked with flock. When the lock is gone
+        while the tool runs, that somebody is gone. A file that is not locked at the start is no lease.
+
+    Raises ProcessError when the program cannot be started or the supervisor was killed.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        control_r, control_w = os.pipe()
+        result_r, result_w = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(control_w)
+            os.close(result_r)
+            _supervise_and_exit(
+                _Supervisor(
+                    argv=argv,
+                    cwd=cwd,
+                    env=env,
+                    callbacks=callbacks or Callbacks(),
+                    timeout=timeout,
+                    grace=grace,
+                    lease=_Lease(lease),
+                    out=out,
+                    err=err,
+                    control=control_r,
+                ),
+                result_w,
+            )
+        os.close(control_r)
+        os.close(result_w)
+        try:
+            with _forward_signals(control_w):
+                answer = _read_all(result_r)
+        finally:
+            os.close(result_r)
+            os.close(control_w)
+            os.waitpid(pid, 0)
+        result = _parse_answer(answer, argv[0])
+        return Finished(**result, stdout=_contents(out), stderr=_contents(err))
+
+
+def _parse_answer(answer: bytes, program: str) -> dict:
+    try:
+        result = json.loads(answer)
+    except ValueError:
+        raise ProcessError(
+            f"The process that supervises {program} was killed. {program} may still be running: "
+            "wait for its end before the next run."
+        ) from None
+    if "error" in result:
+        raise ProcessError(f"Cannot run {program}: {result['error']}.")
+    return result
+
+
+def _read_all(fd: int) -> bytes:
+    chunks = []
+    while chunk := os.read(fd, 65536):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _contents(spool: IO[bytes]) -> bytes:
+    return os.pread(spool.fileno(), os.fstat(spool.fileno()).st_size, 0)
+
+
+@contextlib.contextmanager
+def _forward_signals(control: int) -> Iterator[None]:
+    """Pass signals on to the supervisor instead of dying: the tool shall stop first."""
+
+    def forward(signum: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(OSError):
+            os.write(control, bytes([signum]))
+
+    before = {number: signal.signal(number, forward) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Lease:
+    """See `run`: held by somebody else as long as the file is locked."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._fd = -1
+        if path is not None:
+            with contextlib.suppress(OSError):
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._held = self._fd >= 0 and self._locked()
+
+    def _locked(self) -> bool:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        return False
+
+    def lost(self) -> bool:
+        """True once, when the lock has gone."""
+        if self._held and not self._locked():
+            self._held = False
+            return True
+        return False
+
+
+class _Lines:
+    """Reads a growing file and hands its complete lines to a callback."""
+
+    def __init__(self, spool: IO[bytes], callback: Callable[[bytes], None] | None) -> None:
+        self._fd = spool.fileno()
+        self._callback = callback
+        self._offset = 0
+        self._rest = b""
+
+    def read(self) -> None:
+        if self._callback is None:
+            return
+        # pread leaves the file's offset alone: the tool writes at it.
+        while chunk := os.pread(self._fd, 1 << 20, self._offset):
+            self._offset += len(chunk)
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for line in lines:
+                _quietly(self._callback, line)
+
+    def finish(self) -> None:
+        self.read()
+        if self._rest and self._callback is not None:
+            _quietly(self._callback, self._rest)
+            self._rest = b""
+
+
+def _quietly(function: Callable | None, *args: object) -> None:
+    if function is not None:
+        with contextlib.suppress(Exception):
+            function(*args)
+
+
+def _supervise_and_exit(supervisor: _Supervisor, result_w: int) -> NoReturn:
+    """The life of the forked process; it must never return into the module's code."""
+    try:
+        answer = supervisor.run()
+        with contextlib.suppress(OSError):  # the module is dead
+            os.write(result_w, json.dumps(answer).encode())
+    finally:
+        os._exit(0)
+
+
+@dataclass
+class _Supervisor:
+    argv: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str]
+    callbacks: Callbacks
+    timeout: float | None
+    grace: float
+    lease: _Lease
+    out: IO[bytes]
+    err: IO[bytes]
+    control: int
+    module_dead: bool = False
+    interrupted: str | None = None
+    signalled: list[int] = field(default_factory=list)
+
+    def run(self) -> dict:
+        wake = self._detach()
+        began = time.monotonic()
+        try:
+            tool = subprocess.Popen(
+                self.argv,
+                cwd=self.cwd,
+                env=dict(self.env),
+                stdin=subprocess.DEVNULL,
+                stdout=self.out,
+                stderr=self.err,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return {"error": error.strerror or str(error)}
+        _quietly(self.callbacks.started, tool.pid)
+        killed = self._watch(tool, wake, began)
+        finished = Finished(tool.returncode, self.interrupted, killed, time.monotonic() - began)
+        self._look_at_module()
+        _quietly(self.callbacks.ended, finished, self.module_dead)
+        return {
+            "returncode": finished.returncode,
+            "interrupted": finished.interrupted,
+            "killed": killed,
+            "duration": finished.duration,
+        }
+
+    def _detach(self) -> int:
+        """Leave the module's session and its streams; return the fd that becomes readable on a signal."""
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        os.close(null)
+        wake_r, wake_w = os.pipe()
+        os.set_blocking(wake_r, False)
+        os.set_blocking(wake_w, False)
+        signal.set_wakeup_fd(wake_w)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        for number in STOP_SIGNALS:
+            signal.signal(number, lambda signum, _frame: self.signalled.append(signum))
+        return wake_r
+
+    def _watch(self, tool: subprocess.Popen, wake: int, began: float) -> bool:
+        """Wait for the tool's end; return whether it had to be killed."""
+        lines = [_Lines(self.out, self.callbacks.stdout), _Lines(self.err, self.callbacks.stderr)]
+        deadline = began + self.timeout if self.timeout is not None else None
+        # What happens next when the tool, once asked to stop, does not.
+        escalation: list[tuple[float, int]] = []
+        killed = False
+        while tool.poll() is None:
+            watched = [wake] if self.module_dead else [wake, self.control]
+            with contextlib.suppress(InterruptedError):
+                ready = select.select(watched, [], [], TICK)[0]
+                if wake in ready:
+                    os.read(wake, 4096)
+            for stream in lines:
+                stream.read()
+            now = time.monotonic()
+            if self.interrupted is None:
+                self.interrupted = self._reason_to_stop(deadline, now)
+                if self.interrupted is not None:
+                    _send(tool, signal.SIGINT)
+                    escalation = [
+                        (now + self.grace, signal.SIGINT),
+                        (now + self.grace + LAST_CHANCE, signal.SIGKILL),
+                    ]
+            elif escalation and now >= escalation[0][0]:
+                number = escalation.pop(0)[1]
+                killed = killed or number == signal.SIGKILL
+                _send(tool, number)
+        for stream in lines:
+            stream.finish()
+        return killed
+
+    def _reason_to_stop(self, deadline: float | None, now: float) -> str | None:
+        self._look_at_module()
+        if self.signalled:
+            return signal.Signals(self.signalled[0]).name
+        if self.module_dead:
+            return "the module was killed"
+        if self.lease.lost():
+            return "the play ended or the task timed out"
+        if deadline is not None and now >= deadline:
+            return "timeout"
+        return None
+
+    def _look_at_module(self) -> None:
+        """Read the signals that the module passes on; the end of the pipe is the module's end."""
+        while not self.module_dead and select.select([self.control], [], [], 0)[0]:
+            numbers = os.read(self.control, 64)
+            self.signalled.extend(numbers)
+            self.module_dead = not numbers
+
+
+def _send(tool: subprocess.Popen, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if number == signal.SIGKILL:
+            os.killpg(tool.pid, number)  # with all it has started
+        else:
+            tool.send_signal(number)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a DirectoryLock. since: seconds of the epoch."""
+
+    pid: int
+    host: str
+    user: str
+    purpose: str
+    since: float
+
+    def describe(self, now: float) -> str:
+        """For messages: who, where, since when."""
+        return (
+            f"{self.purpose} (process {self.pid} of user {self.user} on {self.host}, "
+            f"for {format_seconds(now - self.since)})"
+        )
+
+
+class DirectoryLock:
+    """An exclusive lock of a directory, for one run of a tool with all its calls; a context manager.
+
+    path: the lock file; its directory must exist. It stays: removing it would let two runs in.
+    purpose: who asks, for the message that others get, e.g. "terraform_stack present".
+
+    Entering it raises DirectoryLocked, at once, with the holder and the lock's age in the message.
+    """
+
+    def __init__(self, path: Path, purpose: str) -> None:
+        self._path = path
+        self._purpose = purpose
+        self._fd = -1
+
+    def __enter__(self) -> DirectoryLock:
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = read_holder(self._path)
+            os.close(fd)
+            raise DirectoryLocked(
+                f"{self._path.parent} is in use by "
+                f"{holder.describe(time.time()) if holder else 'another run'}. Wait for its end."
+            ) from None
+        holder = Holder(os.getpid(), socket.gethostname(), _user(), self._purpose, time.time())
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(asdict(holder)).encode(), 0)
+        self._fd = fd
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        os.ftruncate(self._fd, 0)
+        os.close(self._fd)  # a supervisor that still runs has inherited it: the lock stays until its end
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Who wrote himself into the lock file, or None when nobody has."""
+    try:
+        return Holder(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _user() -> str:
+    import pwd  # noqa: PLC0415
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration as people write it: "8 s", "3 min 20 s", "2 h 5 min"."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
