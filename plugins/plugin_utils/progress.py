@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action plugin's end of live progress, see module_utils/_progress.py."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.iac.ds_stack.plugins.module_utils._progress import LEASE, LINES
+
+INTERVAL = 0.2
+"""Seconds between two looks at the file."""
+
+PATIENCE = 60.0
+"""Seconds that a task which timed out waits for its tool to stop."""
+
+
+class Follower:
+    """Shows the lines that are appended to a file, as they come; a context manager."""
+
+    def __init__(self, path: Path, show: Callable[[str], None]) -> None:
+        self._path = path
+        self._show = show
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> Follower:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        rest = ""
+        with self._path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+            stopping = False
+            while not stopping:
+                stopping = self._stop.wait(INTERVAL)  # once more after the end: the last lines
+                *lines, rest = (rest + file.read()).split("\n")
+                for line in lines:
+                    self._show(line)
+
+
+class ProgressAction(ActionBase):
+    """Runs the module of its own name; shows what it says while it runs.
+
+    On a task `timeout` it lets go of the lease, so that the tool is asked to stop, and waits a while for
+    its end before it passes the timeout on.
+    """
+
+    _supports_check_mode = True
+    _supports_async = True
+
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Called by Ansible."""
+        super().run(tmp, task_vars)
+        wrap_async = bool(self._task.async_val) and not self._connection.has_native_async
+        if wrap_async:  # nobody waits: neither lines nor a lease
+            return self._execute_module(task_vars=task_vars, wrap_async=True)
+        try:
+            if self._connection.transport != "local":  # a file over there cannot be followed
+                return self._execute_module(task_vars=task_vars)
+            return self._run_and_show(task_vars or {})
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+
+    def _run_and_show(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        directory = Path(tempfile.mkdtemp(prefix="progress-", dir=C.DEFAULT_LOCAL_TMP))
+        lines = directory / LINES
+        lines.touch(mode=0o600)
+        several = len(task_vars.get("ansible_play_hosts", [])) > 1
+        prefix = f"[{task_vars.get('inventory_hostname')}] " if several else "  "
+
+        def show(line: str) -> None:
+            Display().display(prefix + line)
+
+        try:
+            with Follower(lines, show), (directory / LEASE).open("w") as lease:
+                fcntl.flock(lease, fcntl.LOCK_EX)
+                try:
+                    return self._execute_module(
+                        module_args={**self._task.args, "_progress": str(directory)}, task_vars=task_vars
+                    )
+                except BaseException:  # a task timeout is no Exception
+                    fcntl.flock(lease, fcntl.LOCK_UN)
+                    wait_for_writers(lines)
+                    raise
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def wait_for_writers(path: Path) -> None:
+    """Wait until nobody holds a shared lock on the file any more, but not for ever."""
+    end = time.monotonic() + PATIENCE
+    with path.open() as file:
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(INTERVAL)
+            else:
+                return
