@@ -1,0 +1,228 @@
+"""The reader of Packer's machine-readable output, on lines that Packer 1.6.6 and newer ones print."""
+
+import json
+
+import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_output import (
+    Artifact,
+    BuildReader,
+    Event,
+    Record,
+    parse_record,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+BUILD = "amazon-ebs.ds_stack"
+
+
+def ui(text: str, level: str = "message") -> str:
+    """A line of output, escaped as Packer does."""
+    text = text.replace(",", "%!(PACKER_COMMA)").replace("\r", "\\r").replace("\n", "\\n")
+    return f"1795464818,,ui,{level},{text}"
+
+
+def ansible(*lines: str, newer: bool = False) -> list[str]:
+    """Lines of an ansible-playbook run by the ansible provisioner, with the error that follows a failed one."""
+    said = [ui(f"==> {BUILD}: {line}", "say") if newer else ui(f"    {BUILD}: {line}") for line in lines]
+    return [
+        ui(f"==> {BUILD}: Provisioning with Ansible...", "say"),
+        ui(f"    {BUILD}: Executing Ansible: ansible-playbook -e packer_build_name=ds_stack /x/image.yml"),
+        *said,
+    ]
+
+
+FAILED = [
+    ui(f"==> {BUILD}: Provisioning step had errors: Running the cleanup provisioner, if present...", "say"),
+    ui(
+        f"Build '{BUILD}' errored after 2 seconds: Error executing Ansible: Non-zero exit status: exit status 2",
+        "error",
+    ),
+    f"1795464818,{BUILD},error,Error executing Ansible: Non-zero exit status: exit status 2",
+]
+
+
+def read(lines: list[str]) -> tuple[BuildReader, list[Event]]:
+    reader = BuildReader()
+    return reader, [event for line in lines for event in reader.feed(line)]
+
+
+@pytest.mark.parametrize(
+    ("line", "record"),
+    [
+        ("1,,ui,say,a%!(PACKER_COMMA) b\\nc", ("", "ui", ("say", "a, b\nc"))),
+        ("1,null.one,artifact,0,id,Null", ("null.one", "artifact", ("0", "id", "Null"))),
+        ("1,,error-count,1\n", ("", "error-count", ("1",))),
+        ("1,null.one,artifact,0,end\r\n", ("null.one", "artifact", ("0", "end"))),
+    ],
+)
+def test_records(line: str, record: tuple) -> None:
+    parsed = parse_record(line)
+    assert parsed is not None
+    assert (parsed.target, parsed.kind, parsed.data) == record
+
+
+@pytest.mark.parametrize("line", ["", "noise", "a,b,c,d", "1,2", "panic: interface conversion, and so on"])
+def test_no_records(line: str) -> None:
+    assert parse_record(line) is None
+    assert BuildReader().feed(line) == []
+
+
+def test_a_backslash_of_the_text_survives_in_lines() -> None:
+    record = parse_record('1,,ui,message,{"a": "x\\ny"}')
+    assert record == Record("", "ui", ("message", '{"a": "x\\ny"}'))
+
+
+def test_steps_and_tasks_become_events() -> None:
+    _reader, events = read(
+        [
+            ui(f"==> {BUILD}: Creating temporary keypair: packer_1, really", "say"),
+            ui(f"    {BUILD}: Instance ID: i-1"),
+            *ansible("PLAY [Image] ****", "TASK [base : Install packages] ****", f"changed: [{BUILD}]"),
+            ui(f"    {BUILD}: RUNNING HANDLER [web_proxy : Reload nginx] ***"),
+            ui(f"    {BUILD}: PLAY RECAP ****"),
+            ui(f"==> {BUILD}: Stopping the source instance...", "say"),
+            ui("\n==> Builds finished. The artifacts of successful builds are:", "say"),
+            ui(f"--> {BUILD}: AMIs were created:\nus-east-1: ami-1\n", "say"),
+        ]
+    )
+    assert events == [
+        Event("step", BUILD, "Creating temporary keypair: packer_1, really"),
+        Event("step", BUILD, "Provisioning with Ansible..."),
+        Event("task", BUILD, "base : Install packages"),
+        Event("task", BUILD, "web_proxy : Reload nginx"),
+        Event("step", BUILD, "Stopping the source instance..."),
+    ]
+
+
+def test_newer_versions_print_ansible_as_steps() -> None:
+    _reader, events = read(
+        [
+            *ansible(
+                "PLAY [Image] ***", "TASK [base : One] ***", f"ok: [{BUILD}]", "PLAY RECAP ***", newer=True
+            ),
+            ui(f"==> {BUILD}: Stopping the source instance...", "say"),
+        ]
+    )
+    assert [event.text for event in events] == [
+        "Provisioning with Ansible...",
+        "base : One",
+        "Stopping the source instance...",
+    ]
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_failed_task_is_named_with_its_message(newer: bool) -> None:
+    result = json.dumps({"changed": False, "msg": "No package 'x', \"y\" or z\nis available\\n", "rc": 100})
+    reader, _events = read(
+        [
+            *ansible(
+                "TASK [base : Install, please] ****", f"fatal: [default]: FAILED! => {result}", newer=newer
+            ),
+            *FAILED,
+        ]
+    )
+    assert reader.failure() == (
+        f"{BUILD}: Task 'base : Install, please' failed: No package 'x', \"y\" or z\nis available\\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            'fatal: [d]: UNREACHABLE! => {"msg": "Connection refused", "unreachable": true}',
+            "Connection refused",
+        ),
+        ('failed: [d] (item=b, c) => {"msg": "no"}', "(item b, c) no"),
+        (
+            'fatal: [d]: FAILED! => {"msg": "non-zero return code", "stderr": "E: broken", "stdout": "progress"}',
+            "non-zero return code\nE: broken",
+        ),
+        (
+            'fatal: [d]: FAILED! => {"msg": "non-zero return code", "stdout": "why"}',
+            "non-zero return code\nwhy",
+        ),
+        ("fatal: [d]: FAILED! => {not json", "{not json"),
+        ('fatal: [d]: FAILED! => {"changed": false}', '{"changed": false}'),
+    ],
+)
+def test_the_words_of_a_failed_result(line: str, message: str) -> None:
+    reader, _events = read([*ansible("TASK [a : b] ***", line), *FAILED])
+    assert reader.failure() == f"{BUILD}: Task 'a : b' failed: {message}"
+
+
+def test_an_ignored_failure_is_none() -> None:
+    reader, _events = read(
+        [
+            *ansible(
+                "TASK [a : ignored] ***",
+                'fatal: [d]: FAILED! => {"msg": "first"}',
+                "...ignoring",
+                "TASK [a : other] ***",
+            ),
+            *FAILED,
+        ]
+    )
+    assert "first" not in str(reader.failure()).splitlines()[0]
+
+
+def test_a_rescued_failure_is_not_blamed_for_another_provisioner() -> None:
+    reader, _events = read(
+        [
+            *ansible("TASK [a : rescued] ***", 'fatal: [d]: FAILED! => {"msg": "first"}', "PLAY RECAP ***"),
+            ui(f"==> {BUILD}: Provisioning with shell script: /tmp/x", "say"),
+            ui(f"    {BUILD}: about to fail"),
+            ui(f"==> {BUILD}: on standard error", "error"),
+            f"1,{BUILD},error,Script exited with non-zero exit status: 3",
+        ]
+    )
+    assert reader.failure() == (
+        f"{BUILD}: Script exited with non-zero exit status: 3\n"
+        "Its last lines:\n  about to fail\n  on standard error"
+    )
+
+
+def test_one_of_two_builds_failed() -> None:
+    reader, _events = read(
+        [
+            ui("==> null.two: Running local shell script: /tmp/x", "say"),
+            ui("    null.two: failing"),
+            ui("Build 'null.one' finished after 33 milliseconds 558 microseconds.", "say"),
+            ui("Build 'null.two' errored after 46 milliseconds 733 microseconds: Script exited: 3.", "error"),
+            "1,,error-count,1",
+            ui("\n==> Some builds didn't complete successfully and had errors:", "error"),
+            "1,null.two,error,Script exited: 3.",
+            ui("--> null.two: Script exited: 3.", "error"),
+            "1,null.one,artifact,0,id,Null",
+        ]
+    )
+    assert reader.failure() == "null.two: Script exited: 3.\nIts last lines:\n  failing"
+    assert reader.artifacts == [Artifact("null.one", "Null")]
+
+
+def test_an_error_before_any_build() -> None:
+    reader, _events = read(
+        [ui('Error: Unsupported argument\n\n  on a.pkr.hcl line 3:\n\n"x" is not expected here.', "error")]
+    )
+    assert str(reader.failure()).startswith("Error: Unsupported argument")
+
+
+def test_no_failure() -> None:
+    assert BuildReader().failure() is None
+
+
+@given(
+    st.lists(
+        st.one_of(st.text(), st.sampled_from([*FAILED, *ansible("TASK [x] **", "fatal: [d]: FAILED! => {")]))
+    )
+)
+def test_never_an_exception(lines: list[str]) -> None:
+    reader, _events = read(lines)
+    reader.failure()
+
+
+@given(st.text(), st.integers(min_value=0))
+def test_a_truncated_line_is_survived(text: str, length: int) -> None:
+    reader, _events = read([*ansible("TASK [x] **"), ui(f"    {BUILD}: {text}")[:length]])
+    reader.failure()
