@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The fingerprint of an image: one hash over everything that shapes it.
 
-Two runs with the same content must come to the same hash wherever they run, so only what reaches the image counts:
-of a file its relative name, whether it is executable, and its bytes. Owner, times and the other mode bits follow the
-umask and the way the collection was installed.
+Two runs with the same content must come to the same hash wherever they run, so only what reaches the
+image counts: of a file its relative name, whether it is executable, and its bytes. Owner, times and the
+other mode bits follow the umask and the way the collection was installed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 #: Part of every fingerprint. Raise it when the way of hashing changes: every image is then baked anew, once.
 SCHEMA = 1
 
-#: What interpreters, editors and file managers leave in a checkout, and a collection's tarball does not carry.
+#: What interpreters, editors and file managers leave in a checkout, and a tarball does not carry.
 IGNORED = (
     "__pycache__",
     "*.py[co]",
@@ -47,7 +47,7 @@ class FingerprintError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """One file that counts: its name relative to the hashed folder, with ``/``, and where its content lies."""
+    """One file that counts: its name relative to the hashed folder, with ``/``, and where it lies."""
 
     name: str
     path: Path

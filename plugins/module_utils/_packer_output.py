@@ -17,8 +17,8 @@ from typing import Any
 #: How many lines of a build's own output are kept for the message of a failure.
 TAIL = 8
 
-# Packer puts "==> name: ", "    name: " or "--> name: " before what belongs to one build. A build's name holds a dot
-# (amazon-ebs.ds_stack), which keeps "fatal: " and the like from being taken for one.
+# Packer puts "==> name: ", "    name: " or "--> name: " before what belongs to one build. A build's name
+# holds a dot (amazon-ebs.ds_stack), which keeps "fatal: " and the like from being taken for one.
 _PREFIX = re.compile(r"^(?P<mark>==> |--> | {4})?(?P<build>[\w-]+(?:\.[\w-]+)+): ?(?P<text>.*)$", re.DOTALL)
 _BUILD_ERRORED = re.compile(r"^Build '(?P<build>[^']+)' errored(?: after .*?)?: (?P<message>.*)$", re.DOTALL)
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<name>.*)\] \**$")
@@ -34,8 +34,8 @@ _FAILED = re.compile(
 class Record:
     """One line of machine-readable output.
 
-    ``lines`` has the arguments with the commas put back only, ``data`` also with ``\\n`` turned into line ends. Packer
-    does not escape backslashes, so of a JSON text only ``lines`` is still what was printed.
+    ``lines`` has the arguments with the commas put back only, ``data`` also with ``\\n`` turned into line
+    ends. Packer does not escape backslashes, so of a JSON text only ``lines`` is still what was printed.
     """
 
     target: str
@@ -129,7 +129,7 @@ class BuildReader:
         return []
 
     def failure(self) -> str | None:
-        """Why the run failed, in the words of what failed: of each failed build the task or the last lines."""
+        """Why the run failed, in the words of what failed: of each build the task or the last lines."""
         messages = [self._build_failure(build, error) for build, error in self.errors.items()]
         return "\n".join(messages or self.general_errors) or None
 

@@ -1,6 +1,7 @@
 """The fingerprint counts names, executable bits and bytes, and nothing else."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_names_are_relative_and_ordered(tmp_path: Path) -> None:
     ],
     ids=["bytes", "name", "new", "gone", "executable", "dotfile"],
 )
-def test_changes_that_count(tmp_path: Path, change) -> None:  # noqa: ANN001
+def test_changes_that_count(tmp_path: Path, change: Callable[[Path], object]) -> None:
     tree = make_tree(tmp_path, 0o022)
     before = digest(tree)
     change(tree)
