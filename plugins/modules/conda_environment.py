@@ -119,7 +119,7 @@ packages:
       description: URL of the channel that it came from.
       type: str
 explicit:
-  description: The environment as the package lines of an explicit lock, each C(URL#md5).
+  description: The environment as the package lines of an explicit lock, each C(URL#md5), credentials masked.
   returned: when O(state=present) and conda is there
   type: list
   elements: str
@@ -161,6 +161,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._conda import (
     differences,
     digest,
     is_environment,
+    mask,
     missing_packages,
     parse_lock,
     planned_changes,
@@ -364,7 +365,7 @@ def result_of(outcome: Outcome, present: bool) -> dict[str, object]:
     if present:
         result["added"] = list(outcome.changes.added)
         result["packages"] = [package.as_result() for package in outcome.after]
-        result["explicit"] = [package.line for package in outcome.after]
+        result["explicit"] = [mask(package.line) for package in outcome.after]
     return result
 
 

@@ -1,0 +1,334 @@
+"""The module conda_environment against a conda that plays recorded answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.iac.ds_stack.plugins.modules import conda_environment
+
+FIXTURES = Path(__file__).parent / "fixtures/conda"
+CHANNEL = "https://conda.example/conda-forge/noarch"
+ALPHA = f"{CHANNEL}/alpha-1.1-0.conda#5347d9016da11412c919e7cedf891dae"
+OLD_ALPHA = f"{CHANNEL}/alpha-1.0-0.conda#1347d9016da11412c919e7cedf891dae"
+BETA = f"{CHANNEL}/beta-2.0-0.conda#60808599cb83c24dd94056f7766cef30"
+
+
+def recorded(name: str) -> Any:
+    return json.loads((FIXTURES / f"{name}.json").read_text())
+
+
+@dataclass
+class Machine:
+    """A folder with a fake conda and room for environments."""
+
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def __post_init__(self) -> None:
+        (self.folder / "bin").mkdir()
+        program = self.folder / "bin/conda"
+        program.write_text(f"#!{sys.executable}\n" + (FIXTURES / "fake_conda.py").read_text())
+        program.chmod(0o755)
+        self.script()
+
+    @property
+    def prefix(self) -> Path:
+        return self.folder / "envs/ds"
+
+    def script(self, solution: tuple[str, ...] = (ALPHA, BETA), **answers: Any) -> None:
+        text = json.dumps(
+            {
+                "solution": solution,
+                "answers": {name.replace("_dry", " --dry-run"): v for name, v in answers.items()},
+            }
+        )
+        (self.folder / "bin/script.json").write_text(text)
+
+    def lock(self, *lines: str) -> str:
+        path = self.folder / "x.lock"
+        path.write_text("\n".join(["@EXPLICIT", *lines]))
+        return str(path)
+
+    def calls(self) -> list[list[str]]:
+        """How conda was called since the last look, without the looks at what is installed."""
+        path = self.folder / "bin/calls.jsonl"
+        if not path.exists():
+            return []
+        calls = [json.loads(line)["arguments"] for line in path.read_text().splitlines()]
+        path.unlink()
+        return [call for call in calls if call[0] != "list"]
+
+    def commands(self) -> list[str]:
+        return [f"{call[0]} --dry-run" if "--dry-run" in call else call[0] for call in self.calls()]
+
+    def __call__(self, check: bool = False, **parameters: Any) -> dict[str, Any]:
+        arguments = {"prefix": str(self.prefix), "conda": str(self.folder / "bin/conda"), **parameters}
+        with (
+            patch_module_args({**arguments, "_ansible_check_mode": check, "_ansible_diff": True}),
+            pytest.raises(SystemExit),
+        ):
+            conda_environment.main()
+        result: dict[str, Any] = json.loads(self.capsys.readouterr().out)
+        return result
+
+
+@pytest.fixture
+def machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Machine:
+    return Machine(tmp_path, capsys)
+
+
+def leftovers(machine: Machine) -> list[str]:
+    return (
+        sorted(path.name for path in machine.prefix.parent.glob("*"))
+        if machine.prefix.parent.exists()
+        else []
+    )
+
+
+def test_a_lock_makes_an_environment_once(machine: Machine) -> None:
+    lock = machine.lock(ALPHA, BETA)
+    first = machine(lock=lock)
+    assert first["changed"]
+    assert first["added"] == ["alpha-1.1-0", "beta-2.0-0"]
+    assert first["explicit"] == [ALPHA, BETA]
+    assert first["packages"][0] == {
+        "name": "alpha",
+        "version": "1.1",
+        "build": "0",
+        "channel": "https://conda.example/conda-forge",
+    }
+    assert first["diff"] == {"before": "", "after": "alpha-1.1-0\nbeta-2.0-0\n"}
+    assert machine.commands() == ["create"]
+    second = machine(lock=lock)
+    assert not second["changed"]
+    assert second["explicit"] == [ALPHA, BETA]
+    assert machine.commands() == []
+    assert leftovers(machine) == ["ds"]
+
+
+def test_check_mode_with_a_lock_runs_nothing(machine: Machine) -> None:
+    result = machine(check=True, lock=machine.lock(ALPHA))
+    assert result["changed"]
+    assert result["added"] == ["alpha-1.1-0"]
+    assert machine.calls() == []
+    assert leftovers(machine) == []
+
+
+def test_a_changed_lock_installs_and_removes_only_what_differs(machine: Machine) -> None:
+    machine(lock=machine.lock(OLD_ALPHA, BETA))
+    (machine.prefix / "share").mkdir()
+    machine.calls()
+    result = machine(lock=machine.lock(ALPHA))
+    assert result["added"] == ["alpha-1.1-0"]
+    assert result["removed"] == ["alpha-1.0-0", "beta-2.0-0"]
+    assert result["explicit"] == [ALPHA]
+    calls = machine.calls()
+    assert [call[0] for call in calls] == ["install", "remove"]
+    assert "beta" in calls[1]
+    assert "alpha" not in calls[1]
+    assert (machine.prefix / "share").exists()
+
+
+def test_a_failed_create_leaves_nothing(machine: Machine) -> None:
+    machine.script(create={"rc": 1, "json": recorded("checksum_mismatch"), "half": [ALPHA]})
+    result = machine(lock=machine.lock(ALPHA, BETA))
+    assert result["failed"]
+    assert "nothing of it was left" in result["msg"]
+    assert "actual md5: 5347d9016da11412c919e7cedf891dae" in result["msg"]
+    assert result["exception_name"] == "CondaMultiError"
+    assert "conda's own words" in result["stderr"]
+    assert leftovers(machine) == []
+    assert not any(path.name.startswith(".") for path in machine.prefix.parent.iterdir())
+
+
+def test_a_success_that_is_none_is_found_out(machine: Machine) -> None:
+    """Conda ends well; the packages are not those of the lock."""
+    machine.script(create={"lies": True, "half": [ALPHA]})
+    result = machine(lock=machine.lock(ALPHA, BETA))
+    assert result["failed"]
+    assert "packages differ from the lock: +beta-2.0-0" in result["msg"]
+    assert leftovers(machine) == []
+
+
+def test_a_conda_that_was_killed_says_so_without_json(machine: Machine) -> None:
+    machine(lock=machine.lock(OLD_ALPHA))
+    machine.script(install={"rc": 137, "stdout": "Killed"})
+    result = machine(lock=machine.lock(ALPHA))
+    assert result["failed"]
+    assert result["rc"] == 137
+    assert "its packages are as they were" in result["msg"]
+    assert "conda's own words" in result["msg"]
+
+
+def test_a_failed_update_says_what_changed(machine: Machine) -> None:
+    machine(lock=machine.lock(OLD_ALPHA, BETA))
+    machine.script(remove={"rc": 1, "json": recorded("unsatisfiable")})
+    result = machine(lock=machine.lock(ALPHA))
+    assert result["failed"]
+    assert "was changed in part (+alpha-1.1-0, -alpha-1.0-0)" in result["msg"]
+
+
+def test_a_killed_create_is_made_anew(machine: Machine) -> None:
+    """The mark beside the prefix outlives the module."""
+    machine(lock=machine.lock(ALPHA))
+    (machine.prefix.parent / ".ds.ds-stack-incomplete").touch()
+    machine.calls()
+    result = machine(lock=machine.lock(ALPHA))
+    assert result["changed"]
+    assert machine.commands() == ["create"]
+    assert not machine(lock=machine.lock(ALPHA))["changed"]
+
+
+def test_a_folder_that_conda_did_not_make_is_refused(machine: Machine) -> None:
+    machine.prefix.mkdir(parents=True)
+    (machine.prefix / "thesis.txt").write_text("x")
+    for result in (machine(lock=machine.lock(ALPHA)), machine(state="absent")):
+        assert result["failed"]
+        assert "is no conda environment" in result["msg"]
+    assert (machine.prefix / "thesis.txt").exists()
+
+
+def test_specs_are_solved_once(machine: Machine) -> None:
+    first = machine(specs=["beta", "alpha"], channels=["conda-forge"])
+    assert first["changed"]
+    call = machine.calls()[0]
+    assert call[call.index("--channel") :][:5] == [
+        "--channel", "conda-forge", "--override-channels", "alpha", "beta",
+    ]  # fmt: skip
+    second = machine(specs=["alpha", "beta"], channels=["conda-forge"])
+    assert not second["changed"]
+    assert second["explicit"] == [ALPHA, BETA]
+    assert machine.commands() == []
+
+
+def test_another_request_is_solved_and_may_change_nothing(machine: Machine) -> None:
+    machine(specs=["beta"])
+    machine.calls()
+    machine.script(install_dry={"json": recorded("nothing_to_do")})
+    assert not machine(specs=["alpha", "beta"])["changed"]
+    assert machine.commands() == ["install --dry-run"]
+    assert not machine(specs=["alpha", "beta"])["changed"]
+    assert machine.commands() == []
+
+
+def test_packages_changed_behind_our_back_are_solved_again(machine: Machine) -> None:
+    machine(specs=["beta"])
+    (machine.prefix / "conda-meta/packages").write_text(BETA)
+    machine.calls()
+    plan = {"actions": {"LINK": [{"dist_name": "alpha-1.1-0"}]}, "success": True}
+    machine.script(install_dry={"json": plan}, install={"json": plan})
+    result = machine(specs=["beta"])
+    assert result["changed"]
+    assert result["added"] == ["alpha-1.1-0"]
+    assert machine.commands() == ["install --dry-run", "install"]
+
+
+def test_check_mode_with_specs_shows_the_plan_and_writes_nothing(machine: Machine) -> None:
+    machine.script(create_dry={"json": recorded("create_dry_run")})
+    result = machine(check=True, specs=["beta"])
+    assert result["changed"]
+    assert result["diff"]["after"] == "alpha-1.1-0\nbeta-2.0-0\n"
+    assert machine.commands() == ["create --dry-run"]
+    assert leftovers(machine) == []
+
+
+def test_a_spec_that_is_no_longer_asked_for_is_warned_about(machine: Machine) -> None:
+    machine(specs=["alpha", "beta"])
+    machine.script(install_dry={"json": recorded("nothing_to_do")})
+    result = machine(specs=["alpha"])
+    assert "still installed and still honoured by conda: beta" in json.dumps(result["warnings"])
+
+
+def test_a_package_that_does_not_exist(machine: Machine) -> None:
+    machine.script(create={"rc": 1, "json": recorded("packages_not_found")})
+    result = machine(specs=["nope", "alpha"])
+    assert result["failed"]
+    assert result["exception_name"] == "PackagesNotFoundError"
+    assert "conda finds no package nope in file:///srv/chan" in result["msg"]
+    assert leftovers(machine) == []
+
+
+def test_no_solution_leaves_the_environment_as_it_was(machine: Machine) -> None:
+    machine(specs=["beta"])
+    machine.script(install_dry={"rc": 1, "json": recorded("unsatisfiable")})
+    result = machine(specs=["gamma"])
+    assert result["failed"]
+    assert "is as it was" in result["msg"]
+    assert "beta -> alpha" in result["msg"]
+    assert "still honoured by conda: beta" in result["msg"]
+    machine.calls()
+    assert not machine(specs=["beta"])["changed"]
+    assert machine.commands() == []
+
+
+def test_absent_removes_and_then_has_nothing_to_do(machine: Machine) -> None:
+    machine(lock=machine.lock(ALPHA))
+    machine.calls()
+    checked = machine(check=True, state="absent")
+    assert checked["changed"]
+    assert machine.prefix.exists()
+    result = machine(state="absent")
+    assert result["changed"]
+    assert result["removed"] == ["alpha-1.1-0"]
+    assert not machine.prefix.exists()
+    assert not machine(state="absent")["changed"]
+
+
+def test_the_base_environment_is_never_removed(machine: Machine) -> None:
+    (machine.folder / "conda-meta").mkdir()
+    (machine.folder / "conda-meta/history").touch()
+    result = machine(prefix=str(machine.folder), state="absent")
+    assert result["failed"]
+    assert "base environment" in result["msg"]
+    assert machine.folder.exists()
+
+
+@pytest.mark.parametrize(
+    "remove", [lambda m: shutil.rmtree(m.folder / "bin"), lambda m: (m.folder / "x.lock").unlink()]
+)
+def test_check_mode_before_conda_or_the_lock_are_there(
+    machine: Machine, remove: Callable[[Machine], None]
+) -> None:
+    lock = machine.lock(ALPHA)
+    remove(machine)
+    checked = machine(check=True, lock=lock)
+    assert checked["changed"]
+    assert "is not there yet" in json.dumps(checked["warnings"])
+    failed = machine(lock=lock)
+    assert failed["failed"]
+    assert "is not there yet" in failed["msg"]
+
+
+def test_conda_sees_no_variable_of_the_caller(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONDA_CHANNELS", "evil")
+    monkeypatch.setenv("PYTHONPATH", "/evil")
+    machine(lock=machine.lock(ALPHA))
+    seen = json.loads((machine.folder / "bin/calls.jsonl").read_text().splitlines()[0])["environment"]
+    assert "CONDA_CHANNELS" not in seen
+    assert "PYTHONPATH" not in seen
+
+
+def test_a_password_in_a_url_is_in_no_result(machine: Machine) -> None:
+    secret = ALPHA.replace("https://", "https://ada:hunter2@")
+    machine.script(
+        create={"rc": 1, "json": {"message": f"HTTP 403 for {secret}", "exception_name": "CondaHTTPError"}}
+    )
+    result = machine(lock=machine.lock(secret))
+    assert result["failed"]
+    result.pop("invocation")
+    assert "hunter2" not in json.dumps(result)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"lock": "/x", "specs": ["a"]}, {"specs": ["a"], "state": "elsewhere"}]
+)
+def test_wrong_parameters_are_refused(machine: Machine, parameters: dict[str, Any]) -> None:
+    assert machine(**parameters)["failed"]
