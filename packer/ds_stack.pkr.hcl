@@ -1,0 +1,37 @@
+# Bakes the image of a data science machine. The source is in source.pkr.hcl, so that an overlay can replace it alone.
+build {
+  sources = ["source.amazon-ebs.ds_stack"]
+
+  # cloud-init still writes users, keys and package sources when SSH first answers. Its exit code 2 is
+  # "done, with something worth a warning".
+  provisioner "shell" {
+    inline           = ["cloud-init status --wait"]
+    valid_exit_codes = [0, 2]
+  }
+
+  provisioner "ansible" {
+    command       = var.ansible_playbook
+    playbook_file = "${path.root}/image.yml"
+    user          = var.ssh_username
+    use_proxy     = false
+
+    extra_arguments = ["--extra-vars", "@${var.provisioner_variables_file}"]
+
+    ansible_env_vars = [
+      "ANSIBLE_COLLECTIONS_PATH=${var.collections_path}",
+      "ANSIBLE_PIPELINING=True",
+      "ANSIBLE_NOCOLOR=True",
+      # The module packer_image reads this output.
+      "ANSIBLE_STDOUT_CALLBACK=ansible.builtin.default",
+      "ANSIBLE_CALLBACK_RESULT_FORMAT=json",
+      # The host lives for some minutes and nobody knows its key; its address may be another's tomorrow.
+      "ANSIBLE_HOST_KEY_CHECKING=False",
+      "ANSIBLE_SSH_COMMON_ARGS=-o UserKnownHostsFile=/dev/null",
+    ]
+  }
+
+  post-processor "manifest" {
+    output     = var.manifest_path
+    strip_path = true
+  }
+}
