@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._urls import mask
+
 REQUEST_SCHEMA = 1
 # Not *.json: conda takes every conda-meta/*.json for the record of an installed package.
 REQUEST_FILE = Path("conda-meta", "ds_stack_request")
@@ -27,7 +29,6 @@ REQUEST_FILE = Path("conda-meta", "ds_stack_request")
 _HOW_TO_LOCK = "Make the lock with 'conda list --explicit --md5 --prefix PREFIX'."
 _EXTENSIONS = (".conda", ".tar.bz2")
 _MD5 = re.compile(r"^[0-9a-f]{32}$")
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@|(?<=/t/)[^/\s]+")
 
 
 class CondaError(Exception):
@@ -101,8 +102,18 @@ class Request:
 
     @classmethod
     def of(cls, specs: Iterable[str], channels: Iterable[str], override_channels: bool) -> Request:
-        """Normalise: the order of specs says nothing, the order of channels is their priority."""
+        """Normalise: the order of specs says nothing, the order of channels is their priority.
+
+        :raises CondaError: a channel carries a password or a token, which a command line would show.
+        """
         chosen = tuple(channels)
+        for channel in chosen:
+            if mask(channel) != channel:
+                raise CondaError(
+                    f"The channel {mask(channel)} carries a password or a token, which every user of the machine "
+                    "could read from conda's command line. Put it into a .condarc that only root can read "
+                    "(channel_alias or custom_channels), and name the channel here without it."
+                )
         return cls(tuple(sorted(set(specs))), chosen, bool(chosen) and override_channels)
 
     def arguments(self) -> list[str]:
@@ -253,11 +264,6 @@ def _record_label(record: Mapping[str, Any] | str) -> str:
 def spec_name(spec: str) -> str:
     """The package's name in a match spec such as ``conda-forge::numpy=1.26``."""
     return re.split(r"[\s=<>!~\[]", spec.rpartition("::")[2].strip(), maxsplit=1)[0].lower()
-
-
-def mask(text: str) -> str:
-    """Hide tokens and passwords in URLs."""
-    return _CREDENTIALS.sub(lambda match: "***@" if match[0].endswith("@") else "***", text)
 
 
 def explain(payload: Mapping[str, Any]) -> str:

@@ -49,6 +49,8 @@ options:
     description:
       - Channels to search, the first one preferred. Empty means those of conda's configuration.
       - Only with O(specs); the URLs of a lock need none.
+      - A URL with a password or a token is refused, since command lines can be read by every user. Put it into
+        conda's configuration.
     type: list
     elements: str
     default: []
@@ -161,7 +163,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._conda import (
     differences,
     digest,
     is_environment,
-    mask,
     missing_packages,
     parse_lock,
     planned_changes,
@@ -171,6 +172,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._conda import (
     verify_local_files,
     write_record,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._urls import mask
 
 
 @dataclass
