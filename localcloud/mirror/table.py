@@ -1,0 +1,31 @@
+"""The parts of the mirror, in the order in which they are built."""
+
+from localcloud.mirror import channel, installer
+from localcloud.mirror.parts import Part
+
+_PACKAGES = ("conda_package.py", "target.py", "workshop.py")
+
+PARTS = (
+    Part(
+        "conda",
+        channel.build,
+        inputs=(
+            *_PACKAGES,
+            "bytecode.py",
+            "channel.py",
+            "conda_itself.py",
+            "convert.py",
+            "debian.py",
+            "elf.py",
+            "index.py",
+            "node.py",
+            "npm/*.json",
+            "python_package.py",
+            "python_patches.py",
+            "wheel_package.py",
+            "wheels.py",
+            "wheels.txt",
+        ),
+    ),
+    Part("installer", installer.build, inputs=(*_PACKAGES, "installer.py", "installer.sh"), needs=("conda",)),
+)
