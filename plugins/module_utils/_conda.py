@@ -110,7 +110,7 @@ class Request:
         for channel in chosen:
             if mask(channel) != channel:
                 raise CondaError(
-                    f"The channel {mask(channel)} carries a password or a token, which every user of the machine "
+                    f"The channel {mask(channel)} carries a password or a token, which everybody on the machine "
                     "could read from conda's command line. Put it into a .condarc that only root can read "
                     "(channel_alias or custom_channels), and name the channel here without it."
                 )
