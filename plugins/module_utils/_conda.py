@@ -110,8 +110,8 @@ class Request:
         for channel in chosen:
             if mask(channel) != channel:
                 raise CondaError(
-                    f"The channel {mask(channel)} carries a password or a token, which everybody on the machine "
-                    "could read from conda's command line. Put it into a .condarc that only root can read "
+                    f"The channel {mask(channel)} carries a password or a token, which everybody could "
+                    "read from conda's command line. Put it into a .condarc that only root can read "
                     "(channel_alias or custom_channels), and name the channel here without it."
                 )
         return cls(tuple(sorted(set(specs))), chosen, bool(chosen) and override_channels)

@@ -49,8 +49,8 @@ options:
     description:
       - Channels to search, the first one preferred. Empty means those of conda's configuration.
       - Only with O(specs); the URLs of a lock need none.
-      - A URL with a password or a token is refused, since everybody can read command lines. Put it into conda's
-        configuration.
+      - A URL with a password or a token is refused, since everybody can read command lines. Put it into
+        conda's configuration.
     type: list
     elements: str
     default: []
