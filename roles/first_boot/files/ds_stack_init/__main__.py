@@ -1,0 +1,90 @@
+"""The command ds-stack-init.
+
+usage: ds-stack-init boot      make the machine ready, start the services (ds-stack-init.service)
+       ds-stack-init check     see whether the services work, and report (ds-stack-ready.service)
+       ds-stack-init refresh   apply what has changed (ds-stack-init-refresh.timer)
+       ds-stack-init save      note the passwords that users have changed (when the machine stops)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import sys
+from pathlib import Path
+
+from . import files, identity, memory, settings, status, steps
+from .metadata import Metadata
+from .parameters import Parameters, Unavailable
+from .process import run, run_for_code
+from .reporter import Reporter, explain
+
+COMMANDS = {"boot": steps.boot, "check": steps.check, "refresh": steps.refresh}
+BOOT_UNIT = "ds-stack-init.service"
+
+logger = logging.getLogger("ds-stack-init")
+
+
+def main() -> int:
+    """Run a command and return the exit code: 1 after an error, which is logged and reported."""
+    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
+    logger.setLevel(logging.INFO)
+    command = sys.argv[1] if len(sys.argv) == 2 else ""
+    if command not in (*COMMANDS, "save"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        return _run(command)
+    except Exception as error:
+        logger.error(explain(error))
+        return 1
+
+
+def _run(command: str) -> int:
+    here = settings.load()
+    files.make_folder(memory.FOLDER, 0o755)
+    with Path(memory.FOLDER, "lock").open("w", encoding="ascii") as lock:
+        try:
+            # A refresh comes again; the others wait for their turn.
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if command == "refresh" else 0))
+        except BlockingIOError:
+            logger.info("another run is at work")
+            return 0
+        if command == "save":
+            steps.remember_passwords(here)
+            return 0
+        if command == "refresh" and _retry_boot():
+            return 0
+        return _run_for_stack(command, here)
+
+
+def _retry_boot() -> bool:
+    """Begin the boot's work again if it has failed; whatever it missed may be there now."""
+    _, state = run_for_code("systemctl", "is-failed", BOOT_UNIT, ok=range(256))
+    if state.strip() == "failed":
+        logger.info("trying again what failed at boot")
+        run("systemctl", "--no-block", "start", BOOT_UNIT)
+        return True
+    return False
+
+
+def _run_for_stack(command: str, here: settings.Settings) -> int:
+    machine = identity.discover(Metadata(here.metadata_url).get)
+    if machine is None:
+        logger.info("this is no machine of a stack (it has no tag %s): nothing to do", identity.STACK_TAG)
+        return 0
+    parameters = Parameters.connect(here, machine.region, machine.stack)
+    reporter = Reporter(machine, parameters, logger.info)
+    try:
+        COMMANDS[command](steps.Context(here, machine, parameters, reporter, logger.info))
+    except Exception as error:
+        if command == "refresh" and isinstance(error, Unavailable):
+            raise  # nothing is wrong with the machine, and the next refresh comes soon
+        reporter.report(status.FAILED, explain(error))
+        memory.forget_state()
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

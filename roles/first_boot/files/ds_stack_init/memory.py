@@ -1,0 +1,64 @@
+"""What was done since the machine booted: /run/ds-stack/applied.json. It lets a refresh end early."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from . import files
+
+FOLDER = Path("/run/ds-stack")
+NAME = "applied.json"
+# Whatever has drifted is put right again after this many seconds.
+FULL_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Applied:
+    """The last run.
+
+    Attributes:
+        config_version: of the configuration that was applied.
+        credentials: user → version of the password hash that was applied.
+        state: that was reported, or None when that did not succeed.
+        at: time in seconds since 1970.
+    """
+
+    config_version: int
+    tls: str
+    credentials: Mapping[str, int] = field(default_factory=dict)
+    state: str | None = None
+    at: float = 0.0
+
+    def covers(self, config_version: int, credentials: Mapping[str, int], now: float, state: str) -> bool:
+        """Return whether there is nothing to do."""
+        return (
+            self.config_version == config_version
+            and dict(self.credentials) == dict(credentials)
+            and self.state == state
+            and 0 <= now - self.at < FULL_SECONDS
+        )
+
+
+def load(folder: Path = FOLDER) -> Applied | None:
+    """Return what was noted, or None when nothing was, or nothing that makes sense."""
+    text = files.read(folder / NAME)
+    try:
+        return Applied(**json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        return None
+
+
+def save(applied: Applied, folder: Path = FOLDER) -> None:
+    """Note what was done."""
+    files.make_folder(folder, 0o755)
+    files.write(folder / NAME, json.dumps(asdict(applied)), 0o600)
+
+
+def forget_state(folder: Path = FOLDER) -> None:
+    """Note that what was reported last is no longer so: the next refresh does everything again."""
+    applied = load(folder)
+    if applied:
+        save(replace(applied, state=None), folder)

@@ -1,0 +1,40 @@
+"""What is mounted where, read from the kernel's own table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+TABLE = Path("/proc/self/mountinfo")
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One line of the table.
+
+    Attributes:
+        device: major and minor number of the file system, as ``259:1``.
+        root: the folder of that file system that is mounted; not ``/`` for a bind mount.
+    """
+
+    device: str
+    root: str
+
+
+def parse(table: str) -> dict[str, Mount]:
+    """Return mount point → what is mounted there; where several are, the one on top."""
+    found = {}
+    for line in table.splitlines():
+        fields = line.split(" ")
+        found[_unescape(fields[4])] = Mount(fields[2], _unescape(fields[3]))
+    return found
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text)
+
+
+def current() -> dict[str, Mount]:
+    """Return what is mounted now."""
+    return parse(TABLE.read_text(encoding="utf-8"))

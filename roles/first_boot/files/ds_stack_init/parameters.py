@@ -1,0 +1,93 @@
+"""The stack's parameters in SSM Parameter Store, as far as the machine's role may see them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import InitError
+from .settings import Settings
+
+
+class Unavailable(InitError):
+    """SSM did not give what was asked for; it may a little later."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter's value and version number."""
+
+    value: str = field(repr=False)
+    version: int
+
+
+class Parameters:
+    """What the machine reads and writes."""
+
+    def __init__(self, client: Any, stack: str) -> None:
+        """Use a boto3 client of SSM for the stack of this name."""
+        self._client = client
+        self._base = f"/ds-stack/{stack}/machine"
+
+    @classmethod
+    def connect(cls, settings: Settings, region: str, stack: str) -> Parameters:
+        """Return the parameters of a stack, reached with the credentials of the machine's role."""
+        # The rest of the program, and its tests, do without boto3.
+        import boto3  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+
+        # boto3 asks the same metadata service for the role's credentials.
+        os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = settings.metadata_url
+        client = boto3.session.Session().client(
+            "ssm",
+            region_name=settings.region or region,
+            endpoint_url=settings.endpoint_url,
+            config=Config(
+                connect_timeout=5, read_timeout=15, retries={"mode": "standard", "max_attempts": 5}
+            ),
+        )
+        return cls(client, stack)
+
+    def config(self) -> Parameter:
+        """Return the machine's configuration. Raises Unavailable."""
+        found = self._call("get_parameter", Name=f"{self._base}/config")["Parameter"]
+        return Parameter(found["Value"], found["Version"])
+
+    def credential_versions(self) -> dict[str, int]:
+        """Return user → version of the password hash, without reading any. Raises Unavailable."""
+        return {name: one.version for name, one in self._credentials(decrypt=False).items()}
+
+    def credentials(self) -> dict[str, Parameter]:
+        """Return user → password hash. Raises Unavailable."""
+        return self._credentials(decrypt=True)
+
+    def put_status(self, document: str) -> None:
+        """Write the machine's status. Raises Unavailable."""
+        name = f"{self._base}/status"
+        self._call("put_parameter", Name=name, Value=document, Type="String", Overwrite=True)
+
+    def _credentials(self, decrypt: bool) -> dict[str, Parameter]:
+        folder = f"{self._base}/users"
+        found: dict[str, Parameter] = {}
+        page: dict[str, Any] = {}
+        while True:
+            answer = self._call("get_parameters_by_path", Path=folder, WithDecryption=decrypt, **page)
+            for one in answer["Parameters"]:
+                found[one["Name"].rsplit("/", 1)[1]] = Parameter(one["Value"], one["Version"])
+            if not answer.get("NextToken"):
+                return found
+            page = {"NextToken": answer["NextToken"]}
+
+    def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        place = arguments.get("Name") or arguments.get("Path")
+        try:
+            answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "unknown error")
+            raise Unavailable(f"SSM refuses {operation} of {place}: {code}.") from None
+        except BotoCoreError as error:
+            raise Unavailable(f"SSM cannot be reached for {operation} of {place}: {error}.") from None
+        return answer

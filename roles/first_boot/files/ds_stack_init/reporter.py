@@ -1,0 +1,60 @@
+"""Telling the playbook how far the machine is."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from . import status
+from .errors import InitError
+from .identity import Identity
+from .parameters import Parameters
+from .status import Check
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+LOG_COMMAND = "journalctl -u ds-stack-init -u ds-stack-ready -u ds-stack-init-refresh"
+
+
+class Reporter:
+    """Writes the status parameter. That it cannot be written is logged and is no reason to give up."""
+
+    def __init__(self, identity: Identity, parameters: Parameters, log: Callable[[str], None]) -> None:
+        """Report for this machine."""
+        self._identity = identity
+        self._parameters = parameters
+        self._log = log
+        self.config_version: int | None = None
+
+    def report(self, state: str, message: str, checks: Sequence[Check] = ()) -> bool:
+        """Write the status and return whether that succeeded."""
+        self._log(f"{state}: {message}")
+        document = status.document(
+            self._identity,
+            state,
+            message,
+            config_version=self.config_version,
+            boot_id=BOOT_ID.read_text(encoding="ascii").strip(),
+            now=datetime.now(timezone.utc),
+            checks=checks,
+        )
+        try:
+            self._parameters.put_status(document)
+        except InitError as error:
+            self._log(f"the status could not be written: {error}")
+            return False
+        return True
+
+
+def explain(error: BaseException) -> str:
+    """Return what may be told about an error.
+
+    An error of ours says what to do. Any other is a fault of this program, and its text might hold anything:
+    only its kind and its place are told.
+    """
+    if isinstance(error, InitError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
+    return f"ds-stack-init has a fault: {type(error).__name__} at {place}. On the machine, see: {LOG_COMMAND}"
