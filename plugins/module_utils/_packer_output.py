@@ -113,6 +113,7 @@ class BuildReader:
     general_errors: list[str] = field(default_factory=list)
     _ansible: dict[str, AnsibleReader] = field(default_factory=dict)
     _in_ansible: set[str] = field(default_factory=set)
+    _failing: set[str] = field(default_factory=set)
     _tails: dict[str, deque[str]] = field(default_factory=dict)
 
     def feed(self, line: str) -> list[Event]:
@@ -150,12 +151,15 @@ class BuildReader:
     def _build_line(self, level: str, mark: str, build: str, text: str) -> list[Event]:
         if text.startswith("Provisioning step had errors"):
             self._in_ansible.discard(build)
+            self._failing.add(build)
             return []
         if text.startswith("Executing Ansible: "):
             self._in_ansible.add(build)
             self._ansible[build] = AnsibleReader()
             return []
-        self._tails.setdefault(build, deque(maxlen=TAIL)).append(text)
+        tail = self._tails.setdefault(build, deque(maxlen=TAIL))
+        if build not in self._failing:  # after that Packer cleans up
+            tail.append(text)
         if build in self._in_ansible:
             # Newer versions print Ansible's lines as steps, so the mark says nothing while it runs.
             if _PLAY.match(text) and "RECAP" in text:
@@ -163,7 +167,8 @@ class BuildReader:
             task = self._ansible[build].feed(text)
             return [Event("task", build, task)] if task else []
         if level == "say" and mark == "==> ":
-            self._tails[build].clear()
+            if build not in self._failing:
+                tail.clear()
             return [Event("step", build, text)]
         return []
 

@@ -174,6 +174,9 @@ def test_a_rescued_failure_is_not_blamed_for_another_provisioner() -> None:
             ui(f"==> {BUILD}: Provisioning with shell script: /tmp/x", "say"),
             ui(f"    {BUILD}: about to fail"),
             ui(f"==> {BUILD}: on standard error", "error"),
+            ui(f"==> {BUILD}: Provisioning step had errors: Running the cleanup provisioner...", "say"),
+            ui(f"==> {BUILD}: Terminating the source AWS instance...", "say"),
+            ui(f"    {BUILD}: cleaning up"),
             f"1,{BUILD},error,Script exited with non-zero exit status: 3",
         ]
     )

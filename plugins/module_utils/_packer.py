@@ -1,0 +1,237 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run Packer in a folder: its commands, its environment, its log, and what is shown while it runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_output import (
+    BuildReader,
+    Event,
+    parse_record,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._process import Callbacks, Finished, run
+from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress, plain
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
+
+#: Packer learnt to install plugins in this version.
+FIRST_WITH_INIT = (1, 7)
+
+#: Seconds for the commands that build nothing. Installing plugins downloads them.
+SHORT_TIMEOUT = 600.0
+
+# Both would change what is built without anybody seeing it in the play; the second may hold secrets.
+_NOT_PASSED_ON = re.compile(r"PKR_VAR_.*|PACKER_LOG|PACKER_LOG_PATH")
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+_COLLECTION = re.compile(r"^\w+\.\w+\.(?=[\w./-]+ : )")
+
+
+class PackerError(Exception):
+    """Packer failed; the text is the reason in the words of what failed."""
+
+
+def environment(base: Mapping[str, str], connection: Mapping[str, str | None]) -> dict[str, str]:
+    """The environment for Packer: never arguments, which everybody on the machine can read.
+
+    base: the module's own environment.
+    connection: the connection options of AWS modules: C(access_key), C(secret_key), C(session_token),
+        C(profile), C(endpoint_url), C(aws_ca_bundle), C(region). A None leaves it to the environment.
+    """
+    result = {name: value for name, value in base.items() if not _NOT_PASSED_ON.fullmatch(name)}
+    if connection.get("access_key") or connection.get("profile"):
+        for name in (*_CREDENTIALS, *_PROFILES):
+            result.pop(name, None)
+    names = {
+        "AWS_ACCESS_KEY_ID": "access_key",
+        "AWS_SECRET_ACCESS_KEY": "secret_key",
+        "AWS_SESSION_TOKEN": "session_token",
+        "AWS_PROFILE": "profile",
+        "AWS_ENDPOINT_URL": "endpoint_url",
+        "AWS_CA_BUNDLE": "aws_ca_bundle",
+        "AWS_REGION": "region",
+    }
+    for name, option in names.items():
+        if value := connection.get(option):
+            result[name] = value
+    return {**result, "CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1"}
+
+
+class Log:
+    """The log of one run: what Packer said, for people, without secrets."""
+
+    def __init__(self, path: Path, scrubber: Scrubber) -> None:
+        self.path = path
+        self._scrubber = scrubber
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def close(self) -> None:
+        """Close the file; a supervisor that still runs has a descriptor of its own."""
+        os.close(self._descriptor)
+
+    def clean(self, text: str) -> str:
+        """The text without secrets and escape sequences, as it may be shown."""
+        return self._scrubber.text(plain(text))
+
+    def write(self, text: str) -> None:
+        """Append lines, each with the time (UTC)."""
+        now = time.strftime("%H:%M:%S", time.gmtime())
+        lines = self.clean(text).strip("\n").split("\n")
+        os.write(self._descriptor, "".join(f"{now} {line}\n" for line in lines).encode())
+
+    def packer_line(self, line: bytes) -> None:
+        """Append a line of Packer's machine-readable output in readable form."""
+        text = line.decode(errors="replace")
+        record = parse_record(text)
+        if record is None:
+            self.write(text)
+        elif record.kind == "ui" and len(record.data) > 1:
+            self.write(record.data[1])
+
+
+@dataclass
+class ProgressLines:
+    """Turns events into the lines that are shown, with the time since the start."""
+
+    say: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
+    _builds: set[str] = field(default_factory=set)
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    def show(self, event: Event) -> None:
+        """Show one event; the build's name only where there is more than one."""
+        self._builds.add(event.build)
+        seconds = round(self.clock() - self._began)
+        name = f"{event.build}: " if len(self._builds) > 1 else ""
+        text = _COLLECTION.sub("", event.text) if event.kind == "task" else event.text
+        indent = "  " if event.kind == "task" else ""
+        self.say(f"{seconds // 60:3}:{seconds % 60:02}  {name}{indent}{text}")
+
+
+@dataclass(frozen=True)
+class Built:
+    """How a build ended.
+
+    reason: why it failed, in the words of what failed; None when it did not.
+    """
+
+    finished: Finished
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Packer:
+    """Packer in one folder.
+
+    binary: name or path of the program.
+    folder: the folder of the template, where it runs.
+    env: its whole environment.
+    log: where everything that it says goes.
+    """
+
+    binary: str
+    folder: Path
+    env: Mapping[str, str]
+    log: Log
+
+    def version(self) -> tuple[int, ...]:
+        """Packer's version, for example (1, 14, 2). Raises PackerError when it cannot be told."""
+        finished = self._run("version")
+        for line in finished.stdout.decode(errors="replace").splitlines():
+            record = parse_record(line)
+            if record and record.kind == "version" and re.fullmatch(r"\d+(\.\d+)+", record.data[0]):
+                return tuple(int(part) for part in record.data[0].split("."))
+        raise PackerError(f"{self.binary} does not tell its version; is it Packer?")
+
+    def init(self) -> None:
+        """Install the plugins that the template asks for. Raises PackerError."""
+        self._check("init", ".")
+
+    def validate(self, var_files: Sequence[Path]) -> None:
+        """Check the template with its variables. Raises PackerError with Packer's own words."""
+        self._check("validate", *_var_files(var_files), ".")
+
+    def build(
+        self,
+        var_files: Sequence[Path],
+        *,
+        progress: Progress,
+        timeout: float,
+        ended: Callable[[Finished, bool], None],
+    ) -> Built:
+        """Build, and show steps and tasks on the way.
+
+        timeout: seconds, then Packer is asked to stop and clean up.
+        ended: called in the supervisor, see Callbacks.
+        """
+        shown = BuildReader()
+        lines = ProgressLines(lambda text: progress.say(self.log.clean(text)))
+
+        def stdout(line: bytes) -> None:
+            self.log.packer_line(line)
+            for event in shown.feed(line.decode(errors="replace")):
+                lines.show(event)
+
+        finished = self._run(
+            "build",
+            *_var_files(var_files),
+            ".",
+            callbacks=Callbacks(stdout=stdout, stderr=self.log.packer_line, ended=ended),
+            timeout=timeout,
+            lease=progress.lease,
+        )
+        return Built(finished, self._reason(finished) if finished.returncode else None)
+
+    def _check(self, command: str, *arguments: str) -> None:
+        finished = self._run(command, *arguments)
+        if finished.returncode:
+            raise PackerError(self._reason(finished))
+
+    def _reason(self, finished: Finished) -> str:
+        """Why Packer failed. What a callback learnt stayed in the supervisor, so its output is read again."""
+        reader = BuildReader()
+        for line in finished.stdout.decode(errors="replace").splitlines():
+            reader.feed(line)
+        return self.log.clean(reader.failure() or _last_words(finished))
+
+    def _run(
+        self,
+        command: str,
+        *arguments: str,
+        callbacks: Callbacks | None = None,
+        timeout: float = SHORT_TIMEOUT,
+        lease: Path | None = None,
+    ) -> Finished:
+        argv = [self.binary, command, "-machine-readable", *arguments]
+        self.log.write(f"$ {' '.join(argv)}")
+        finished = run(
+            argv,
+            cwd=self.folder,
+            env=self.env,
+            callbacks=callbacks or Callbacks(stdout=self.log.packer_line, stderr=self.log.packer_line),
+            timeout=timeout,
+            lease=lease,
+        )
+        self.log.write(f"(exit code {finished.returncode})")
+        return finished
+
+
+def _var_files(paths: Sequence[Path]) -> list[str]:
+    return [f"-var-file={path}" for path in paths]
+
+
+def _last_words(finished: Finished) -> str:
+    """What a Packer said that broke without a word of explanation."""
+    text = (finished.stderr or finished.stdout).decode(errors="replace").strip()
+    tail = "\n".join(text.splitlines()[-5:])
+    return f"exit code {finished.returncode}" + (f": {tail}" if tail else "")

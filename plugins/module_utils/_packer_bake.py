@@ -1,0 +1,379 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bake an image once: find the one with the same content, or have Packer make it."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ansible_collections.iac.ds_stack.plugins.module_utils import _fingerprint as fp
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer import (
+    FIRST_WITH_INIT,
+    Built,
+    Log,
+    Packer,
+    PackerError,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import (
+    BASE_IMAGE_TAG,
+    FINGERPRINT_TAG,
+    PART_TAG,
+    RUN_TAG,
+    Image,
+    find_image,
+    get_image,
+    leftovers,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_manifest import (
+    ManifestError,
+    image_of,
+    read_manifest,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_workdir import (
+    Attempt,
+    Bake,
+    WorkDir,
+    declared_variables,
+    write_private,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._process import (
+    DirectoryLock,
+    Finished,
+    format_seconds,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
+
+#: Without these the image could not be named, found again, told from others, or cleaned up after.
+REQUIRED_VARIABLES = frozenset({"image_name", "manifest_path", "run_tags", "tags"})
+
+#: What this module fills in, where the template declares it.
+OFFERED_VARIABLES = REQUIRED_VARIABLES | {
+    "ansible_playbook",
+    "base_image_id",
+    "collections_path",
+    "provisioner_variables_file",
+    "region",
+}
+
+
+class BakeError(Exception):
+    """The bake failed; the text is the whole story for the user.
+
+    facts: what the module returns besides.
+    """
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to bake; the fields are the options of the module."""
+
+    template: Path
+    overlay: Path | None
+    work_dir: Path
+    name: str
+    region: str
+    base_image_id: str
+    variables: Mapping[str, Any]
+    sensitive_variables: Mapping[str, Any]
+    provisioner_variables: Mapping[str, Any]
+    fingerprint_root: Path
+    fingerprint_paths: tuple[str, ...]
+    fingerprint_exclude: tuple[str, ...]
+    fingerprint_extra: Mapping[str, Any]
+    tags: Mapping[str, str]
+    force: bool
+    timeout: float
+    ansible_playbook: str
+    collections_path: tuple[str, ...]
+
+    def files(self) -> list[fp.Entry]:
+        """The template's files with the overlay's on them."""
+        return fp.layered_entries([self.template, *([self.overlay] if self.overlay else [])])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is to do.
+
+    parts, fingerprint: of the content that was asked for.
+    image: the image with that fingerprint, if there is one.
+    reasons: why there is something to bake; empty when nothing is.
+    last: the last bake in the work folder.
+    """
+
+    parts: dict[str, str]
+    fingerprint: str
+    image: Image | None
+    reasons: list[str]
+    last: Bake | None
+
+
+def fingerprint_parts(request: Request) -> dict[str, str]:
+    """The digests of everything that shapes the image, each under a name that a person understands.
+
+    Raises FingerprintError when a path cannot be read or lies outside of the root.
+    """
+    parts = {
+        "template": fp.entries_digest(request.files()),
+        "base_image_id": fp.value_digest(request.base_image_id),
+    }
+    for name in request.fingerprint_paths:
+        parts[_stable_name(name)] = fp.entries_digest(fp.entries(request.fingerprint_root / name))
+    groups = {
+        "variables": {
+            name: value
+            for name, value in request.variables.items()
+            if name not in request.fingerprint_exclude
+        },
+        "provisioner_variables": request.provisioner_variables,
+        "fingerprint_extra": request.fingerprint_extra,
+    }
+    for group, values in groups.items():
+        parts.update({f"{group}.{name}": fp.value_digest(value) for name, value in values.items()})
+    return parts
+
+
+def _stable_name(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise fp.FingerprintError(
+            f"The path {name} in fingerprint_paths has to be relative to fingerprint_root: its name counts"
+        )
+    return f"files.{path}"
+
+
+def make_plan(request: Request, client: Any) -> Plan:
+    """Find out whether there is anything to bake. Changes nothing.
+
+    Raises BakeError and FingerprintError for a request that cannot be met.
+    """
+    _check_variables(request)
+    parts = fingerprint_parts(request)
+    fingerprint = fp.fingerprint(parts)
+    image = find_image(client, fingerprint, request.tags)
+    last = WorkDir(request.work_dir).last_bake()
+    if image and not request.force:
+        return Plan(parts, fingerprint, image, [], last)
+    return Plan(parts, fingerprint, image, _reasons(request, parts, last), last)
+
+
+def _reasons(request: Request, parts: Mapping[str, str], last: Bake | None) -> list[str]:
+    if request.force:
+        return ["force"]
+    if last is None:
+        return ["no image with this content"]
+    return fp.changed_parts(last.parts, parts) or [f"the image {last.ami_id} is gone"]
+
+
+def bake(
+    request: Request,
+    plan: Plan,
+    client: Any,
+    *,
+    binary: str,
+    environment: Mapping[str, str],
+    scrubber: Scrubber,
+    progress: Progress,
+    warn: Callable[[str], None],
+) -> dict[str, Any]:
+    """Have Packer make the image; what the module returns.
+
+    Raises BakeError; ProcessError when Packer cannot be run, or another run works in the folder.
+    """
+    work = WorkDir(request.work_dir)
+    work.create()
+    with DirectoryLock(work.lock, "packer_image"):
+        _report_unreported(work, client, warn)
+        began = time.time()
+        image_name = f"{request.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(began))}"
+        log = Log(work.logs / f"{image_name}.log", scrubber)
+        attempt = Attempt(uuid.uuid4().hex, str(log.path))
+        try:
+            progress.say(f"Baking {image_name}. Why: {', '.join(plan.reasons)}. Log: {log.path}")
+            variable_files = _write_files(request, plan, work, image_name, attempt.run_id)
+            packer = Packer(binary, work.path, environment, log)
+            built = _run_packer(
+                packer, variable_files, work, attempt, timeout=request.timeout, progress=progress
+            )
+            facts = {
+                "duration": round(time.time() - began, 1),
+                "fingerprint": plan.fingerprint,
+                "log_path": str(log.path),
+            }
+            if _is_heard(built.finished):
+                work.reported()
+            if built.reason is not None or built.finished.interrupted:
+                raise _failure(built, client, attempt, facts)
+            image = _image(work, request, client, facts)
+        except PackerError as error:
+            raise BakeError(
+                f"Nothing was baked. {error}\nAll of Packer's output is in {log.path}.",
+                error=str(error),
+                fingerprint=plan.fingerprint,
+                log_path=str(log.path),
+            ) from error
+        finally:
+            work.remove_sensitive()
+            log.close()
+        work.note_bake(Bake(image.ami_id, plan.fingerprint, plan.parts))
+    return {**facts, **image_facts(image)}
+
+
+def image_facts(image: Image) -> dict[str, Any]:
+    """An image as the module returns it."""
+    return {"ami_id": image.ami_id, "image_name": image.name, "snapshot_ids": list(image.snapshot_ids)}
+
+
+def _write_files(request: Request, plan: Plan, work: WorkDir, image_name: str, run_id: str) -> list[Path]:
+    """Fill the folder; the variable files for Packer."""
+    files = request.files()
+    work.lay_out(files)
+    work.manifest.unlink(missing_ok=True)
+    write_private(work.provisioner_variables, dict(request.provisioner_variables))
+    tags = {**request.tags, BASE_IMAGE_TAG: request.base_image_id, FINGERPRINT_TAG: plan.fingerprint}
+    declared = declared_variables(files)
+    offered = {
+        "ansible_playbook": request.ansible_playbook,
+        "base_image_id": request.base_image_id,
+        "collections_path": ":".join(request.collections_path),
+        "image_name": image_name,
+        "manifest_path": str(work.manifest),
+        "provisioner_variables_file": str(work.provisioner_variables),
+        "region": request.region,
+        "run_tags": {"Name": image_name, **request.tags, PART_TAG: "bake", RUN_TAG: run_id},
+        "tags": {"Name": image_name, **tags},
+    }
+    values = {name: value for name, value in offered.items() if name in declared}
+    write_private(work.variables, {**values, **request.variables})
+    if not request.sensitive_variables:
+        return [work.variables]
+    write_private(work.sensitive_variables, dict(request.sensitive_variables))
+    return [work.variables, work.sensitive_variables]
+
+
+def _check_variables(request: Request) -> None:
+    """Packer ignores a variable that the template does not declare: say so before anything is spent."""
+    declared = declared_variables(request.files())
+    given = {*request.variables, *request.sensitive_variables}
+    if missing := sorted(REQUIRED_VARIABLES - declared):
+        raise BakeError(
+            f"The template {request.template} declares no variable {', '.join(missing)}. "
+            "This module needs it, see the documentation of the option template."
+        )
+    if reserved := sorted(given & OFFERED_VARIABLES):
+        raise BakeError(f"The variable {', '.join(reserved)} is filled in by this module; do not give it.")
+    if twice := sorted({*request.variables} & {*request.sensitive_variables}):
+        raise BakeError(
+            f"The variable {', '.join(twice)} is given twice, as an ordinary and a sensitive one."
+        )
+    for name in sorted(given - declared):
+        close = difflib.get_close_matches(name, declared - OFFERED_VARIABLES, 1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise BakeError(f"The template {request.template} declares no variable {name}.{hint}")
+
+
+def _run_packer(
+    packer: Packer,
+    variable_files: list[Path],
+    work: WorkDir,
+    attempt: Attempt,
+    *,
+    timeout: float,
+    progress: Progress,
+) -> Built:
+    if packer.version() >= FIRST_WITH_INIT:
+        packer.init()
+    packer.validate(variable_files)
+
+    def ended(finished: Finished, module_is_dead: bool) -> None:
+        """In the supervisor: tidy up and leave word for the next run when nobody else will."""
+        if module_is_dead:
+            work.remove_sensitive()
+        if module_is_dead or not _is_heard(finished):
+            how = f"was stopped ({finished.interrupted})" if finished.interrupted else "ended"
+            outcome = f"{how} with exit code {finished.returncode}"
+            work.note_attempt(Attempt(attempt.run_id, attempt.log_path, outcome))
+
+    work.note_attempt(attempt)
+    return packer.build(variable_files, progress=progress, timeout=timeout, ended=ended)
+
+
+def _is_heard(finished: Finished) -> bool:
+    """Whether somebody will read the module's result: a play that was interrupted drops it."""
+    return finished.interrupted in (None, "timeout")
+
+
+def _failure(built: Built, client: Any, attempt: Attempt, facts: dict[str, Any]) -> BakeError:
+    finished = built.finished
+    error = built.reason or "no image was made"
+    if finished.interrupted:
+        error = f"stopped after {format_seconds(finished.duration)}: {finished.interrupted}"
+    left, sentence = _what_is_left(client, attempt.run_id)
+    message = f"The bake failed. {error}\n{sentence}\nAll of Packer's output is in {attempt.log_path}."
+    return BakeError(message, error=error, left=left, **facts)
+
+
+def _what_is_left(client: Any, run_id: str) -> tuple[list[str] | None, str]:
+    """What a bake has left in the account, and that as a sentence."""
+    # An error of the look-up must not hide the bake's own.
+    try:
+        left = leftovers(client, run_id)
+    except Exception as error:
+        return None, f"What it left could not be looked up ({error}); look for the tag {RUN_TAG}={run_id}."
+    if left:
+        return (
+            left,
+            f"It left in the account, and you should remove: {', '.join(left)} (tag {RUN_TAG}={run_id}).",
+        )
+    return [], "It left no instance, key pair, security group or volume in the account."
+
+
+def _image(work: WorkDir, request: Request, client: Any, facts: dict[str, Any]) -> Image:
+    try:
+        ami_id = image_of(read_manifest(work.manifest.read_text()), request.region)
+    except (OSError, ManifestError) as error:
+        raise BakeError(
+            f"Packer ended well, but what it made is not known: {error}. The template needs a post-processor "
+            f"manifest with output = var.manifest_path. All of Packer's output is in {facts['log_path']}.",
+            **facts,
+        ) from error
+    image = get_image(client, ami_id)
+    if image is None:
+        raise BakeError(
+            f"Packer made {ami_id}, but the account has no such image in {request.region}.", **facts
+        )
+    return image
+
+
+def _report_unreported(work: WorkDir, client: Any, warn: Callable[[str], None]) -> None:
+    """Tell of an earlier bake whose end nobody was there to report."""
+    attempt = work.unreported_attempt()
+    if attempt is None:
+        return
+    how = attempt.outcome or "was killed together with the process that watched it"
+    _left, sentence = _what_is_left(client, attempt.run_id)
+    warn(f"An earlier bake here {how}. {sentence} Its log is {attempt.log_path}.")
+    work.reported()
+
+
+def find_binary(name: str) -> str:
+    """The program's path. Raises BakeError when there is none."""
+    if found := shutil.which(name):
+        return found
+    raise BakeError(
+        f"There is no {name} on the PATH. Install Packer (https://developer.hashicorp.com/packer/install), "
+        "or name it with the option binary."
+    )

@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The folder where Packer runs: a copy of the template with the overlay on it, and the module's own files.
+
+What a person puts there stays, but for files with the names of the template's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import Entry
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import top_level_blocks
+
+
+@dataclass(frozen=True)
+class Bake:
+    """A bake that ended well.
+
+    ami_id, fingerprint: of its image.
+    parts: the digests that the fingerprint is made of.
+    """
+
+    ami_id: str
+    fingerprint: str
+    parts: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A bake that was begun. While its file is there nobody has reported how it ended.
+
+    run_id: value of the tag that everything temporary of it carries.
+    log_path: its log.
+    outcome: how Packer ended, in words; None as long as it runs, or when it was killed with its supervisor.
+    """
+
+    run_id: str
+    log_path: str
+    outcome: str | None = None
+
+
+class WorkDir:
+    """Files in the folder, all of them readable by their owner only where they hold values."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock = path / ".lock"
+        self.variables = path / "variables.pkrvars.json"
+        self.sensitive_variables = path / "sensitive.pkrvars.json"
+        self.provisioner_variables = path / "provisioner_variables.json"
+        self.manifest = path / "manifest.json"
+        self.logs = path / "log"
+        self._copied = path / ".template_files.json"
+        self._bake = path / ".bake.json"
+        self._attempt = path / ".attempt.json"
+
+    def create(self) -> None:
+        """Make the folder."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+
+    def lay_out(self, files: Iterable[Entry]) -> None:
+        """Copy the template's files here and remove those of an earlier template."""
+        names = []
+        for entry in files:
+            target = self.path / entry.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(entry.path, target)
+            shutil.copymode(entry.path, target)
+            target.chmod(target.stat().st_mode | 0o200)
+            names.append(entry.name)
+        for name in set(self._read(self._copied) or ()) - set(names):
+            (self.path / name).unlink(missing_ok=True)
+        write_private(self._copied, names)
+
+    def last_bake(self) -> Bake | None:
+        """The last bake that ended well in this folder, if it is known."""
+        return _load(Bake, self._read(self._bake))
+
+    def note_bake(self, bake: Bake) -> None:
+        """Remember a bake that ended well."""
+        write_private(self._bake, asdict(bake))
+
+    def unreported_attempt(self) -> Attempt | None:
+        """The attempt whose end nobody has reported, if there is one."""
+        return _load(Attempt, self._read(self._attempt))
+
+    def note_attempt(self, attempt: Attempt) -> None:
+        """Remember an attempt until it is reported."""
+        write_private(self._attempt, asdict(attempt))
+
+    def reported(self) -> None:
+        """The attempt's end has been reported."""
+        self._attempt.unlink(missing_ok=True)
+
+    def remove_sensitive(self) -> None:
+        """Remove the file with the sensitive variables."""
+        self.sensitive_variables.unlink(missing_ok=True)
+
+    @staticmethod
+    def _read(path: Path) -> Any:
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads(path.read_bytes())
+        return None
+
+
+def write_private(path: Path, value: Any) -> None:
+    """Write a JSON file that only its owner may read, at once as a whole."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2, sort_keys=True)
+        file.write("\n")
+    partial.replace(path)
+
+
+def declared_variables(files: Iterable[Entry]) -> set[str]:
+    """Names of the input variables that a template declares, in HCL or JSON."""
+    names: set[str] = set()
+    for entry in files:
+        if "/" in entry.name:
+            continue  # Packer reads no folders in folders
+        if entry.name.endswith(".pkr.hcl"):
+            names.update(_declared_in_hcl(entry.path.read_text(encoding="utf-8", errors="replace")))
+        elif entry.name.endswith(".pkr.json"):
+            names.update(_declared_in_json(entry.path.read_bytes()))
+    return names
+
+
+def _declared_in_hcl(text: str) -> Iterable[str]:
+    return [block.labels[0] for block in top_level_blocks(text) if block.type == "variable" and block.labels]
+
+
+def _declared_in_json(text: bytes) -> Iterable[str]:
+    try:
+        blocks = json.loads(text)["variable"]
+    except (ValueError, KeyError, TypeError):
+        return []  # a broken file is Packer's to explain
+    groups = blocks if isinstance(blocks, list) else [blocks]
+    return [name for group in groups if isinstance(group, dict) for name in group]
+
+
+def _load(kind: type, fields: Any) -> Any:
+    try:
+        return kind(**fields)
+    except TypeError:
+        return None  # of another version, or broken: as if it were not there

@@ -1,0 +1,414 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: packer_image
+short_description: Bakes an Amazon Machine Image with Packer, once for the same content
+version_added: 0.1.0
+author:
+  - The iac.ds_stack developers
+description:
+  - Has Packer bake an Amazon Machine Image (AMI), and next time finds it again instead of baking it again.
+  - Everything that shapes the image goes into a fingerprint, which the image carries as the tag
+    C(ds-stack:fingerprint). As long as an available image of the account has the fingerprint of what is asked
+    for, nothing is baked.
+  - The template is copied to O(work_dir), where Packer runs. You can run C(packer) there by hand, with
+    C(-var-file=variables.pkrvars.json).
+  - While Packer runs, its steps and the tasks of its ansible provisioner are shown on the console.
+  - If the play is interrupted, Packer is asked to stop and cleans up in the account; the next run tells how
+    that ended.
+options:
+  template:
+    description:
+      - Folder of the Packer template (C(*.pkr.hcl), C(*.pkr.json), and the files that these use). It is never
+        written to.
+      - The template must declare the variables C(image_name), C(tags), C(run_tags) and C(manifest_path), use
+        them as its image's name, its tags, the tags of everything temporary, and the C(output) of a
+        post-processor C(manifest).
+      - Where it declares them, it also gets C(region), C(base_image_id), C(provisioner_variables_file),
+        C(ansible_playbook) and C(collections_path).
+    type: path
+    required: true
+  overlay:
+    description:
+      - Folder that is laid over O(template) in O(work_dir). A file in it replaces the template's with the
+        same name.
+    type: path
+  work_dir:
+    description:
+      - Folder where Packer runs. It is made if it is not there, and kept.
+      - Logs are in its folder C(log). Only one run at a time can use it.
+    type: path
+    required: true
+  name:
+    description:
+      - Beginning of the image's name. A hyphen and the time (UTC) are added.
+    type: str
+    required: true
+  base_image_id:
+    description:
+      - The image to bake from. Pin it, for a newer one makes another fingerprint.
+    type: str
+    required: true
+  variables:
+    description:
+      - Variables for the template, of any type. They are handed over in a file that only its owner may read.
+      - They are part of the fingerprint, apart from those in O(fingerprint_exclude).
+    type: dict
+    default: {}
+  sensitive_variables:
+    description:
+      - Variables for the template that nobody shall see. Their file is removed at the end, and their values
+        are masked in all output and in the log. Values shorter than 6 characters are not masked there.
+      - They are not part of the fingerprint, which everybody may read who sees the image.
+    type: dict
+    default: {}
+  provisioner_variables:
+    description:
+      - Variables for the roles that Packer's ansible provisioner runs. They are written to a JSON file that
+        only its owner may read; the template gets its path as C(provisioner_variables_file).
+      - They are part of the fingerprint.
+    type: dict
+    default: {}
+  fingerprint_paths:
+    description:
+      - Files and folders besides the template whose content shapes the image, relative to
+        O(fingerprint_root).
+      - Of each file the relative name, the executable bit and the content count. What interpreters and
+        editors leave behind (such as C(__pycache__) and C(*~)) does not count.
+    type: list
+    elements: str
+    default: []
+  fingerprint_root:
+    description:
+      - Folder that O(fingerprint_paths) are relative to. Its own place does not count, so that a checkout and
+        an installed collection come to the same fingerprint.
+      - By default the folder that holds O(template).
+    type: path
+  fingerprint_exclude:
+    description:
+      - Names of O(variables) that do not shape the image, such as where it is baked.
+    type: list
+    elements: str
+    default: []
+  fingerprint_extra:
+    description:
+      - Whatever else shapes the image, such as versions of collections that the roles use.
+    type: dict
+    default: {}
+  tags:
+    description:
+      - Tags for the image and its snapshots. C(Name), C(ds-stack:fingerprint) and C(ds-stack:base-image) are
+        added.
+      - Where they hold C(ds-stack:name), only an image with the same C(ds-stack:name) is found again.
+      - Everything temporary has these tags too, but C(ds-stack:part=bake), and C(ds-stack:bake) with an id of
+        the run.
+    type: dict
+    default: {}
+  force:
+    description:
+      - Bake even if there is an image with the same fingerprint.
+    type: bool
+    default: false
+  timeout:
+    description:
+      - Seconds after which Packer is asked to stop and to clean up.
+    type: int
+    default: 3600
+  binary:
+    description:
+      - Packer, as a name on the E(PATH) or as a path.
+    type: str
+    default: packer
+  ansible_playbook:
+    description:
+      - The C(ansible-playbook) for Packer's ansible provisioner.
+      - By default that of the Ansible that runs this module.
+    type: str
+  collections_path:
+    description:
+      - Folders in which that C(ansible-playbook) finds collections.
+      - By default those of the Ansible that runs this module.
+    type: list
+    elements: path
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+attributes:
+  action:
+    description: Has a corresponding action plugin, so that some parts of it run on the control machine.
+    support: full
+  async:
+    description: Can be run with C(async).
+    support: full
+  check_mode:
+    description: Can run in check mode and says what would happen without changing anything.
+    support: full
+  diff_mode:
+    description: Shows what would change in diff mode.
+    support: full
+    details: The parts of the content that differ from the last bake in O(work_dir) are named; their values
+      are not shown.
+notes:
+  - The AWS options reach Packer in its environment, as E(AWS_ACCESS_KEY_ID), E(AWS_PROFILE),
+    E(AWS_ENDPOINT_URL) and so on. The environment variables E(PACKER_LOG) and C(PKR_VAR_*) are not passed on
+    to it.
+  - Progress is shown where the connection is C(local). Elsewhere, and with C(async), look into the log.
+  - C(packer init) is run with Packer 1.7 and newer.
+seealso:
+  - module: amazon.aws.ec2_ami_info
+  - name: Packer
+    description: Reference of templates and commands.
+    link: https://developer.hashicorp.com/packer/docs
+"""
+
+EXAMPLES = r"""
+- name: Bake an image, or find the one with the same content
+  iac.ds_stack.packer_image:
+    template: "{{ playbook_dir }}/packer"
+    work_dir: "{{ playbook_dir }}/.work/packer"
+    name: analysis
+    region: eu-central-1
+    base_image_id: ami-0a1b2c3d4e5f60718
+    variables:
+      instance_type: t3.medium
+      source_cidrs: [198.51.100.7/32]
+    fingerprint_exclude: [instance_type, source_cidrs]
+    provisioner_variables:
+      r_version: 4.5.1
+    fingerprint_paths:
+      - roles/r
+      - image.yml
+    tags:
+      project: analysis
+  register: image
+
+- name: Say whether it was there
+  ansible.builtin.debug:
+    msg: "{{ image.ami_id }} was {{ 'found' if image.reused else 'baked' }}"
+
+- name: Bake with a licence key that nobody gets to see
+  iac.ds_stack.packer_image:
+    template: "{{ playbook_dir }}/packer"
+    work_dir: "{{ playbook_dir }}/.work/packer"
+    name: analysis
+    base_image_id: ami-0a1b2c3d4e5f60718
+    sensitive_variables:
+      licence_key: "{{ lookup('ansible.builtin.env', 'LICENCE_KEY') }}"
+    timeout: 5400
+"""
+
+RETURN = r"""
+ami_id:
+  description: The image.
+  returned: success, but not when an image would be baked in check mode
+  type: str
+  sample: ami-0a1b2c3d4e5f60718
+image_name:
+  description: Name of the image.
+  returned: success, but not when an image would be baked in check mode
+  type: str
+  sample: analysis-20261123-204512
+snapshot_ids:
+  description: The snapshots behind the image.
+  returned: success, but not when an image would be baked in check mode
+  type: list
+  elements: str
+  sample: [snap-0f1e2d3c4b5a69788]
+fingerprint:
+  description: SHA-256 over everything that shapes the image, in hexadecimal.
+  returned: when it could be taken
+  type: str
+  sample: 9b1d7f6c0c1f6a53c4e1c7a7a2b8d6e5f4039281706f5e4d3c2b1a0918273645
+reused:
+  description: Whether the image was there.
+  returned: success
+  type: bool
+  sample: false
+reasons:
+  description:
+    - Why an image is baked. These are the parts of the content that differ from the last bake in O(work_dir),
+      as C(template), C(base_image_id), C(files.<path>), C(variables.<name>), C(provisioner_variables.<name>)
+      and C(fingerprint_extra.<name>); or one sentence.
+  returned: success
+  type: list
+  elements: str
+  sample: [files.roles/r, provisioner_variables.r_version]
+region:
+  description: Region of the image.
+  returned: success
+  type: str
+  sample: eu-central-1
+log_path:
+  description: The log with all that Packer said.
+  returned: when Packer ran
+  type: str
+  sample: /home/ada/analysis/.work/packer/log/analysis-20261123-204512.log
+duration:
+  description: Seconds that the bake took.
+  returned: when Packer built something
+  type: float
+  sample: 312.4
+error:
+  description: Why Packer failed, in the words of what failed. That is the Ansible task and its message where
+    one failed.
+  returned: failure
+  type: str
+  sample: "amazon-ebs.ds_stack: Task 'r : Install R' failed: No package matching 'r-base' is available"
+left:
+  description:
+    - What a bake that failed has left in the account, by the tag C(ds-stack:bake). None if it could not be
+      looked up.
+  returned: when a build failed
+  type: list
+  elements: str
+  sample: []
+"""
+
+import json
+import os
+from pathlib import Path
+
+from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake
+from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer import environment
+from ansible_collections.iac.ds_stack.plugins.module_utils._process import ProcessError
+from ansible_collections.iac.ds_stack.plugins.module_utils._progress import OPTION, Progress
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import (
+    SENSITIVE,
+    Scrubber,
+    secrets_in,
+)
+
+CONNECTION_OPTIONS = ("access_key", "secret_key", "session_token", "profile", "endpoint_url", "aws_ca_bundle")
+
+
+def read_request(module: AnsibleAWSModule) -> _packer_bake.Request:
+    """The module's options as a request. Raises BakeError for one that is missing."""
+    params = module.params
+    if not module.region:
+        raise _packer_bake.BakeError("Say in which region: with the option region or AWS_REGION.")
+    template = Path(params["template"]).absolute()
+    return _packer_bake.Request(
+        template=template,
+        overlay=Path(params["overlay"]).absolute() if params["overlay"] else None,
+        work_dir=Path(params["work_dir"]).absolute(),
+        name=params["name"],
+        region=module.region,
+        base_image_id=params["base_image_id"],
+        variables=params["variables"],
+        sensitive_variables=params["sensitive_variables"],
+        provisioner_variables=params["provisioner_variables"],
+        fingerprint_root=Path(params["fingerprint_root"] or template.parent).absolute(),
+        fingerprint_paths=tuple(params["fingerprint_paths"]),
+        fingerprint_exclude=tuple(params["fingerprint_exclude"]),
+        fingerprint_extra=params["fingerprint_extra"],
+        tags={name: str(value) for name, value in params["tags"].items()},
+        force=params["force"],
+        timeout=params["timeout"],
+        ansible_playbook=params["ansible_playbook"] or "ansible-playbook",
+        collections_path=tuple(params["collections_path"] or ()),
+    )
+
+
+def hide_secrets(module: AnsibleAWSModule) -> Scrubber:
+    """Make Ansible mask the sensitive variables in the result; what masks them elsewhere.
+
+    Ansible would mask short ones ("1", "dev") too, all over the result.
+    """
+    names = ("sensitive_variables", "secret_key", "session_token")
+    secrets = secrets_in(module.params[name] for name in names)
+    secrets.update([json.dumps(secret)[1:-1] for secret in secrets])
+    module.no_log_values.clear()
+    module.no_log_values.update(secrets)
+    return Scrubber(secrets)
+
+
+def describe(plan: _packer_bake.Plan) -> dict[str, str]:
+    """The plan as Ansible's diff."""
+    before = f"image: {plan.last.ami_id}\nfingerprint: {plan.last.fingerprint}\n" if plan.last else ""
+    after = f"image: a new one\nfingerprint: {plan.fingerprint}\nbecause: {', '.join(plan.reasons)}\n"
+    return {"before": before, "after": after}
+
+
+def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
+    """Do what was asked for; the result."""
+    request = read_request(module)
+    # The result repeats the options; a secret too short to be masked wherever it occurs is masked here.
+    module.params["sensitive_variables"] = dict.fromkeys(request.sensitive_variables, SENSITIVE)
+    client = module.client("ec2")
+    plan = _packer_bake.make_plan(request, client)
+    result = {
+        "changed": bool(plan.reasons),
+        "fingerprint": plan.fingerprint,
+        "reasons": plan.reasons,
+        "region": request.region,
+        "reused": not plan.reasons,
+    }
+    if plan.image and not plan.reasons:
+        image = plan.image
+        return {**result, **_packer_bake.image_facts(image)}
+    if module._diff:
+        result["diff"] = describe(plan)
+    if module.check_mode:
+        return result
+    connection = {name: module.params[name] for name in CONNECTION_OPTIONS}
+    baked = _packer_bake.bake(
+        request,
+        plan,
+        client,
+        binary=_packer_bake.find_binary(module.params["binary"]),
+        environment=environment(os.environ, {**connection, "region": request.region}),
+        scrubber=scrubber,
+        progress=Progress(module.params["_progress"]),
+        warn=module.warn,
+    )
+    return {**result, **baked}
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleAWSModule(
+        argument_spec={
+            **OPTION,
+            "template": {"type": "path", "required": True},
+            "overlay": {"type": "path"},
+            "work_dir": {"type": "path", "required": True},
+            "name": {"type": "str", "required": True},
+            "base_image_id": {"type": "str", "required": True},
+            "variables": {"type": "dict", "default": {}},
+            "sensitive_variables": {"type": "dict", "default": {}, "no_log": True},
+            "provisioner_variables": {"type": "dict", "default": {}},
+            "fingerprint_paths": {"type": "list", "elements": "str", "default": []},
+            "fingerprint_root": {"type": "path"},
+            "fingerprint_exclude": {"type": "list", "elements": "str", "default": []},
+            "fingerprint_extra": {"type": "dict", "default": {}},
+            "tags": {"type": "dict", "default": {}},
+            "force": {"type": "bool", "default": False},
+            "timeout": {"type": "int", "default": 3600},
+            "binary": {"type": "str", "default": "packer"},
+            "ansible_playbook": {"type": "str"},
+            "collections_path": {"type": "list", "elements": "path"},
+        },
+        supports_check_mode=True,
+    )
+    scrubber = hide_secrets(module)
+    try:
+        result = run(module, scrubber)
+    except _packer_bake.BakeError as error:
+        module.fail_json(msg=str(error), **error.facts)
+    except (FingerprintError, ProcessError) as error:
+        module.fail_json(msg=str(error))
+    except AnsibleAWSError as error:
+        module.fail_json_aws_error(error)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
