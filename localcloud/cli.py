@@ -1,34 +1,106 @@
-"""Command line of the local cloud."""
+"""A simulated AWS account on this machine, for trying and testing the stack without costs."""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from localcloud.errors import LocalCloudError
+from localcloud.paths import RunDir, cache_root
+
+# The commands import what they need when they run: moto and the mirror's tools take a second to load.
+# ruff: noqa: PLC0415
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Errors of ours end in one line on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m localcloud", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("base-image", help="build or find the Debian 12 base image; prints its tag")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        return COMMANDS[options.command](options)
+        return options.run(options)
     except LocalCloudError as error:
         print(f"localcloud: {error}", file=sys.stderr)
         return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m localcloud", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], text: str | None
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text) if text else commands.add_parser(name)
+        added.set_defaults(run=run)
+        return added
+
+    start = command("start", _start, "start the account (as root), or find that it runs")
+    start.add_argument("--no-mirror", action="store_true", help="use the vendors' own download servers")
+    command("status", _status, "say what runs; exit code 3 when nothing does")
+    command("stop", _stop, "stop the account; nothing of it is left")
+    command("base-image", _base_image, "build or find the Debian 12 base image; prints its tag")
+    mirror = command("mirror", _mirror, "build or find the offline mirror; prints its folder")
+    mirror.add_argument("--role-variables", metavar="BASE_URL", help="print the roles' variables instead")
+    serve = command("serve", _serve, None)  # what `start` runs in the background
+    serve.add_argument("--mirror", type=Path)
+    return parser
 
 
 def _say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def _start(options: argparse.Namespace) -> int:
+    from localcloud import daemon
+
+    daemon.start(RunDir.default(), not options.no_mirror, _say)
+    return 0
+
+
+def _status(_options: argparse.Namespace) -> int:
+    from localcloud import daemon
+
+    found = daemon.status()
+    if found is None:
+        print("No local cloud runs.")
+        return 3
+    print(f"The local cloud runs (pid {found['pid']}); instances: {len(found['instances'])}")
+    for instance in found["instances"]:
+        ssh = "ssh answers" if instance["ssh"] else "ssh does not answer"
+        shown = [instance["id"], instance["state"], instance["private_ip"], instance["public_ip"] or "-", ssh]
+        print("  " + "  ".join([*shown, instance["name"] or ""]).rstrip())
+    return 0
+
+
+def _stop(_options: argparse.Namespace) -> int:
+    from localcloud import daemon
+
+    daemon.stop(RunDir.default(), _say)
+    return 0
+
+
 def _base_image(_options: argparse.Namespace) -> int:
-    from localcloud import base_image  # noqa: PLC0415 (commands import only what they need)
+    from localcloud import base_image
 
     print(base_image.ensure(_say))
     return 0
 
 
-COMMANDS = {"base-image": _base_image}
+def _mirror(options: argparse.Namespace) -> int:
+    import yaml
+
+    from localcloud import mirror
+    from localcloud.account_files import downloads_of
+
+    folder = mirror.ensure(cache_root() / "localcloud", _say)
+    if options.role_variables:
+        print(yaml.safe_dump(dict(downloads_of(folder, options.role_variables)), sort_keys=False), end="")
+    else:
+        print(folder)
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from localcloud.server import serve
+
+    serve(RunDir.default(), options.mirror)
+    return 0

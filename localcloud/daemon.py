@@ -1,0 +1,209 @@
+"""Start, stop and ask the server. There is one account per machine, guarded by a lock."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from localcloud import account_files, base_image, preflight, provider, reaper
+from localcloud.addresses import API_URL, MIRROR_URL
+from localcloud.api.owner import DEBIAN_OWNER
+from localcloud.errors import LocalCloudError
+from localcloud.paths import REPOSITORY, RunDir, cache_root
+
+#: Held by the server as long as it lives; names its run folder and, later, its process.
+LOCK = Path("/run/lock/ds-stack-localcloud")
+START_SECONDS = 60
+STOP_SECONDS = 20
+
+Log = Callable[[str], None]
+
+
+class Lock:
+    """The machine's one lock, and what its last holder wrote into it."""
+
+    def __init__(self) -> None:
+        """Open the lock's file; nothing is locked yet."""
+        LOCK.parent.mkdir(parents=True, exist_ok=True)
+        self.file: IO[str] = LOCK.open("a+")
+
+    def take(self) -> bool:
+        """Lock; False when a server (or a start under way) holds it."""
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def read(self) -> dict[str, Any]:
+        """``{"run": folder, "pid": server}`` of the present or last holder; empty at first."""
+        self.file.seek(0)
+        text = self.file.read()
+        return json.loads(text) if text else {}
+
+    def write(self, run: RunDir, pid: int | None) -> None:
+        """Say who we are."""
+        self.file.seek(0)
+        self.file.truncate()
+        json.dump({"run": str(run.path), "pid": pid}, self.file)
+        self.file.flush()
+
+    def close(self) -> None:
+        """Close our end; the lock stays as long as the server has the file open."""
+        self.file.close()
+
+
+def start(run: RunDir, with_mirror: bool, log: Log) -> None:
+    """Start an account, or find that it runs. Raises LocalCloudError."""
+    lock = Lock()
+    if not lock.take():
+        holder = lock.read()
+        if holder.get("run") == str(run.path) and status() is not None:
+            log("The local cloud already runs.")
+            return
+        raise LocalCloudError(
+            f"Another local cloud runs on this machine (pid {holder.get('pid')}, folder {holder.get('run')}). "
+            "There can be only one: stop that one first."
+        )
+    try:
+        _start(run, with_mirror, lock, log)
+    finally:
+        lock.close()
+
+
+def _start(run: RunDir, with_mirror: bool, lock: Lock, log: Log) -> None:
+    left = _reap(run, lock)
+    if left:
+        log(f"Removed what a killed local cloud had left: {', '.join(left)}.")
+    preflight.check()
+    providers = provider.find()
+    base_image.ensure(log)
+    mirror = _mirror(log) if with_mirror else None
+    lock.write(run, None)
+    run.path.mkdir(parents=True)
+    downloads = account_files.downloads_of(mirror, MIRROR_URL) if mirror else {}
+    account_files.write(run, account_files.Operator.new(), providers, DEBIAN_OWNER, downloads)
+    command = [sys.executable, "-m", "localcloud", "serve"]
+    if mirror:
+        command += ["--mirror", str(mirror)]
+    with run.log.open("w") as output:
+        server = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=REPOSITORY,
+            start_new_session=True, pass_fds=(lock.file.fileno(),),
+        )  # fmt: skip
+    lock.write(run, server.pid)
+    run.pid.write_text(f"{server.pid}\n")
+    try:
+        _wait(server, run)
+    except LocalCloudError:
+        server.kill()
+        server.wait()
+        words = run.log.read_text().strip().splitlines()[-1:]
+        reaper.reap([run.path])
+        raise LocalCloudError(f"The server does not start: {' '.join(words) or 'it says nothing'}") from None
+    log(_summary(providers, mirror, run))
+
+
+def _mirror(log: Log) -> Path:
+    from localcloud import mirror  # noqa: PLC0415 (heavy, and not needed with --no-mirror)
+
+    return mirror.ensure(cache_root() / "localcloud", log)
+
+
+def _wait(server: "subprocess.Popen[bytes]", run: RunDir) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            break
+        if status() is not None:
+            return
+        time.sleep(0.1)
+    raise LocalCloudError(f"no answer; see {run.log}")
+
+
+def status() -> dict[str, Any] | None:
+    """What the server says about itself; None when none answers."""
+    try:
+        with urllib.request.urlopen(f"{API_URL}/_localcloud/status", timeout=5) as answer:  # noqa: S310
+            return json.load(answer)
+    except (OSError, urllib.error.URLError):
+        return None
+
+
+def stop(run: RunDir, log: Log) -> None:
+    """Stop the account and remove all that is left of it or of a killed one. Raises LocalCloudError."""
+    lock = Lock()
+    try:
+        if not lock.take():
+            holder = lock.read()
+            if holder.get("run") != str(run.path):
+                raise LocalCloudError(
+                    f"The local cloud that runs here is another's (pid {holder.get('pid')}, "
+                    f"folder {holder.get('run')}): stop it from there."
+                )
+            _end(int(holder["pid"] or 0))
+            if not _take_within(lock, STOP_SECONDS):
+                raise LocalCloudError(f"The server (pid {holder['pid']}) does not end.")
+            _reap(run, lock)
+            log("The local cloud is stopped. Nothing of it is left.")
+            return
+        left = _reap(run, lock)
+        log(
+            f"No local cloud ran. Removed what was left: {', '.join(left)}."
+            if left
+            else "No local cloud runs."
+        )
+    finally:
+        lock.close()
+
+
+def _end(pid: int) -> None:
+    if pid:
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+
+
+def _take_within(lock: Lock, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not lock.take():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _reap(run: RunDir, lock: Lock) -> list[str]:
+    last = lock.read().get("run")
+    return reaper.reap(sorted({run.path, *([Path(last)] if last else [])}))
+
+
+def _summary(providers: Path | None, mirror: Path | None, run: RunDir) -> str:
+    found = (
+        f"{', '.join(provider.versions(providers))} in {providers}" if providers else "fetched by Terraform"
+    )
+    downloads = (
+        f"the offline mirror {mirror}, served at {MIRROR_URL}" if mirror else "the vendors' own servers"
+    )
+    return f"""
+The local cloud runs: a simulated AWS account, API at {API_URL}.
+
+Real:       Terraform and its AWS provider ({found}), Packer, Ansible;
+            the machines' Debian, systemd, SSH, cloud-init, file systems, and what is installed on them.
+Stand-ins:  the API (moto), instances (podman containers on this kernel, not a security boundary), volumes
+            (loop devices, encryption only on paper), security groups (nftables), IAM (only what an instance
+            may do with Systems Manager parameters is enforced).
+Downloads:  {downloads}.
+
+Settings for programs:  {run.env}
+Log:                    {run.log}
+Stop, and leave nothing:  python -m localcloud stop"""

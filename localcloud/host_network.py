@@ -1,0 +1,83 @@
+"""The host's side of the network: one bridge per VPC, public addresses by 1:1 NAT."""
+
+import threading
+from collections.abc import Mapping
+from ipaddress import ip_network
+
+from localcloud.addresses import HOST, PUBLIC_NETWORK
+from localcloud.nftables import Nft
+from localcloud.paths import LABEL, PREFIX
+from localcloud.podman import podman
+from localcloud.processes import run, succeeds
+
+TABLE = "ip localcloud_nat"
+NETWORK_PREFIX = f"{PREFIX}vpc-"
+
+
+def nat_chains(addresses: Mapping[str, str]) -> str:
+    """The chains of the NAT table (pure).
+
+    Args:
+        addresses: public address → private address.
+
+    A guard in front keeps everybody out who does not come from this machine or its containers: nothing
+    of the local cloud can be reached from another machine.
+    """
+    elements = ", ".join(f"{public} : {private}" for public, private in sorted(addresses.items()))
+    content = f" elements = {{ {elements} }};" if elements else ""
+    foreign = 'iifname != "lo" iifname != "cni-podman*" iifname != "podman*"'
+    return (
+        f" map public {{ type ipv4_addr : ipv4_addr;{content} }}\n"
+        f" chain guard {{ type filter hook prerouting priority -300;"
+        f" {foreign} ip daddr {PUBLIC_NETWORK} drop; }}\n"
+        " chain arriving { type nat hook prerouting priority -110; dnat to ip daddr map @public; }\n"
+        " chain leaving { type nat hook output priority -110; dnat to ip daddr map @public; }"
+    )
+
+
+class HostNetwork:
+    """What the local cloud adds to the host's network, and takes away again."""
+
+    def __init__(self) -> None:
+        """Nothing is changed yet; see `open`."""
+        self._nft: Nft | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Bring up our address, and the route that keeps unassigned public addresses on this machine."""
+        run("ip", "address", "replace", f"{HOST}/32", "dev", "lo")
+        run("ip", "route", "replace", str(PUBLIC_NETWORK), "dev", "lo", "src", str(HOST))
+        self._nft = Nft()
+        self.map_public_addresses({})
+
+    def map_public_addresses(self, addresses: Mapping[str, str]) -> None:
+        """Make exactly these public addresses (→ private ones) reachable, once the network is open."""
+        if self._nft:
+            self._nft.load(TABLE, nat_chains(addresses))
+
+    def vpc_network(self, cidr: str) -> str:
+        """The podman network of a VPC's CIDR, made when it is first needed. Returns its name.
+
+        VPCs with the same CIDR share a bridge; only security groups keep them apart there.
+        """
+        name = NETWORK_PREFIX + cidr.translate(str.maketrans("./", "--"))
+        with self._lock:
+            if not succeeds("podman", "network", "exists", name):
+                podman(
+                    "network", "create", "--label", LABEL, "--disable-dns", "--subnet", cidr,
+                    "--gateway", str(ip_network(cidr)[1]), name,
+                )  # fmt: skip
+        return name
+
+    def close(self) -> None:
+        """Take everything away but the podman networks, which the reaper removes."""
+        if self._nft:
+            self._nft.close()
+            self._nft = None
+        remove_host_addresses()
+
+
+def remove_host_addresses() -> None:
+    """Remove our route and our address if they are there."""
+    succeeds("ip", "route", "del", str(PUBLIC_NETWORK), "dev", "lo")
+    succeeds("ip", "address", "del", f"{HOST}/32", "dev", "lo")
