@@ -1,0 +1,184 @@
+"""The whole product on the local cloud: a running cloud, and a stack that the playbooks make on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = Path(os.environ.get("DS_STACK_CACHE", ROOT / ".cache")) / "localcloud/run"
+
+
+def localcloud(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the local cloud's command and return what it said."""
+    command = [sys.executable, "-m", "localcloud", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+
+
+def environment() -> dict[str, str]:
+    """Return the AWS variables that the local cloud wrote."""
+    lines = (RUN / "env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a playbook printed, and what its recap counts."""
+
+    code: int
+    text: str
+
+    @property
+    def changed(self) -> int:
+        """Return the number of changed tasks."""
+        counts = re.findall(r"^localhost .*changed=(\d+)", self.text, re.MULTILINE)
+        assert counts, f"the playbook ended without a recap:\n{self.text[-2000:]}"
+        return int(counts[-1])
+
+
+@dataclass
+class Stack:
+    """A stack on the local cloud, made by the product's playbooks."""
+
+    name: str
+    folder: Path
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    def play(self, playbook: str, check: bool = True, **extra: Any) -> Played:
+        """Run a playbook from a folder of the user's own, as a user does, and return what became of it."""
+        variables = {
+            "ds_stack_name": self.name,
+            "ds_stack_dir": str(self.dir),
+            "ds_stack_os": "debian-12",
+            **self.variables,
+            **extra,
+        }
+        command = [str(ROOT / "scripts/on-localcloud"), "ansible-playbook", f"iac.ds_stack.{playbook}"]
+        result = subprocess.run(
+            [*command, "-e", json.dumps(variables)],
+            cwd=self.folder,
+            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        (self.folder / f"{playbook}.log").write_text(result.stdout)
+        if check and result.returncode:
+            pytest.fail(f"{playbook} failed:\n{result.stdout[-6000:]}")
+        return Played(result.returncode, result.stdout)
+
+    @property
+    def dir(self) -> Path:
+        """Return the folder with the stack's state, logs and work folders."""
+        return self.folder / f".ds_stack/{self.name}"
+
+    def passwords(self) -> dict[str, str]:
+        """Return the generated passwords, as the operator reads them."""
+        path = f"/ds-stack/{self.name}/operator/passwords"
+        found = client("ssm").get_parameters_by_path(Path=path, WithDecryption=True)["Parameters"]
+        return {parameter["Name"].rsplit("/", 1)[1]: parameter["Value"] for parameter in found}
+
+    def machine(self) -> dict[str, Any]:
+        """Return the stack's one machine as the API describes it."""
+        machines = [
+            instance
+            for reservation in client("ec2").describe_instances(Filters=self.filters())["Reservations"]
+            for instance in reservation["Instances"]
+            if instance["State"]["Name"] != "terminated"
+        ]
+        assert len(machines) == 1
+        return dict(machines[0])
+
+    def filters(self) -> list[dict[str, Any]]:
+        """Return the API's filter for what carries the stack's tag."""
+        return [{"Name": "tag:ds-stack:name", "Values": [self.name]}]
+
+    def left(self) -> dict[str, list[str]]:
+        """Return the ids of everything that carries the stack's tag or name, by kind without the empty ones."""
+        ec2, filters = client("ec2"), self.filters()
+        found = {
+            "instance": [
+                instance["InstanceId"]
+                for reservation in ec2.describe_instances(Filters=filters)["Reservations"]
+                for instance in reservation["Instances"]
+                if instance["State"]["Name"] != "terminated"
+            ],
+            "volume": [one["VolumeId"] for one in ec2.describe_volumes(Filters=filters)["Volumes"]],
+            "snapshot": [
+                one["SnapshotId"]
+                for one in ec2.describe_snapshots(Filters=filters, OwnerIds=["self"])["Snapshots"]
+            ],
+            "image": [
+                one["ImageId"] for one in ec2.describe_images(Filters=filters, Owners=["self"])["Images"]
+            ],
+            "vpc": [one["VpcId"] for one in ec2.describe_vpcs(Filters=filters)["Vpcs"]],
+            "subnet": [one["SubnetId"] for one in ec2.describe_subnets(Filters=filters)["Subnets"]],
+            "security group": [
+                one["GroupId"] for one in ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+            ],
+            "gateway": [
+                one["InternetGatewayId"]
+                for one in ec2.describe_internet_gateways(Filters=filters)["InternetGateways"]
+            ],
+            "route table": [
+                one["RouteTableId"] for one in ec2.describe_route_tables(Filters=filters)["RouteTables"]
+            ],
+            "key pair": [one["KeyName"] for one in ec2.describe_key_pairs(Filters=filters)["KeyPairs"]],
+            "role": [
+                one["RoleName"]
+                for one in client("iam").list_roles()["Roles"]
+                if one["RoleName"].startswith(f"ds-stack-{self.name}")
+                or one["RoleName"].startswith(self.name)
+            ],
+            "instance profile": [
+                one["InstanceProfileName"]
+                for one in client("iam").list_instance_profiles()["InstanceProfiles"]
+                if self.name in one["InstanceProfileName"]
+            ],
+            "parameter": [
+                one["Name"]
+                for one in client("ssm").get_parameters_by_path(
+                    Path=f"/ds-stack/{self.name}", Recursive=True
+                )["Parameters"]
+            ],
+        }
+        return {kind: ids for kind, ids in found.items() if ids}
+
+
+def client(service: str) -> Any:
+    """Return an API client of the local cloud."""
+    values = environment()
+    return boto3.client(
+        service,
+        endpoint_url=values["AWS_ENDPOINT_URL"],
+        region_name=values["AWS_REGION"],
+        aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[None]:
+    """Start the local cloud for all tests, and stop it after them."""
+    if "AWS_ENDPOINT_URL" not in (environment() if (RUN / "env").exists() else {}):
+        localcloud("start")
+    yield
+    localcloud("stop")
+
+
+@pytest.fixture(scope="module")
+def stack(cloud: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """Return a stack that is not made yet."""
+    return Stack("e2e", tmp_path_factory.mktemp("operator"))

@@ -1,0 +1,176 @@
+"""The life of a stack, from its first site.yml to the last trace of it, as its users see it.
+
+The tests build on each other in the order of the file: each is a chapter.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clients.jupyterhub import Hub, SignInRefusedError
+from tests.e2e.conftest import Stack, client
+
+pytestmark = pytest.mark.e2e
+
+CALLER = "100.64.113.1/32"
+NOTE = "homes outlive machines"
+
+
+@contextmanager
+def signed_in(stack: Stack, folder: Path, user: str = "alice") -> Iterator[Hub]:
+    """Sign a user in through the machine's public address, with JupyterLab running."""
+    hub = hub_of(stack, folder)
+    hub.sign_in(user, stack.passwords()[user])
+    hub.start_server()
+    try:
+        yield hub
+    finally:
+        hub.stop_server()
+
+
+def hub_of(stack: Stack, folder: Path) -> Hub:
+    """Return a browser at the hub, which trusts the certificate that the machine shows now."""
+    address = stack.machine()["PublicIpAddress"]
+    certificate = folder / "certificate.pem"
+    certificate.write_text(ssl.get_server_certificate((address, 8000)))
+    hub = Hub(f"https://{address}:8000", ca_file=certificate)
+    hub.wait_until_ready()
+    return hub
+
+
+def is_open(address: str, port: int) -> bool:
+    """Return whether a TCP connection from here is taken."""
+    try:
+        socket.create_connection((address, port), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+def run_cell(hub: Hub, code: str) -> str:
+    """Run Python in a kernel and return what it printed."""
+    cell = hub.run_cell(code)
+    assert cell.status == "ok", cell.error
+    return cell.output.strip()
+
+
+def test_a_name_is_enough_and_nothing_is_open(stack: Stack) -> None:
+    played = stack.play("site")
+    assert "e2e is ready." in played.text
+    assert "AWS-StartPortForwardingSession" in played.text
+    machine = stack.machine()
+    assert machine["MetadataOptions"]["HttpTokens"] == "required"
+    assert not is_open(machine["PublicIpAddress"], 8000)
+    assert not is_open(machine["PublicIpAddress"], 8787)
+
+
+def test_a_second_run_changes_nothing(stack: Stack) -> None:
+    image = stack.left()["image"]
+    assert stack.play("site").changed == 0
+    assert stack.left()["image"] == image
+
+
+def test_users_and_networks_come_without_a_bake(stack: Stack) -> None:
+    before = stack.machine()
+    stack.variables |= {
+        "ds_stack_users": [{"name": "alice"}, {"name": "bob"}],
+        "ds_stack_allowed_cidrs": [CALLER],
+    }
+    played = stack.play("site")
+    after = stack.machine()
+    assert (after["InstanceId"], after["ImageId"]) == (before["InstanceId"], before["ImageId"])
+    assert f"https://{after['PublicIpAddress']}:8000" in played.text
+    for password in stack.passwords().values():
+        assert password not in played.text
+
+
+def test_a_user_signs_in_and_runs_python(stack: Stack, tmp_path: Path) -> None:
+    with signed_in(stack, tmp_path) as hub:
+        assert run_cell(hub, "print(6 * 7)") == "42"
+        assert run_cell(hub, "import os; print(os.getcwd())") == "/data/home/alice"
+        run_cell(hub, f"open('note.txt', 'w').write('{NOTE}')")
+        assert run_cell(hub, "print(open('note.txt').read())") == NOTE
+
+
+def test_a_wrong_password_does_not_get_in(stack: Stack, tmp_path: Path) -> None:
+    with pytest.raises(SignInRefusedError):
+        hub_of(stack, tmp_path).sign_in("alice", stack.passwords()["bob"])
+
+
+def test_a_notebook_cannot_reach_the_machines_credentials(stack: Stack, tmp_path: Path) -> None:
+    ask = """
+import urllib.request
+request = urllib.request.Request(
+    "http://169.254.169.254/latest/api/token", method="PUT",
+    headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+try:
+    print(urllib.request.urlopen(request, timeout=3).status)
+except OSError as error:
+    print("refused:", error)
+"""
+    with signed_in(stack, tmp_path) as hub:
+        assert run_cell(hub, ask).startswith("refused:")
+
+
+def test_a_closed_network_closes_the_ports(stack: Stack) -> None:
+    stack.play("network", ds_stack_allowed_cidrs=["198.51.100.0/24"])
+    assert not is_open(stack.machine()["PublicIpAddress"], 8000)
+    stack.play("network")
+    assert is_open(stack.machine()["PublicIpAddress"], 8000)
+
+
+def test_a_changed_role_variable_makes_a_new_machine_with_the_old_homes(stack: Stack, tmp_path: Path) -> None:
+    before, passwords = stack.machine(), stack.passwords()
+    stack.variables["ds_stack_image_variables"] = {"jupyterhub_memory_limit": "3G"}
+    stack.play("site")
+    after = stack.machine()
+    assert after["InstanceId"] != before["InstanceId"]
+    assert after["ImageId"] != before["ImageId"]
+    assert stack.passwords() == passwords
+    with signed_in(stack, tmp_path) as hub:
+        assert run_cell(hub, "print(open('note.txt').read())") == NOTE
+
+
+def test_the_image_holds_no_secret(stack: Stack) -> None:
+    machine = stack.machine()
+    data = client("ec2").describe_instance_attribute(InstanceId=machine["InstanceId"], Attribute="userData")
+    assert not data["UserData"].get("Value")
+    state = "".join(path.read_text() for path in _state_files(stack))
+    assert machine["InstanceId"] in state
+    for password in stack.passwords().values():
+        assert password not in state
+
+
+def _state_files(stack: Stack) -> list[Path]:
+    return [path for path in stack.dir.rglob("*") if path.is_file() and path.stat().st_size < 10**7]
+
+
+def test_destroy_keeps_the_volume_and_the_images(stack: Stack) -> None:
+    stack.play("destroy")
+    left = stack.left()
+    assert left.keys() <= {"volume", "image", "snapshot"}
+    assert len(left["volume"]) == 1
+    assert len(left["image"]) == 2
+
+
+def test_the_homes_are_found_again(stack: Stack, tmp_path: Path) -> None:
+    volume = stack.left()["volume"]
+    images = stack.left()["image"]
+    stack.play("site")
+    assert stack.left()["volume"][:1] == volume or volume[0] in stack.left()["volume"]
+    assert stack.left()["image"] == images
+    with signed_in(stack, tmp_path) as hub:
+        assert run_cell(hub, "print(open('note.txt').read())") == NOTE
+
+
+def test_destroy_can_leave_nothing_at_all(stack: Stack) -> None:
+    everything: dict[str, Any] = {"ds_stack_destroy_data": True, "ds_stack_destroy_images": True}
+    stack.play("destroy", **everything)
+    assert stack.left() == {}
