@@ -1,0 +1,1 @@
+"""Clients that use the services as people do, for the tests."""
