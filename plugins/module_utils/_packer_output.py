@@ -23,6 +23,7 @@ _PREFIX = re.compile(r"^(?P<mark>==> |--> | {4})?(?P<build>[\w-]+(?:\.[\w-]+)+):
 _BUILD_ERRORED = re.compile(r"^Build '(?P<build>[^']+)' errored(?: after .*?)?: (?P<message>.*)$", re.DOTALL)
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<name>.*)\] \**$")
 _PLAY = re.compile(r"^PLAY (?:\[.*\]|RECAP) \**$")
+_ERROR = re.compile(r"^(?:\[ERROR\]: |ERROR! )(?P<text>.*)$")
 _FAILED = re.compile(
     r"^(?:fatal|failed): \[(?P<host>[^\]]+)\](?:: (?P<kind>FAILED|UNREACHABLE)!)?"
     r"(?: \(item=(?P<item>.*?)\))? => (?P<result>\{.*)$",
@@ -91,6 +92,12 @@ class AnsibleReader:
 
     task: str | None = None
     failure: TaskFailure | None = None
+    error: str | None = None  # what kept it from running at all, such as broken YAML
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed, as far as it says."""
+        return str(self.failure) if self.failure else self.error
 
     def feed(self, line: str) -> str | None:
         """Take one line; the name of the task that it begins, if it begins one."""
@@ -101,6 +108,8 @@ class AnsibleReader:
             self.failure = TaskFailure(self.task or "(before the first task)", match["host"], _message(match))
         elif line.strip() == "...ignoring":
             self.failure = None
+        elif match := _ERROR.match(line):
+            self.error = self.error or match["text"]
         return None
 
 
@@ -174,8 +183,8 @@ class BuildReader:
 
     def _build_failure(self, build: str, error: str) -> str:
         reader = self._ansible.get(build)
-        if reader and reader.failure and "ansible" in error.lower():
-            return f"{build}: {reader.failure}"
+        if reader and reader.reason and "ansible" in error.lower():
+            return f"{build}: {reader.reason}"
         tail = "".join(f"\n  {line}" for line in self._tails.get(build, ()) if line.strip())
         return f"{build}: {error}" + (f"\nIts last lines:{tail}" if tail else "")
 

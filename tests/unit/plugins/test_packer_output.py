@@ -152,6 +152,22 @@ def test_the_words_of_a_failed_result(line: str, message: str) -> None:
     assert reader.failure() == f"{BUILD}: Task 'a : b' failed: {message}"
 
 
+def test_a_playbook_that_cannot_be_read() -> None:
+    reader, _events = read(
+        [
+            *ansible(
+                "[ERROR]: YAML parsing failed: Colons in unquoted values must be followed by a space.",
+                "Origin: /x/image.yml:9:30",
+                "[ERROR]: something that follows from it",
+            ),
+            *FAILED,
+        ]
+    )
+    assert reader.failure() == (
+        f"{BUILD}: YAML parsing failed: Colons in unquoted values must be followed by a space."
+    )
+
+
 def test_an_ignored_failure_is_none() -> None:
     reader, _events = read(
         [
