@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """The options that the Terraform modules share; their spec is in module_utils/_terraform_options.py."""
+
+    DOCUMENTATION = r"""
+options:
+  source:
+    description:
+      - The folder of the root module. It is copied to O(work_dir) and never written to.
+      - Modules outside of it that are called by a relative path are copied, too. Other files outside of it
+        cannot be found from the copy.
+    type: path
+    required: true
+  work_dir:
+    description:
+      - The folder in which Terraform runs, made if it does not exist. One for each stack. With a local
+        backend the state lies here.
+      - A lock lets only one run at a time work in it.
+    type: path
+    required: true
+  variables:
+    description: Input variables of any type, name to value.
+    type: dict
+    default: {}
+  sensitive_variables:
+    description:
+      - Like O(variables), for values that must not be seen. They stay on the disk only while Terraform runs,
+        and are masked in results and logs, unless they are shorter than 6 characters.
+      - Declare them C(sensitive) in the configuration, too, so that Terraform itself masks what is made of
+        them.
+    type: dict
+    default: {}
+  backend:
+    description:
+      - Where the state is kept, in place of what the configuration says. Without either it is kept in
+        O(work_dir).
+      - When this changes, Terraform asks whether to move the state. Answer by hand with
+        C(terraform init -migrate-state) in O(work_dir).
+    type: dict
+    suboptions:
+      type:
+        description: The type of backend, such as V(s3) or V(local).
+        type: str
+        required: true
+      config:
+        description:
+          - Its settings. They are written into O(work_dir), so give credentials by the environment.
+        type: dict
+        default: {}
+  overrides:
+    description:
+      - What Terraform is to read over the configuration, in its JSON syntax, such as a provider's endpoints.
+      - It becomes an override file in O(work_dir), see
+        U(https://developer.hashicorp.com/terraform/language/files/override).
+    type: dict
+    default: {}
+  workspace:
+    description: The workspace. Made if it does not exist.
+    type: str
+    default: default
+  binary:
+    description:
+      - Name or path of the program. Without it the first found of C(terraform) and C(tofu).
+    type: path
+  plugin_cache_dir:
+    description:
+      - A folder in which stacks share their providers. It is made if it does not exist. Many stacks may use
+        it at the same time.
+    type: path
+"""

@@ -1,0 +1,397 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls of terraform (or tofu): environment, log, errors. Every failure is a TerraformError."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.iac.ds_stack.plugins.module_utils import _process
+from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress, plain
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_events import (
+    Diagnostic,
+    Digest,
+    Event,
+    Narrator,
+    digest,
+    log_text,
+    parse,
+    parse_line,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_mirror import PRIVATE, Mirror
+
+OLDEST = (1, 10)
+"""The first version with native locking of S3 states and ephemeral variables at apply."""
+
+LOGS_KEPT = 10
+
+
+class TerraformError(Exception):
+    """Anything that went wrong with a stack.
+
+    message: cause, place and next step. diagnostics: Terraform's own. changed: whether something had
+    been changed before. interrupted: see `_process.Finished`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        diagnostics: Sequence[Diagnostic] = (),
+        changed: bool = False,
+        interrupted: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.diagnostics = list(diagnostics)
+        self.changed = changed
+        self.interrupted = interrupted
+
+
+class InitNeeded(TerraformError):
+    """Terraform asks for an init."""
+
+
+def clean_environment(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The environment without what would bend Terraform's calls, and a warning for each such variable."""
+    kept = dict(environ)
+    warnings = []
+    for name in sorted(environ):
+        if re.fullmatch(r"TF_CLI_ARGS(_\w+)?|TF_WORKSPACE|TF_DATA_DIR|TF_LOG(_\w+)?", name):
+            del kept[name]
+            warnings.append(f"The environment variable {name} is ignored: use the module's options.")
+        elif name == "TF_CLI_CONFIG_FILE" and not Path(environ[name]).is_file():
+            del kept[name]
+            warnings.append(f"The environment variable {name} is ignored: there is no file {environ[name]}.")
+    kept.update(TF_INPUT="0", TF_IN_AUTOMATION="1", CHECKPOINT_DISABLE="1")
+    return kept, warnings
+
+
+def find_binary(name: str | None) -> str:
+    """The path of the binary asked for, or of the first of terraform and tofu on PATH."""
+    for candidate in [name] if name else ["terraform", "tofu"]:
+        path = shutil.which(candidate)
+        if path is not None:
+            return path
+    if name:
+        raise TerraformError(f"There is no program {name} (or it is not executable).")
+    raise TerraformError(
+        "Neither terraform nor tofu is on PATH. Install one of them, or name it in `binary`."
+    )
+
+
+class Log:
+    """The full text of all that Terraform said in a run, secrets replaced.
+
+    path: None where nothing may be written (check mode).
+    """
+
+    def __init__(self, path: Path | None, scrubber: Scrubber) -> None:
+        self.path = path
+        self._scrubber = scrubber
+        self._fd = -1
+        if path is not None:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def write(self, text: str) -> None:
+        """Append lines."""
+        if self._fd >= 0:
+            os.write(self._fd, (self._scrubber.text(plain(text)) + "\n").encode())
+
+
+def new_log_path(directory: Path) -> Path:
+    """A name for this run's log; older logs than the last LOGS_KEPT - 1 are removed."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for old in sorted(directory.glob("*.log"))[: -(LOGS_KEPT - 1)]:
+        old.unlink(missing_ok=True)
+    now = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
+    return directory / f"{stamp}.{int(now * 1000) % 1000:03}Z-{os.getpid()}.log"
+
+
+@dataclass(frozen=True)
+class Cli:
+    """How to call Terraform in one directory.
+
+    deadline: `time.monotonic()` value at which a call is asked to stop. grace: seconds it then has.
+    """
+
+    binary: str
+    directory: Path
+    environment: Mapping[str, str]
+    mirror: Mirror
+    log: Log
+    scrubber: Scrubber
+    progress: Progress
+    deadline: float | None = None
+    grace: float = 300.0
+
+    def in_workspace(self, workspace: str) -> Cli:
+        """The same, with another workspace selected for its calls only."""
+        return replace(self, environment={**self.environment, "TF_WORKSPACE": workspace})
+
+    def events(
+        self,
+        args: Sequence[str],
+        *,
+        accept: Sequence[int] = (0,),
+        narrator: Narrator | None = None,
+        callbacks: _process.Callbacks | None = None,
+    ) -> tuple[int, Digest]:
+        """Run a command that speaks in events (`-json`); return its exit code and what it said.
+
+        Raises TerraformError for exit codes other than those to accept, and for an interruption.
+        """
+        narrator = narrator or Narrator()
+
+        def tell(raw: bytes) -> None:
+            for item in parse_line(raw.decode("utf-8", "replace")):
+                if line := narrator.line(item):
+                    self.progress.say(self.scrubber.text(line))
+                self.log.write(log_text(item))
+
+        finished = self._run(
+            args, replace(callbacks or _process.Callbacks(), stdout=tell, stderr=self._log_raw)
+        )
+        items = [*parse(finished.stdout), *self._stderr(finished)]
+        return finished.returncode, self._judge(args[0], finished, items, accept)
+
+    def document(self, args: Sequence[str]) -> Any:
+        """Run a command that prints one JSON document, which is not logged: it may hold secrets."""
+        finished = self._run(args, _process.Callbacks(stderr=self._log_raw))
+        self._judge(args[0], finished, self._stderr(finished), (0,))
+        try:
+            return json.loads(finished.stdout)
+        except ValueError:
+            raise TerraformError(f"{self._name} {args[0]} did not print JSON.{self._see_log()}") from None
+
+    def text(self, args: Sequence[str]) -> str:
+        """Run a command that prints text."""
+        finished = self._run(args, _process.Callbacks(stdout=self._log_raw, stderr=self._log_raw))
+        self._judge(" ".join(args[:2]), finished, [*self._stderr(finished), *parse(finished.stdout)], (0,))
+        return finished.stdout.decode("utf-8", "replace")
+
+    @property
+    def _name(self) -> str:
+        return Path(self.binary).name
+
+    def _log_raw(self, raw: bytes) -> None:
+        self.log.write(raw.decode("utf-8", "replace"))
+
+    def _stderr(self, finished: _process.Finished) -> list[Event | str]:
+        return [plain(line) for line in finished.stderr.decode("utf-8", "replace").splitlines()]
+
+    def _run(self, args: Sequence[str], callbacks: _process.Callbacks) -> _process.Finished:
+        argv = [self.binary, *args]
+        self.log.write(f"$ {' '.join(argv)}")
+        timeout = None if self.deadline is None else max(0.1, self.deadline - time.monotonic())
+        try:
+            return _process.run(
+                argv,
+                cwd=self.directory,
+                env=self.environment,
+                callbacks=callbacks,
+                timeout=timeout,
+                grace=self.grace,
+                lease=self.progress.lease,
+            )
+        except _process.ProcessError as error:
+            raise TerraformError(f"{error}{self._see_log()}") from error
+
+    def _judge(
+        self, command: str, finished: _process.Finished, items: Sequence[Event | str], accept: Sequence[int]
+    ) -> Digest:
+        result = digest(items)
+        result = replace(result, diagnostics=[self._for_people(item) for item in result.diagnostics])
+        if result.version:
+            self._check_version(result.version)
+        what = f"{self._name} {command}"
+        if finished.interrupted is not None:
+            raise TerraformError(
+                f"{what} {describe_interruption(finished)}{self._errors(result)}{self._see_log()}",
+                result.diagnostics,
+                changed=bool(result.applied),
+                interrupted=finished.interrupted,
+            )
+        if finished.returncode in accept:
+            return result
+        if re.search(r"\binit\b", " ".join(f"{item.summary} {item.detail}" for item in result.errors)):
+            kind: type[TerraformError] = InitNeeded
+        else:
+            kind = TerraformError
+        why = self._errors(result) or f" with exit code {finished.returncode}."
+        raise kind(
+            f"{what} failed{why}{self._see_log()}",
+            result.diagnostics,
+            changed=bool(result.applied),
+        )
+
+    def _check_version(self, version: str) -> None:
+        numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+        if numbers < OLDEST:
+            wanted = ".".join(map(str, OLDEST))
+            raise TerraformError(f"{self.binary} is version {version}; {wanted} or later is needed.")
+
+    def _for_people(self, diagnostic: Diagnostic) -> Diagnostic:
+        """Without secrets, and with the place in the source instead of the one in the copy of it."""
+        file = diagnostic.file
+        return replace(
+            diagnostic,
+            summary=self.scrubber.text(diagnostic.summary),
+            detail=self.scrubber.text(diagnostic.detail),
+            code=None if diagnostic.code is None else self.scrubber.text(diagnostic.code),
+            file=None if file is None else self.mirror.origin(file),
+        )
+
+    def _errors(self, result: Digest) -> str:
+        """Terraform's own words; where it gave no diagnostic, the text it wrote."""
+        if result.errors:
+            hints = [hint for item in result.errors if (hint := lock_hint(item, self.directory, time.time()))]
+            return ": " + "\n".join([*(item.text() for item in result.errors), *hints])
+        text = self.scrubber.text(result.text.strip())
+        return f": {text[-3000:]}" if text else ""
+
+    def _see_log(self) -> str:
+        return f"\nFull text: {self.log.path}" if self.log.path else ""
+
+
+def describe_interruption(finished: _process.Finished) -> str:
+    """ "was interrupted (timeout) after 5 s and stopped cleanly"."""
+    end = (
+        "did not stop in time and was killed: its state may lack what it did last"
+        if finished.killed
+        else "stopped: what it had done until then is in its state"
+    )
+    after = _process.format_seconds(finished.duration)
+    return f"was interrupted ({finished.interrupted}) after {after} and {end}."
+
+
+def lock_hint(diagnostic: Diagnostic, directory: Path, now: float) -> str | None:
+    """Who holds the state's lock, since when, and how to break it; None for other diagnostics."""
+    text = f"{diagnostic.summary}\n{diagnostic.detail}"
+    if "state lock" not in text:
+        return None
+    info = dict(re.findall(r"^\s*(ID|Path|Operation|Who|Created):[ \t]*(\S.*?)\s*$", text, re.MULTILINE))
+    if "ID" not in info:
+        return None
+    age = ""
+    created = re.match(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", info.get("Created", ""))
+    if created:
+        import calendar  # noqa: PLC0415
+
+        seconds = now - calendar.timegm(time.strptime(created.group(1), "%Y-%m-%d %H:%M:%S"))
+        age = f", {_process.format_seconds(seconds)} ago"
+    return (
+        f"The state is locked by {info.get('Who', 'somebody')} ({info.get('Operation', 'unknown operation')}"
+        f"{age}). Wait for its end (lock_timeout). Only if that process is surely dead, free the lock: "
+        f"cd {directory} && terraform force-unlock {info['ID']}"
+    )
+
+
+@dataclass
+class Record:
+    """A file that says how the last apply in a work_dir ended, until a run has reported it.
+
+    Written when an apply starts and by its supervisor when it ends.
+    """
+
+    path: Path
+
+    def begin(self, operation: str, log: Path | None) -> _process.Callbacks:
+        """The callbacks that keep the record; at the end they remove secrets if nobody else will."""
+        facts: dict[str, Any] = {
+            "operation": operation,
+            "began": time.time(),
+            "log": str(log) if log else None,
+        }
+
+        def started(pid: int) -> None:
+            facts.update(pid=pid, born=_birth(pid))
+            self._write(facts)
+
+        def ended(finished: _process.Finished, orphaned: bool) -> None:
+            if orphaned:
+                remove_secrets(self.path.parent)
+            facts.update(
+                ended=time.time(),
+                interrupted=finished.interrupted,
+                returncode=finished.returncode,
+                description=describe_interruption(finished) if finished.interrupted else None,
+            )
+            self._write(facts)
+
+        return _process.Callbacks(started=started, ended=ended)
+
+    def _write(self, facts: dict[str, Any]) -> None:
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(facts))
+        new.replace(self.path)
+
+    def clear(self) -> None:
+        """The outcome has been reported."""
+        self.path.unlink(missing_ok=True)
+
+    def report(self) -> str | None:
+        """What to say about an outcome that nobody has seen yet.
+
+        Raises TerraformError when that Terraform still runs, its supervisor having been killed.
+        """
+        try:
+            facts = json.loads(self.path.read_bytes())
+            began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(facts["began"]))
+            before = f"The last {facts['operation']} here, of {began},"
+            log = f" Its log: {facts['log']}" if facts.get("log") else ""
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if "ended" in facts:
+            how = (
+                facts.get("description")
+                or f"ended with exit code {facts.get('returncode')} after the play was gone."
+            )
+            return f"{before} {how}{log}"
+        pid = facts.get("pid", -1)
+        if facts.get("born") is not None and _birth(pid) == facts["born"]:
+            raise TerraformError(
+                f"{before} still runs as process {pid}, though what supervised it was killed. "
+                f"Wait for its end, or stop it cleanly: kill -INT {pid}{log}"
+            )
+        return (
+            f"{before} was killed before its end: the state may lack what it did last, and may still be "
+            f"locked. Look whether this run plans to make something that exists already.{log}"
+        )
+
+
+def _birth(pid: int) -> str | None:
+    """What tells a process from a later one with the same number; None where it cannot be told."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return None
+
+
+PLAN = "plan.tfplan"
+SENSITIVE_VARIABLES = "sensitive.tfvars.json"
+
+
+def remove_secrets(private: Path) -> None:
+    """Remove what must not outlive a run."""
+    for name in (PLAN, SENSITIVE_VARIABLES):
+        with contextlib.suppress(OSError):
+            (private / name).unlink()
+
+
+def private_directory(work_dir: Path) -> Path:
+    """Make the work_dir and our own folder in it, readable for nobody else."""
+    work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private = work_dir / PRIVATE
+    private.mkdir(mode=0o700, exist_ok=True)
+    return private
