@@ -14,8 +14,9 @@ def compile_tree(python: Path, root: Path) -> None:
     """
     relocated = [file for file in root.rglob("*.py") if not file.is_symlink() and _has_placeholder(file)]
     names = "|".join([r"/tests?/", r"/lib2to3/", *(str(file) for file in relocated)])
-    options = ("-q", "-q", "--invalidation-mode=unchecked-hash", f"-x={names}", f"-s={root}")
-    run(str(python), "-I", "-m", "compileall", *options, str(root), env={"PYTHONHASHSEED": "0"})
+    options = ("-f", "-q", "-q", "--invalidation-mode=unchecked-hash", f"-x={names}", f"-s={root}")
+    # -B: what the compiler itself imports from there must not get bytecode of another kind first.
+    run(str(python), "-I", "-B", "-m", "compileall", *options, str(root), env={"PYTHONHASHSEED": "0"})
 
 
 def _has_placeholder(file: Path) -> bool:

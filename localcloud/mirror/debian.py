@@ -1,5 +1,7 @@
 """Get packages of Debian 12, whatever system this machine runs."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +34,14 @@ def download(packages: Iterable[str], folder: Path, log: Callable[[str], None]) 
     image = base_image.ensure(log)
     folder.mkdir(parents=True)
     script = 'apt-get update -qq && apt-get download -qq "$@"'
-    options = ("--rm", "--network=host", f"--label={LABEL}", f"--volume={folder}:/debs", "--workdir=/debs")
+    options = (
+        "--rm",
+        f"--name=ds-stack-mirror-apt-{os.getpid()}",
+        "--network=host",
+        f"--label={LABEL}",
+        f"--volume={folder}:/debs",
+        "--workdir=/debs",
+    )
     podman("run", *options, "--entrypoint=/bin/sh", image, "-c", script, "apt", *packages)
     debs = [_read(path) for path in sorted(folder.glob("*.deb"))]
     if lost := set(packages) - {deb.name for deb in debs}:
@@ -45,6 +54,13 @@ def unpack(debs: Iterable[Deb], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for deb in debs:
         run("dpkg-deb", "--extract", str(deb.path), str(folder))
+
+
+def copy_licences(names: Iterable[str], unpacked: Path, folder: Path) -> None:
+    """Copy the packages' copyright files, as Debian has them, into ``folder``."""
+    folder.mkdir(parents=True)
+    for name in names:
+        shutil.copyfile(unpacked / "usr/share/doc" / name / "copyright", folder / f"{name}.copyright")
 
 
 def _read(path: Path) -> Deb:

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localcloud.errors import LocalCloudError
 from localcloud.mirror.workshop import Finished, Workshop
 
 SOURCES = Path(__file__).resolve().parent
+HINT = (
+    "To build the mirror, pip has to reach a package index, npm a registry and apt Debian's servers. "
+    "What has been downloaded is kept: run the command again."
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,10 @@ def _finish(
         with _appears_as(folder) as temporary, tempfile.TemporaryDirectory(dir=temporary) as scratch:
             (temporary / "tree").mkdir()
             workshop = Workshop(temporary / "tree", Path(scratch), root / "downloads", needed, log)
-            manifest = part.build(workshop)
+            try:
+                manifest = part.build(workshop)
+            except LocalCloudError as error:
+                raise LocalCloudError(f"part {part.name} of the offline mirror: {error}\n{HINT}") from error
             _write_json(temporary / "manifest.json", manifest)
     return Finished(folder / "tree", json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
 

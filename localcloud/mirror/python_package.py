@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from localcloud.mirror import bytecode, conda_package, elf, python_patches
+from localcloud.mirror import bytecode, conda_package, debian, elf, python_patches
 from localcloud.mirror.conda_package import Package, Recipe
 from localcloud.mirror.debian import Deb
 from localcloud.mirror.target import GLIBC, PYTHON, SITE_PACKAGES
@@ -76,6 +76,7 @@ def build(debs: Sequence[Deb], unpacked: Path, tree: Path, channel: Path) -> Pac
     modules = (tree / f"lib/python{PYTHON}/lib-dynload").glob("*.so")
     elf.bundle([*interpreters, *modules], [unpacked / folder for folder in LIBRARY_FOLDERS], tree / "lib")
     _check(tree)
+    debian.copy_licences((*PYTHON_DEBS, *LIBRARY_DEBS), unpacked, tree / "share/licenses/python")
     bytecode.compile_tree(tree / f"bin/python{PYTHON}", tree / f"lib/python{PYTHON}")
     return conda_package.write(recipe(versions), tree, channel)
 
@@ -90,7 +91,8 @@ def recipe(versions: dict[str, str]) -> Recipe:
         # 6+deb12u6 → 6_deb12u6: another Debian revision is another file, which a lock does not mistake.
         build=f"{revision.replace('+', '_')}_cpython",
         depends=[f"__glibc >={GLIBC},<3.0.a0"],
-        license="Python-2.0 AND OpenSSL AND GPL-3.0-or-later AND blessing",
+        license="Python-2.0 AND Apache-2.0 AND BSD-3-Clause AND GPL-3.0-or-later AND LGPL-2.1-or-later "
+        "AND MIT AND Zlib AND blessing",
         summary="General purpose programming language (without headers, tkinter, dbm and ensurepip)",
         home="https://www.python.org/",
         source=f"Debian 12 packages {content}",
