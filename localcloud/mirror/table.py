@@ -1,6 +1,6 @@
 """The parts of the mirror, in the order in which they are built."""
 
-from localcloud.mirror import channel, installer
+from localcloud.mirror import channel, cran, installer, rstudio
 from localcloud.mirror.parts import Part
 
 _PACKAGES = ("conda_package.py", "target.py", "workshop.py")
@@ -28,4 +28,18 @@ PARTS = (
         ),
     ),
     Part("installer", installer.build, inputs=(*_PACKAGES, "installer.py", "installer.sh"), needs=("conda",)),
+    Part("cran", cran.build, inputs=("cran.py", "debian.py", "r-packages.txt", "target.py", "workshop.py")),
+    Part(
+        "rstudio_server",
+        rstudio.build,
+        inputs=(
+            "cran.py",
+            "rstudio.py",
+            "rstudio_server/debian/*",
+            "rstudio_server/files/*",
+            "rstudio_server/standin/*.py",
+            "target.py",
+            "workshop.py",
+        ),
+    ),
 )
