@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a machine's status means to somebody who waits for it. Nothing here calls AWS."""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import dataclass
+from typing import Any
+
+RETRY_SECONDS = 120.0
+"""A machine that has failed tries again every minute; what it said before we came may be out of date."""
+
+
+class Verdict(enum.Enum):
+    """Whether waiting is over."""
+
+    WAIT = enum.auto()
+    READY = enum.auto()
+    FAILED = enum.auto()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whose word is waited for.
+
+    Attributes:
+        instance_id: a machine that this one has replaced may still have the last word in the parameter.
+        config_version: older configurations do not count.
+    """
+
+    instance_id: str
+    config_version: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The status parameter at one look.
+
+    Attributes:
+        document: its content.
+        version: its version number, which grows with each report.
+    """
+
+    document: dict[str, Any]
+    version: int
+
+
+def parse(text: str) -> dict[str, Any] | None:
+    """Return the status in a JSON text, or None when it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "state" in found else None
+
+
+def judge(wanted: Wanted, first: Seen | None, now: Seen | None, waited: float) -> Verdict:
+    """Return whether waiting is over.
+
+    Args:
+        first: the status at the first look; a failure in it counts only when the machine has had time
+            to try again.
+        now: the status at the latest look.
+        waited: seconds since the first look.
+    """
+    if now is None or now.document.get("instance_id") != wanted.instance_id:
+        return Verdict.WAIT
+    state, version = now.document["state"], now.document.get("config_version")
+    if version is None or version < wanted.config_version:
+        return Verdict.WAIT
+    if state == "ready":
+        return Verdict.READY
+    if state == "failed":
+        said_before = first is not None and first.version == now.version
+        return Verdict.WAIT if said_before and waited < RETRY_SECONDS else Verdict.FAILED
+    return Verdict.WAIT
+
+
+def describe(wanted: Wanted, seen: Seen | None) -> str:
+    """Return what the machine has said last, as a sentence."""
+    if seen is None:
+        return "It has not reported anything yet."
+    found = seen.document
+    said = f"{found['state']}: {found.get('message') or 'no message'} ({found.get('time')})"
+    if found.get("instance_id") != wanted.instance_id:
+        return f"Only another machine has reported, {found.get('instance_id')}: {said}"
+    if found.get("config_version") != wanted.config_version:
+        of = found.get("config_version")
+        return (
+            f"Its last report is about version {of} of the configuration, not {wanted.config_version}: {said}"
+        )
+    return f"Its last report: {said}"
+
+
+def advice(instance_id: str, region: str | None) -> str:
+    """Return how to read the machine's own log."""
+    session = f"aws ssm start-session --target {instance_id}"
+    if region:
+        session += f" --region {region}"
+    return f"To read its log: {session}, then: sudo journalctl -u 'ds-stack-*'"

@@ -1,0 +1,208 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: machine_status
+short_description: Reads what a stack's machine says of itself, and waits until it is ready
+version_added: 0.1.0
+author:
+  - The iac.ds_stack developers
+description:
+  - A machine whose image was made with the role P(iac.ds_stack.first_boot#role) writes its status to the
+    parameter C(/ds-stack/<stack>/machine/status). This is how to know that it is ready, also when none of its
+    ports is open.
+options:
+  stack:
+    description: Name of the stack.
+    type: str
+    required: true
+  instance_id:
+    description: The instance whose word counts.
+    type: str
+    required: true
+  config_version:
+    description: The version of the configuration, in SSM, that the machine must have applied, or a newer one.
+    type: int
+    default: 0
+  wait:
+    description:
+      - Whether to wait until the machine is ready.
+      - The module fails when the machine reports a failure. One that was reported before this module began to
+        wait counts only after two minutes, since the machine tries again every minute.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds to wait at most.
+    type: int
+    default: 900
+attributes:
+  check_mode:
+    description: Can run in check mode and says what would happen without changing anything.
+    support: full
+  diff_mode:
+    description: Shows what would change in diff mode.
+    support: none
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+"""
+
+EXAMPLES = r"""
+- name: Wait until the machine is ready
+  iac.ds_stack.machine_status:
+    stack: demo
+    instance_id: i-0123456789abcdef0
+    config_version: 3
+    wait: true
+"""
+
+RETURN = r"""
+ready:
+  description: Whether this machine is ready, with this configuration.
+  returned: always
+  type: bool
+status:
+  description: What was reported last, by whatever machine; empty when nothing was.
+  returned: always
+  type: dict
+  contains:
+    state:
+      description: V(starting), V(ready) or V(failed).
+      type: str
+    message:
+      description: What the machine is doing, or what is wrong.
+      type: str
+    instance_id:
+      description: Who reported.
+      type: str
+    image_id:
+      description: Its image.
+      type: str
+    boot_id:
+      description: The boot that it is about.
+      type: str
+    config_version:
+      description: The configuration that it is about.
+      type: int
+    time:
+      description: When, in UTC.
+      type: str
+    checks:
+      description: What was looked at.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The service.
+          type: str
+        ok:
+          description: Whether it works.
+          type: bool
+        detail:
+          description: How that shows.
+          type: str
+waited:
+  description: Seconds that passed until then.
+  returned: always
+  type: float
+"""
+
+import time
+from typing import Any
+
+from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
+from ansible_collections.iac.ds_stack.plugins.module_utils import _machine_status
+from ansible_collections.iac.ds_stack.plugins.module_utils._machine_status import Seen, Verdict, Wanted
+from ansible_collections.iac.ds_stack.plugins.module_utils._parameters import ParameterStore, Paths
+
+PAUSE_SECONDS = 3.0
+
+ARGUMENTS: dict[str, Any] = {
+    "stack": {"type": "str", "required": True},
+    "instance_id": {"type": "str", "required": True},
+    "config_version": {"type": "int", "default": 0},
+    "wait": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 900},
+}
+
+
+class NotReadyError(Exception):
+    """The machine has failed, or the time is up."""
+
+    def __init__(self, message: str, seen: Seen | None) -> None:
+        super().__init__(message)
+        self.seen = seen
+
+
+def look(store: ParameterStore, name: str) -> Seen | None:
+    """Return the status as it is now, or None when there is none that makes sense."""
+    found = store.get(name)
+    document = _machine_status.parse(found.value) if found else None
+    return Seen(document, found.version) if found and document else None
+
+
+def wait_until_ready(
+    store: ParameterStore, name: str, wanted: Wanted, timeout: float, advice: str
+) -> tuple[Seen | None, float]:
+    """Wait until the machine is ready; return its status and the seconds that took. Raises NotReadyError."""
+    began = time.monotonic()
+    first = seen = look(store, name)
+    while True:
+        waited = time.monotonic() - began
+        verdict = _machine_status.judge(wanted, first, seen, waited)
+        if verdict is Verdict.READY:
+            return seen, waited
+        if verdict is Verdict.FAILED and seen:
+            message = seen.document.get("message")
+            raise NotReadyError(
+                f"The machine {wanted.instance_id} says that it has failed. {message} {advice}", seen
+            )
+        if waited >= timeout:
+            raise NotReadyError(
+                f"The machine {wanted.instance_id} was not ready within {timeout:.0f} seconds. "
+                f"{_machine_status.describe(wanted, seen)} {advice}",
+                seen,
+            )
+        time.sleep(PAUSE_SECONDS)
+        seen = look(store, name)
+
+
+def run(module: AnsibleAWSModule) -> dict[str, Any]:
+    """Do what the task asks for and return the module's result."""
+    store = ParameterStore(module.client("ssm", retry_decorator=AWSRetry.jittered_backoff()))
+    name = Paths(module.params["stack"]).status
+    wanted = Wanted(module.params["instance_id"], module.params["config_version"])
+    if module.params["wait"]:
+        advice = _machine_status.advice(wanted.instance_id, module.region)
+        seen, waited = wait_until_ready(store, name, wanted, module.params["timeout"], advice)
+    else:
+        seen, waited = look(store, name), 0.0
+    return {
+        "changed": False,
+        "ready": _machine_status.judge(wanted, None, seen, waited) is Verdict.READY,
+        "status": seen.document if seen else {},
+        "waited": round(waited, 1),
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleAWSModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = run(module)
+    except NotReadyError as error:
+        module.fail_json(msg=str(error), status=error.seen.document if error.seen else {})
+    except AnsibleAWSError as error:
+        module.fail_json_aws_error(error)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

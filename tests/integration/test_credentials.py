@@ -1,0 +1,263 @@
+"""user_credentials and machine_status against moto's SSM."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.iac.ds_stack.plugins.module_utils import _credentials
+from ansible_collections.iac.ds_stack.plugins.modules import machine_status, user_credentials
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+from moto import mock_aws
+from passlib.hash import sha512_crypt
+
+ROOT = "/ds-stack/demo"
+
+
+@pytest.fixture(autouse=True)
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash quickly: how slow the hash is, is tested apart."""
+    made = _credentials.hash_password
+    monkeypatch.setattr(_credentials, "hash_password", lambda password: made(password, rounds=1000))
+
+
+@pytest.fixture
+def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "eu-central-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        yield boto3.client("ssm", region_name="eu-central-1")
+
+
+class Runner:
+    """Runs a module in this process and keeps all that it printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.printed = ""
+
+    def __call__(self, module: Any, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        arguments = {
+            "stack": "demo",
+            **arguments,
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+        }
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            module.main()
+        captured = self._capsys.readouterr()
+        self.printed += captured.out + captured.err
+        result: dict[str, Any] = json.loads(captured.out)
+        return result
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], ssm: Any) -> Runner:
+    return Runner(capsys)
+
+
+def password(ssm: Any, user: str) -> str:
+    name = f"{ROOT}/operator/passwords/{user}"
+    return str(ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
+
+
+def on_machine(ssm: Any, user: str) -> dict[str, Any]:
+    name = f"{ROOT}/machine/users/{user}"
+    found: dict[str, Any] = json.loads(
+        ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+    )
+    return found
+
+
+def names(ssm: Any, path: str = ROOT) -> list[str]:
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
+    return sorted(one["Name"] for page in pages for one in page["Parameters"])
+
+
+def test_new_users(run: Runner, ssm: Any) -> None:
+    result = run(user_credentials, users=["grace", "ada"], tags={"team": "research"})
+    assert result["changed"]
+    assert result["created"] == ["ada", "grace"]
+    assert result["parameters"]["ada"] == f"{ROOT}/operator/passwords/ada"
+    assert on_machine(ssm, "ada")["rotation"] == 1
+    assert sha512_crypt.verify(password(ssm, "ada"), on_machine(ssm, "ada")["hash"])
+    assert password(ssm, "ada") != password(ssm, "grace")
+    for name in names(ssm):
+        assert ssm.get_parameter(Name=name)["Parameter"]["Type"] == "SecureString"
+        tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=name)["TagList"]
+        assert {one["Key"]: one["Value"] for one in tags} == {"ds-stack:name": "demo", "team": "research"}
+
+
+def test_second_run_changes_nothing(run: Runner, ssm: Any) -> None:
+    run(user_credentials, users=["ada"])
+    before = password(ssm, "ada"), on_machine(ssm, "ada")
+    result = run(user_credentials, users=["ada"])
+    assert not result["changed"]
+    assert result["diff"]["before"] == result["diff"]["after"]
+    assert (password(ssm, "ada"), on_machine(ssm, "ada")) == before
+
+
+def test_rotation_is_for_those_named(run: Runner, ssm: Any) -> None:
+    run(user_credentials, users=["ada", "grace"])
+    ada, grace = password(ssm, "ada"), password(ssm, "grace")
+    result = run(user_credentials, users=["ada", "grace"], rotate=["ada"])
+    assert result["rotated"] == ["ada"]
+    assert password(ssm, "ada") != ada
+    assert password(ssm, "grace") == grace
+    assert on_machine(ssm, "ada")["rotation"] == 2
+    assert sha512_crypt.verify(password(ssm, "ada"), on_machine(ssm, "ada")["hash"])
+    assert result["diff"]["before"]["rotations"] == {"ada": 1, "grace": 1}
+    assert result["diff"]["after"]["rotations"] == {"ada": 2, "grace": 1}
+
+
+def test_password_that_the_operator_chose(run: Runner, ssm: Any) -> None:
+    run(user_credentials, users=["ada"])
+    ssm.put_parameter(
+        Name=f"{ROOT}/operator/passwords/ada", Value="a pass phrase", Type="SecureString", Overwrite=True
+    )
+    result = run(user_credentials, users=["ada"])
+    assert result["republished"] == ["ada"]
+    assert password(ssm, "ada") == "a pass phrase"
+    assert sha512_crypt.verify("a pass phrase", on_machine(ssm, "ada")["hash"])
+    assert on_machine(ssm, "ada")["rotation"] == 2
+    assert not run(user_credentials, users=["ada"])["changed"]
+
+
+def test_interrupted_run_is_completed(run: Runner, ssm: Any) -> None:
+    run(user_credentials, users=["ada"])
+    ssm.delete_parameter(Name=f"{ROOT}/machine/users/ada")
+    kept = password(ssm, "ada")
+    assert run(user_credentials, users=["ada"])["republished"] == ["ada"]
+    assert password(ssm, "ada") == kept
+    assert sha512_crypt.verify(kept, on_machine(ssm, "ada")["hash"])
+
+
+def test_purge(run: Runner, ssm: Any) -> None:
+    run(user_credentials, users=["ada", "grace"])
+    assert not run(user_credentials, users=["ada"], purge=False)["changed"]
+    result = run(user_credentials, users=["ada"])
+    assert result["removed"] == ["grace"]
+    assert names(ssm) == [f"{ROOT}/machine/users/ada", f"{ROOT}/operator/passwords/ada"]
+
+
+def test_more_users_than_a_page_holds(run: Runner, ssm: Any) -> None:
+    users = [f"user{number:02}" for number in range(23)]
+    assert run(user_credentials, users=users)["created"] == users
+    assert not run(user_credentials, users=users)["changed"]
+    assert len(run(user_credentials, users=[])["removed_parameters"]) == 46
+    assert names(ssm) == []
+
+
+def test_tags_are_added_and_others_stay(run: Runner, ssm: Any) -> None:
+    run(user_credentials, users=["ada"])
+    name = f"{ROOT}/machine/users/ada"
+    ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=name, Tags=[{"Key": "mine", "Value": "1"}])
+    result = run(user_credentials, users=["ada"], tags={"team": "research"})
+    assert result["tagged"] == [f"{ROOT}/operator/passwords/ada", name]
+    tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=name)["TagList"]
+    assert {one["Key"] for one in tags} == {"ds-stack:name", "team", "mine"}
+    assert not run(user_credentials, users=["ada"], tags={"team": "research"})["changed"]
+
+
+def test_absent_leaves_nothing_of_this_stack(run: Runner, ssm: Any) -> None:
+    run(user_credentials, users=["ada"])
+    run(user_credentials, stack="demo2", users=["ada"])
+    for name in ("config", "status"):
+        ssm.put_parameter(Name=f"{ROOT}/machine/{name}", Value="{}", Type="String")
+    before = names(ssm)
+    assert run(user_credentials, state="absent", check=True)["removed_parameters"] == before
+    assert names(ssm) == before
+    assert run(user_credentials, state="absent")["changed"]
+    assert names(ssm) == []
+    assert len(names(ssm, "/ds-stack/demo2")) == 2
+    assert not run(user_credentials, state="absent")["changed"]
+
+
+def test_check_mode_writes_nothing(run: Runner, ssm: Any) -> None:
+    result = run(user_credentials, users=["ada"], check=True)
+    assert result["created"] == ["ada"]
+    assert names(ssm) == []
+    run(user_credentials, users=["ada"])
+    before = password(ssm, "ada"), on_machine(ssm, "ada")
+    assert run(user_credentials, users=["grace"], check=True)["removed"] == ["ada"]
+    assert run(user_credentials, users=["ada"], rotate=["ada"], check=True)["rotated"] == ["ada"]
+    assert (password(ssm, "ada"), on_machine(ssm, "ada")) == before
+
+
+def test_nothing_secret_is_printed(run: Runner, ssm: Any) -> None:
+    secrets = []
+    for rotate in ([], ["ada"], []):
+        run(user_credentials, users=["ada"], rotate=rotate)
+        secrets += [password(ssm, "ada"), on_machine(ssm, "ada")["hash"]]
+    assert "ada" in run.printed
+    assert not [secret for secret in secrets if secret in run.printed]
+
+
+def test_failed_write_tells_no_secret(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even when AWS repeats the value in its error."""
+    given = []
+    real = BaseClient._make_api_call
+
+    def call(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation != "PutParameter":
+            return real(client, operation, arguments)
+        given.append(arguments["Value"])
+        error = {"Code": "ValidationException", "Message": f"{arguments['Value']} is no good"}
+        raise ClientError({"Error": error}, operation)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    result = run(user_credentials, users=["ada"])
+    assert result["failed"]
+    assert "Failed to write a parameter" in result["msg"]
+    assert "is no good" in result["msg"]
+    assert given
+    assert given[0] not in run.printed
+
+
+def test_rotate_of_a_stranger(run: Runner) -> None:
+    result = run(user_credentials, users=["ada"], rotate=["eve"])
+    assert result["failed"]
+    assert "eve" in result["msg"]
+
+
+def status(ssm: Any, state: str, **others: Any) -> None:
+    document = {"schema": 1, "state": state, "instance_id": "i-1", "config_version": 3, "message": "Said so."}
+    ssm.put_parameter(
+        Name=f"{ROOT}/machine/status", Value=json.dumps({**document, **others}), Type="String", Overwrite=True
+    )
+
+
+def test_status_without_waiting(run: Runner, ssm: Any) -> None:
+    assert run(machine_status, instance_id="i-1")["status"] == {}
+    status(ssm, "ready")
+    result = run(machine_status, instance_id="i-1", config_version=3)
+    assert result["ready"]
+    assert not result["changed"]
+    assert result["status"]["message"] == "Said so."
+    assert not run(machine_status, instance_id="i-1", config_version=4)["ready"]
+    assert not run(machine_status, instance_id="i-2")["ready"]
+
+
+def test_status_is_ready(run: Runner, ssm: Any) -> None:
+    status(ssm, "ready")
+    assert run(machine_status, instance_id="i-1", config_version=3, wait=True)["ready"]
+
+
+def test_status_in_vain(run: Runner, ssm: Any) -> None:
+    status(ssm, "starting")
+    result = run(machine_status, instance_id="i-1", wait=True, timeout=0)
+    assert result["failed"]
+    assert "i-1 was not ready within 0 seconds" in result["msg"]
+    assert "starting: Said so." in result["msg"]
+    assert "start-session --target i-1 --region eu-central-1" in result["msg"]
+    assert result["status"]["state"] == "starting"

@@ -1,0 +1,104 @@
+"""What a machine's status means to somebody who waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils import _machine_status as logic
+from ansible_collections.iac.ds_stack.plugins.module_utils._machine_status import Seen, Verdict, Wanted
+from ansible_collections.iac.ds_stack.plugins.modules import machine_status
+
+WANTED = Wanted("i-1", 3)
+
+
+def seen(state: str, version: int = 1, **others: Any) -> Seen:
+    document = {"state": state, "instance_id": "i-1", "config_version": 3, "message": "Because.", "time": "T"}
+    return Seen({**document, **others}, version)
+
+
+@pytest.mark.parametrize(
+    ("first", "now", "waited", "verdict"),
+    [
+        pytest.param(None, None, 5, Verdict.WAIT, id="nothing yet"),
+        pytest.param(None, seen("starting"), 5, Verdict.WAIT, id="starting"),
+        pytest.param(None, seen("ready"), 5, Verdict.READY, id="ready"),
+        pytest.param(seen("ready"), seen("ready"), 0, Verdict.READY, id="ready before we came"),
+        pytest.param(None, seen("ready", config_version=4), 5, Verdict.READY, id="newer configuration"),
+        pytest.param(None, seen("ready", config_version=2), 5, Verdict.WAIT, id="older configuration"),
+        pytest.param(None, seen("ready", config_version=None), 5, Verdict.WAIT, id="no configuration"),
+        pytest.param(None, seen("ready", instance_id="i-0"), 5, Verdict.WAIT, id="replaced machine"),
+        pytest.param(None, seen("failed"), 5, Verdict.FAILED, id="failed"),
+        pytest.param(None, seen("failed", instance_id="i-0"), 5, Verdict.WAIT, id="other machine failed"),
+        pytest.param(None, seen("failed", config_version=2), 5, Verdict.WAIT, id="failed with older one"),
+        pytest.param(seen("failed"), seen("failed"), 5, Verdict.WAIT, id="failed before we came"),
+        pytest.param(seen("failed"), seen("failed", 2), 5, Verdict.FAILED, id="failed again"),
+        pytest.param(seen("failed"), seen("failed"), 121, Verdict.FAILED, id="does not try again"),
+        pytest.param(None, seen("something else"), 5, Verdict.WAIT, id="unknown state"),
+    ],
+)
+def test_verdict(first: Seen | None, now: Seen | None, waited: float, verdict: Verdict) -> None:
+    assert logic.judge(WANTED, first, now, waited) is verdict
+
+
+@pytest.mark.parametrize("text", ["", "no", "3", "[]", '{"other": 1}'])
+def test_what_is_no_status(text: str) -> None:
+    assert logic.parse(text) is None
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        (None, "It has not reported anything yet."),
+        (seen("starting"), "Its last report: starting: Because. (T)"),
+        (
+            seen("ready", config_version=2),
+            "Its last report is about version 2 of the configuration, not 3: ready: Because. (T)",
+        ),
+        (seen("ready", instance_id="i-0"), "Only another machine has reported, i-0: ready: Because. (T)"),
+    ],
+)
+def test_description(last: Seen | None, told: str) -> None:
+    assert logic.describe(WANTED, last) == told
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Let every pause take no time and the clock run at one second a look."""
+    ticks = count()
+    monkeypatch.setattr(machine_status.time, "sleep", lambda _: None)
+    monkeypatch.setattr(machine_status.time, "monotonic", lambda: float(next(ticks)))
+    return ticks
+
+
+def wait_for(
+    monkeypatch: pytest.MonkeyPatch, answers: list[Seen | None], timeout: float = 100
+) -> Seen | None:
+    looks = iter(answers)
+    monkeypatch.setattr(machine_status, "look", lambda *_: next(looks))
+    return machine_status.wait_until_ready(None, "/status", WANTED, timeout, "Advice.")[0]
+
+
+def test_waits_until_ready(monkeypatch: pytest.MonkeyPatch, clock: int) -> None:
+    ready = seen("ready", 3)
+    assert wait_for(monkeypatch, [None, seen("starting"), ready]) is ready
+
+
+def test_failure_ends_the_wait(monkeypatch: pytest.MonkeyPatch, clock: int) -> None:
+    with pytest.raises(
+        machine_status.NotReadyError, match=r"i-1 says that it has failed\. Because\. Advice\."
+    ):
+        wait_for(monkeypatch, [seen("starting"), seen("failed", 2)])
+
+
+def test_time_is_up(monkeypatch: pytest.MonkeyPatch, clock: int) -> None:
+    told = r"not ready within 4 seconds\. Its last report: starting: Because\. \(T\) Advice\."
+    with pytest.raises(machine_status.NotReadyError, match=told) as caught:
+        wait_for(monkeypatch, [seen("starting")] * 9, timeout=4)
+    assert caught.value.seen == seen("starting")
+
+
+def test_advice_can_be_pasted() -> None:
+    assert "aws ssm start-session --target i-1 --region eu-central-1" in logic.advice("i-1", "eu-central-1")
