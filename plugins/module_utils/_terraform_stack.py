@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -119,6 +120,7 @@ def run(options: Options, progress: Progress, environ: Mapping[str, str], result
     Raises TerraformError.
     """
     began = time.monotonic()
+    options = _with_last_variables(options)
     deadline = None if options.timeout is None else began + options.timeout
     environment, warnings = clean_environment(environ)
     result.warnings += warnings
@@ -152,6 +154,17 @@ def run(options: Options, progress: Progress, environ: Mapping[str, str], result
             _converge(options, site, result, began)
         finally:
             result.secrets = scrubber.secrets
+
+
+def _with_last_variables(options: Options) -> Options:
+    """To destroy, what was last applied with counts for every variable that is not given."""
+    if options.state != "absent":
+        return options
+    try:
+        last = json.loads((options.work_dir / mirrors.VARIABLES).read_bytes())
+    except (OSError, ValueError):
+        return options
+    return dataclasses.replace(options, variables={**last, **options.variables})
 
 
 def _check_directories(options: Options) -> None:

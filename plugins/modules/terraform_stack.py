@@ -30,7 +30,7 @@ options:
     description:
       - V(present) makes the infrastructure what the configuration says.
       - V(absent) destroys all that is in the state, by a plan, under the same guards. The state and
-        O(work_dir) are kept.
+        O(work_dir) are kept. A variable that is not given has the value of the last run.
     type: str
     choices: [present, absent]
     default: present
