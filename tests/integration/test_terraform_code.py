@@ -20,8 +20,9 @@ from typing import Any
 
 import boto3
 import pytest
-from localcloud import provider
 from moto.server import ThreadedMotoServer
+
+from localcloud import provider
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
