@@ -1,0 +1,242 @@
+"""Environment, errors and the record of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_cli as cli
+from ansible_collections.iac.ds_stack.plugins.module_utils._process import Finished
+from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress, plain
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_events import Diagnostic
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_mirror import Mirror
+
+
+def test_the_environment_is_cleaned(tmp_path: Path) -> None:
+    rc = tmp_path / "terraformrc"
+    rc.touch()
+    kept, warnings = cli.clean_environment(
+        {
+            "PATH": "/bin",
+            "AWS_PROFILE": "p",
+            "TF_VAR_x": "1",
+            "TF_CLI_CONFIG_FILE": str(rc),
+            "TF_CLI_ARGS_plan": "-destroy",
+            "TF_CLI_ARGS": "-x",
+            "TF_WORKSPACE": "w",
+            "TF_LOG": "json",
+            "TF_LOG_PATH": "/tmp/log",
+            "TF_DATA_DIR": "/tmp/data",
+            "TF_INPUT": "1",
+        }
+    )
+    assert kept == {
+        "PATH": "/bin",
+        "AWS_PROFILE": "p",
+        "TF_VAR_x": "1",
+        "TF_CLI_CONFIG_FILE": str(rc),
+        "TF_INPUT": "0",
+        "TF_IN_AUTOMATION": "1",
+        "CHECKPOINT_DISABLE": "1",
+    }
+    assert len(warnings) == 6
+    rc.unlink()
+    kept, warnings = cli.clean_environment({"TF_CLI_CONFIG_FILE": str(rc)})
+    assert "TF_CLI_CONFIG_FILE" not in kept
+    assert f"there is no file {rc}" in warnings[0]
+
+
+LOCKED = Diagnostic(
+    "error",
+    "Error acquiring the state lock",
+    """Error message: operation error S3: PutObject, https response error StatusCode: 412,
+RequestID: 4fb9a7ac, HostID: x, api error PreconditionFailed
+Lock Info:
+  ID:        8f0b1c9e-2d5f
+  Path:      bucket/key.tfstate
+  Operation: OperationTypeApply
+  Who:       ada@desk
+  Version:   1.11.4
+  Created:   2026-11-23 18:14:37.25 +0000 UTC
+  Info:
+
+Terraform acquires a state lock to protect the state.""",
+)
+
+
+def test_a_state_lock_is_explained() -> None:
+    now = 1795464877.0 + 7500  # 2026-11-23 20:19:37 UTC
+    hint = cli.lock_hint(LOCKED, Path("/stacks/demo"), now)
+    assert hint is not None
+    assert hint.startswith("The state is locked by ada@desk (OperationTypeApply, 2 h 5 min ago).")
+    assert hint.endswith("cd /stacks/demo && terraform force-unlock 8f0b1c9e-2d5f")
+    assert cli.lock_hint(Diagnostic("error", "Something else"), Path(), now) is None
+    assert cli.lock_hint(Diagnostic("error", "Error acquiring the state lock"), Path(), now) is None
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> cli.Cli:
+    """A Cli whose binary is a program that does what the test says."""
+    binary = tmp_path / "terraform"
+    binary.write_text(f"#!{sys.executable}\nimport sys\nexec(open({str(tmp_path / 'program')!r}).read())\n")
+    binary.chmod(0o755)
+    scrubber = Scrubber(["my-secret"])
+    mirror = Mirror({"main.tf": Path("/source/main.tf")}, frozenset(), None, None)
+    log = cli.Log(tmp_path / "log", scrubber)
+    return cli.Cli(str(binary), tmp_path, dict(os.environ), mirror, log, scrubber, Progress(None))
+
+
+def program(fake: cli.Cli, code: str) -> None:
+    (fake.directory / "program").write_text(code)
+
+
+def test_text_without_diagnostics_is_not_lost(fake: cli.Cli) -> None:
+    program(fake, "print('panic: my-secret'); print('goroutine 1', file=sys.stderr); sys.exit(11)")
+    with pytest.raises(cli.TerraformError) as caught:
+        fake.events(["plan"])
+    assert caught.value.message == (
+        f"terraform plan failed: panic: (sensitive)\ngoroutine 1\nFull text: {fake.directory}/log"
+    )
+    log = (fake.directory / "log").read_text()
+    assert "panic: (sensitive)" in log
+    assert "goroutine 1" in log
+
+
+def test_a_silent_failure(fake: cli.Cli) -> None:
+    program(fake, "sys.exit(7)")
+    with pytest.raises(cli.TerraformError, match="terraform plan failed with exit code 7"):
+        fake.events(["plan"])
+
+
+def test_a_diagnostic_names_the_source_not_the_copy(fake: cli.Cli) -> None:
+    event = {
+        "type": "diagnostic",
+        "diagnostic": {
+            "severity": "error",
+            "summary": "Bad my-secret",
+            "detail": "d",
+            "range": {"filename": "main.tf", "start": {"line": 3}},
+        },
+    }
+    program(fake, f"print({json.dumps(event)!r}); sys.exit(1)")
+    with pytest.raises(cli.TerraformError) as caught:
+        fake.events(["plan"])
+    assert "Bad (sensitive) (/source/main.tf:3)" in caught.value.message
+
+
+def test_an_error_that_asks_for_init_is_known(fake: cli.Cli) -> None:
+    event = {
+        "type": "diagnostic",
+        "diagnostic": {
+            "severity": "error",
+            "summary": "Module not installed",
+            "detail": 'Run "terraform init"',
+        },
+    }
+    program(fake, f"print({json.dumps(event)!r}); sys.exit(1)")
+    with pytest.raises(cli.InitNeeded):
+        fake.events(["plan"])
+
+
+def test_an_old_version_is_refused(fake: cli.Cli) -> None:
+    program(fake, """print('{"type":"version","terraform":"1.9.8"}')""")
+    with pytest.raises(cli.TerraformError, match=r"is version 1\.9\.8; 1\.10 or later is needed"):
+        fake.events(["plan"])
+
+
+def test_opentofu_tells_its_version_in_its_own_field(fake: cli.Cli) -> None:
+    program(fake, """print('{"type":"version","tofu":"1.10.5"}')""")
+    assert fake.events(["plan"])[1].version == "1.10.5"
+
+
+def test_a_document_that_is_none(fake: cli.Cli) -> None:
+    program(fake, "print('no json')")
+    with pytest.raises(cli.TerraformError, match="terraform show did not print JSON"):
+        fake.document(["show"])
+
+
+def test_a_document_is_not_logged(fake: cli.Cli) -> None:
+    program(fake, """print('{"value": "hidden"}'); print('note', file=sys.stderr)""")
+    assert fake.document(["output"]) == {"value": "hidden"}
+    log = (fake.directory / "log").read_text()
+    assert "hidden" not in log
+    assert "note" in log
+
+
+def test_record(tmp_path: Path) -> None:
+    record = cli.Record(tmp_path / "run.json")
+    assert record.report() is None
+    callbacks = record.begin("apply", tmp_path / "log")
+    assert callbacks.started is not None
+    assert callbacks.ended is not None
+    callbacks.started(os.getpid())
+    with pytest.raises(
+        cli.TerraformError, match=rf"still runs as process {os.getpid()}.*kill -INT {os.getpid()}"
+    ):
+        record.report()
+    callbacks.started(2**22 + 1)  # nobody has this number
+    assert "was killed before its end" in str(record.report())
+    (tmp_path / "plan.tfplan").touch()
+    callbacks.ended(Finished(1, "SIGTERM", duration=5), False)
+    assert "was interrupted (SIGTERM) after 5 s and stopped" in str(record.report())
+    assert (tmp_path / "plan.tfplan").exists()
+    callbacks.ended(Finished(0), True)
+    assert "ended with exit code 0 after the play was gone" in str(record.report())
+    assert not (tmp_path / "plan.tfplan").exists(), "nobody else will remove it"
+    record.clear()
+    assert record.report() is None
+    (tmp_path / "run.json").write_text("{broken")
+    assert record.report() is None
+
+
+def test_old_logs_are_removed(tmp_path: Path) -> None:
+    for index in range(30):
+        (tmp_path / f"20260101T0000{index:02}.000Z-1.log").touch()
+    new = cli.new_log_path(tmp_path)
+    new.touch()
+    kept = sorted(tmp_path.glob("*.log"))
+    assert len(kept) == cli.LOGS_KEPT
+    assert kept[-1] == new
+    assert kept[0].name.startswith("20260101T000021")
+
+
+def test_plain_text_has_no_escapes() -> None:
+    assert plain("\x1b[1;31mred\x1b[0m\r\n\ttab\x07") == "red\n\ttab"
+
+
+def test_progress_reaches_the_file_and_never_fails(tmp_path: Path) -> None:
+    Progress(None).say("nobody listens")
+    Progress(str(tmp_path / "missing")).say("nobody listens")
+    (tmp_path / "lines").touch()
+    progress = Progress(str(tmp_path))
+    progress.say("one\ntwo\n")
+    assert (tmp_path / "lines").read_text() == "one\ntwo\n"
+    assert progress.lease == tmp_path / "lease"
+
+
+def test_binaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(cli.TerraformError, match="Neither terraform nor tofu is on PATH"):
+        cli.find_binary(None)
+    (tmp_path / "tofu").touch(mode=0o755)
+    assert cli.find_binary(None) == str(tmp_path / "tofu")
+    (tmp_path / "terraform").touch(mode=0o755)
+    assert cli.find_binary(None) == str(tmp_path / "terraform")
+    assert cli.find_binary("tofu") == str(tmp_path / "tofu")
+    with pytest.raises(cli.TerraformError, match="There is no program other"):
+        cli.find_binary("other")
+
+
+def test_the_time_that_is_left_is_the_timeout(fake: cli.Cli) -> None:
+    program(fake, "import time; time.sleep(20)")
+    from dataclasses import replace
+
+    hurried = replace(fake, deadline=time.monotonic() + 0.3)
+    with pytest.raises(cli.TerraformError, match=r"was interrupted \(timeout\)") as caught:
+        hurried.text(["workspace", "list"])
+    assert caught.value.interrupted == "timeout"

@@ -1,0 +1,210 @@
+"""What a plan means: told from its JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_plan as plans
+
+
+def resource(actions: list[str], address: str = "a.b", **more: Any) -> dict[str, Any]:
+    change = {"actions": actions, **more.pop("change", {})}
+    return {"address": address, "change": change, **more}
+
+
+def parse(*resources: dict[str, Any], **outputs: dict[str, Any]) -> plans.Plan:
+    return plans.parse_plan({"resource_changes": list(resources), "output_changes": outputs})
+
+
+@pytest.mark.parametrize(
+    ("item", "action", "counts"),
+    [
+        (resource(["create"]), "create", {"add": 1}),
+        (resource(["update"]), "update", {"change": 1}),
+        (resource(["delete"]), "delete", {"destroy": 1}),
+        (resource(["delete", "create"]), "replace", {"replace": 1}),
+        (resource(["create", "delete"]), "replace", {"replace": 1}),
+        (resource(["forget"]), "forget", {"forget": 1}),
+        (resource(["no-op"], previous_address="a.c"), "move", {"move": 1}),
+        (resource(["update"], previous_address="a.c"), "update", {"change": 1, "move": 1}),
+        (resource(["no-op"], change={"importing": {"id": "i-1"}}), "import", {"import": 1}),
+        (resource(["no-op"], change={"importing": {"unknown": True}}), "import", {"import": 1}),
+        (resource(["update"], change={"importing": {"id": "i-1"}}), "update", {"change": 1, "import": 1}),
+        (resource(["something", "new"]), "something+new", {}),
+    ],
+)
+def test_actions_are_told_apart(item: dict[str, Any], action: str, counts: dict[str, int]) -> None:
+    (change,) = parse(item).changes
+    assert change.action == action
+    assert {name: count for name, count in plans.summarize([change]).items() if count} == counts
+
+
+@pytest.mark.parametrize("actions", [["no-op"], ["read"]])
+def test_nothing_and_reading_are_no_changes(actions: list[str]) -> None:
+    assert parse(resource(actions)).changes == []
+
+
+def test_unknown_fields_and_missing_ones_are_fine() -> None:
+    empty = plans.parse_plan({"format_version": "99", "novelty": [1], "resource_changes": None})
+    assert (empty.changes, empty.outputs, empty.applyable) == ([], {}, None)
+    assert plans.parse_plan({"applyable": False}).applyable is False
+    assert parse({"address": "a.b"}).changes == []
+
+
+def test_ten_added_are_ten() -> None:
+    plan = parse(*[resource(["create"], f"a.b[{index}]") for index in range(10)])
+    assert plans.summarize(plan.changes)["add"] == 10
+    assert plans.say_summary(plans.summarize(plan.changes)) == "10 to add"
+    assert plan.operations == 10
+
+
+def test_to_dict_has_only_what_applies() -> None:
+    (change,) = parse(resource(["delete"], action_reason="delete_because_no_module", deposed="abc")).changes
+    assert change.to_dict() == {
+        "address": "a.b",
+        "action": "delete",
+        "actions": ["delete"],
+        "reason": "delete_because_no_module",
+        "deposed": True,
+    }
+
+
+SENSITIVE_CHANGE = {
+    "before": {
+        "name": "n",
+        "password": "old-password",
+        "list": [{"key": "old-key"}],
+        "same": "unchanged-secret",
+    },
+    "after": {
+        "name": "m",
+        "password": "new-password",
+        "list": [{"key": "new-key"}],
+        "same": "unchanged-secret",
+    },
+    "before_sensitive": {"password": True, "list": [{"key": True}], "same": True},
+    "after_sensitive": {"password": True, "list": [{"key": True}], "same": True},
+    "after_unknown": {"id": True, "token": True, "list": [{"id": True}]},
+}
+
+
+def test_the_diff_masks_names_the_unknown_and_says_which_secret_changes() -> None:
+    plan = parse(resource(["update"], change={**SENSITIVE_CHANGE}))
+    (shown,) = plans.diff_of(plan.changes)
+    assert shown["before"] == {
+        "name": "n",
+        "password": "(sensitive)",
+        "list": [{"key": "(sensitive)"}],
+        "same": "(sensitive)",
+    }
+    assert shown["after"] == {
+        "name": "m",
+        "password": "(sensitive, changed)",
+        "list": [{"key": "(sensitive, changed)", "id": "(known after apply)"}],
+        "same": "(sensitive)",
+        "id": "(known after apply)",
+        "token": "(known after apply)",
+    }
+    assert "-password" not in json.dumps(shown)
+    assert {"old-password", "new-password", "old-key", "new-key"} <= set(plan.secrets)
+    assert "password" not in repr(plan)
+
+
+def test_a_sensitive_value_that_is_unknown_stays_sensitive() -> None:
+    change = {"after": {}, "after_unknown": {"password": True}, "after_sensitive": {"password": True}}
+    assert parse(resource(["create"], change=change)).changes[0].after == {"password": "(sensitive)"}
+
+
+def test_headers_tell_where_a_moved_resource_was() -> None:
+    (shown,) = plans.diff_of(parse(resource(["no-op"], previous_address="a.old")).changes)
+    assert (shown["before_header"], shown["after_header"]) == ("a.old", "a.b (move)")
+
+
+def test_outputs_to_come() -> None:
+    plan = plans.parse_plan(
+        {
+            "output_changes": {
+                "known": {"actions": ["create"], "after": [1], "after_unknown": False},
+                "same": {"actions": ["no-op"], "before": "s", "after": "s", "after_unknown": False},
+                "unknown": {"actions": ["create"], "after_unknown": True},
+                "partly": {"actions": ["create"], "after": {"a": 1}, "after_unknown": {"b": True}},
+                "gone": {"actions": ["delete"], "before": 1, "after": None, "after_unknown": False},
+                "secret": {
+                    "actions": ["create"],
+                    "after": "hidden",
+                    "after_unknown": False,
+                    "after_sensitive": True,
+                },
+                "shown": {
+                    "actions": ["create"],
+                    "after": "wanted",
+                    "after_unknown": False,
+                    "after_sensitive": True,
+                },
+            }
+        },
+        reveal=["shown"],
+    )
+    assert plan.outputs == {"known": [1], "same": "s", "secret": "(sensitive)", "shown": "wanted"}
+    assert plan.outputs_unknown == ["partly", "unknown"]
+    assert plan.secrets == ["hidden"]
+    shown = {item["before_header"]: item["after"] for item in plans.diff_of(plan.output_changes)}
+    assert "output.same" not in shown
+    assert shown["output.known"] == "[\n    1\n]\n"
+    assert shown["output.secret"] == '"(sensitive)"\n'
+
+
+@pytest.mark.parametrize(
+    ("pattern", "address", "expected"),
+    [
+        ("aws_ebs_volume.data", "aws_ebs_volume.data", True),
+        ("aws_ebs_volume.data", "aws_ebs_volume.data[0]", True),
+        ("aws_ebs_volume.data", 'aws_ebs_volume.data["home"]', True),
+        ("aws_ebs_volume.data", "aws_ebs_volume.database", False),
+        ("aws_ebs_volume.data[0]", "aws_ebs_volume.data[0]", True),
+        ("aws_ebs_volume.data[0]", "aws_ebs_volume.data[1]", False),
+        ("aws_ebs_volume.data[0]", "aws_ebs_volume.data0", False),
+        ("aws_ebs_volume.*", "aws_ebs_volume.data", True),
+        ("aws_ebs_volume.*", "module.m.aws_ebs_volume.data", False),
+        ("*.aws_ebs_volume.*", "module.m.aws_ebs_volume.data", True),
+        ("module.data", "module.data.module.x.aws_ebs_volume.v[0]", True),
+        ("module.data", 'module.data["a.b"].x.y', True),
+        ("module.data", "module.database.x.y", False),
+        ("module.?", "module.a.x.y", True),
+        ("*", "anything.at_all", True),
+    ],
+)
+def test_patterns(pattern: str, address: str, expected: bool) -> None:
+    assert plans.is_protected(address, [pattern]) is expected
+
+
+@pytest.mark.parametrize(
+    ("actions", "refused"),
+    [
+        (["delete"], True),
+        (["delete", "create"], True),
+        (["create", "delete"], True),
+        (["update"], False),
+        (["forget"], False),
+    ],
+)
+def test_protection_is_against_destruction(actions: list[str], refused: bool) -> None:
+    assert bool(plans.refuse(parse(resource(actions)).changes, ["a.b"], None)) is refused
+    assert bool(plans.refuse(parse(resource(actions)).changes, [], 0)) is refused
+    assert plans.refuse(parse(resource(actions)).changes, ["a.c"], 1) is None
+
+
+def test_protection_follows_a_resource_that_is_moved() -> None:
+    moved = parse(resource(["delete", "create"], "a.new", previous_address="a.b"))
+    assert "a.new (replace)" in str(plans.refuse(moved.changes, ["a.b"], None))
+
+
+def test_a_refusal_does_not_list_thousands() -> None:
+    many = parse(*[resource(["delete"], f"a.b[{index}]") for index in range(2000)])
+    refusal = plans.refuse(many.changes, [], 3)
+    assert refusal is not None
+    assert "would destroy 2000 resources, more than `max_destroys` (3)" in refusal
+    assert refusal.count("a.b[") == 20
+    assert "and 1980 more" in refusal
