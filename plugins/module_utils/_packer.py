@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,20 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks impo
 
 #: Packer learnt to install plugins in this version.
 FIRST_WITH_INIT = (1, 7)
+
+# The program `packer` is a wrapper that ignores SIGINT, and its ansible provisioner waits for ansible-playbook
+# whatever happens: both rely on a terminal, which sends Ctrl-C to all of them. So does this.
+_LIKE_A_TERMINAL = """
+import os, signal, subprocess, sys
+
+def interrupt(number, _frame):
+    signal.signal(number, signal.SIG_IGN)
+    os.killpg(0, number)
+    signal.signal(number, interrupt)
+
+signal.signal(signal.SIGINT, interrupt)
+sys.exit(abs(subprocess.call(sys.argv[1:])))
+"""
 
 #: Seconds for the commands that build nothing. Installing plugins downloads them.
 SHORT_TIMEOUT = 600.0
@@ -215,7 +230,7 @@ class Packer:
         argv = [self.binary, command, "-machine-readable", *arguments]
         self.log.write(f"$ {' '.join(argv)}")
         finished = run(
-            argv,
+            [sys.executable, "-c", _LIKE_A_TERMINAL, *argv],
             cwd=self.folder,
             env=self.env,
             callbacks=callbacks or Callbacks(stdout=self.log.packer_line, stderr=self.log.packer_line),

@@ -273,6 +273,7 @@ import json
 import os
 from pathlib import Path
 
+from ansible.module_utils.common.warnings import warn
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake
@@ -367,7 +368,7 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
         environment=environment(os.environ, {**connection, "region": request.region}),
         scrubber=scrubber,
         progress=Progress(module.params["_progress"]),
-        warn=module.warn,
+        warn=warn,
     )
     return {**result, **baked}
 
