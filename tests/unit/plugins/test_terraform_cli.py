@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ Terraform acquires a state lock to protect the state.""",
 
 
 def test_a_state_lock_is_explained() -> None:
-    now = 1795464877.0 + 7500  # 2026-11-23 20:19:37 UTC
+    now = datetime(2026, 11, 23, 20, 19, 37, tzinfo=timezone.utc).timestamp()
     hint = cli.lock_hint(LOCKED, Path("/stacks/demo"), now)
     assert hint is not None
     assert hint.startswith("The state is locked by ada@desk (OperationTypeApply, 2 h 5 min ago).")

@@ -105,7 +105,7 @@ def test_no_diagnostic_is_lost_between_damaged_lines(lines: list[str], data: st.
     glue = data.draw(st.sampled_from(["\n", ""]))
     stream = "\n".join(damaged[:position]) + glue + json.dumps(ERROR) + "\n" + "\n".join(damaged[position:])
     found = events.digest(events.parse(stream.encode("utf-8", "replace")))
-    assert "It broke" in [item.summary for item in found.diagnostics] or glue == ""
+    assert "It broke" in [item.summary for item in found.diagnostics]
 
 
 def test_a_diagnostic_behind_a_truncated_event_on_the_same_line_is_found() -> None:
