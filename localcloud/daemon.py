@@ -70,8 +70,8 @@ def start(run: RunDir, with_mirror: bool, log: Log) -> None:
             log("The local cloud already runs.")
             return
         raise LocalCloudError(
-            f"Another local cloud runs on this machine (pid {holder.get('pid')}, folder {holder.get('run')}). "
-            "There can be only one: stop that one first."
+            f"Another local cloud runs on this machine (pid {holder.get('pid')}, "
+            f"folder {holder.get('run')}). There can be only one: stop that one first."
         )
     try:
         _start(run, with_mirror, lock, log)

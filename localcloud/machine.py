@@ -178,8 +178,10 @@ class Machine:
         minor = os.minor(Path(disk.loop).stat().st_rdev)
         commands = [
             f"rm -f {disk.node}",
-            f"mknod -m 660 {disk.node} b {LOOP_MAJOR} {minor}",
+            "umask 117",  # `mknod -m` needs a /proc of this process's own PID namespace
+            f"mknod {disk.node} b {LOOP_MAJOR} {minor}",
             f"chgrp disk {disk.node}",
+            "umask 022",
             "mkdir -p /dev/disk/by-id",
         ]
         commands += [f"ln -sfn {target} {path}" for path, target in disk.links().items()]

@@ -32,6 +32,7 @@ from localcloud.base_image import TAG
 from localcloud.cloud import Cloud, log
 from localcloud.faults import Fault
 from localcloud.paths import RunDir
+from localcloud.podman import podman
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -180,7 +181,8 @@ def serve(run: RunDir, mirror: Path | None) -> None:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(threadName)s %(message)s"
     )
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    cloud = Cloud(run, TAG)
+    image = podman("image", "inspect", "--format", "{{.Id}}", TAG)  # the tag may move on meanwhile
+    cloud = Cloud(run, image)
     cloud.network.open()
     gaps.install(cloud)
     if mirror:

@@ -18,6 +18,7 @@ from moto.ec2.models.instances import Reservation
 from localcloud.api.images import LocalAmi
 from localcloud.api.instances import LocalInstance
 from localcloud.api.owner import DEBIAN_OWNER
+from localcloud.base_image import BUILT_LABEL
 from localcloud.cloud import Cloud, log
 from localcloud.errors import LocalCloudError
 from localcloud.machine import Disk
@@ -31,9 +32,9 @@ DETACH_SECONDS = 300
 NO_CLIENT_TOKEN = "ABCDE"  # noqa: S105 (not a secret)
 
 
-def base_ami_id(podman_image_id: str) -> str:
-    """The id of the Debian AMI: it changes exactly when the base image does."""
-    return f"ami-{hashlib.sha256(podman_image_id.encode()).hexdigest()[:17]}"
+def base_ami_id(layer: str) -> str:
+    """The id of the Debian AMI: it changes exactly when the base image's content (digest) does."""
+    return f"ami-{hashlib.sha256(layer.encode()).hexdigest()[:17]}"
 
 
 class LocalEC2(EC2Backend):
@@ -232,13 +233,12 @@ class LocalEC2(EC2Backend):
 
     def _load_amis(self) -> None:
         """One public AMI: Debian 12, as Debian registers it."""
-        identifier, created = podman(
-            "image", "inspect", "--format", "{{.Id}} {{.Created.Unix}}", self.cloud.base_image
-        ).split()
-        moment = datetime.fromtimestamp(int(created), timezone.utc)
+        form = f'{{{{index .RootFS.Layers 0}}}} {{{{index .Labels "{BUILT_LABEL}"}}}}'
+        layer, built = podman("image", "inspect", "--format", form, self.cloud.base_image).split()
+        moment = datetime.fromtimestamp(int(built), timezone.utc)
         ami = LocalAmi(
             self,
-            base_ami_id(identifier),
+            base_ami_id(layer),
             name=f"debian-12-amd64-{moment:%Y%m%d-%H%M}",
             description="Debian 12",
             owner_id=DEBIAN_OWNER,

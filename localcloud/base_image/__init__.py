@@ -22,6 +22,8 @@ from localcloud.processes import run
 RELEASE = "bookworm"
 REPOSITORY = "localhost/ds-stack-base"
 TAG = f"{REPOSITORY}:debian-12"
+#: Label with the time of the build, in seconds since 1970: that of the import says nothing.
+BUILT_LABEL = "iac.ds_stack.built"
 FILES = Path(__file__).resolve().parent / "files"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -93,7 +95,8 @@ def ensure(log: Callable[[str], None]) -> str:
             log("Importing the base image into podman")
             podman(
                 "import", "--quiet", "--change", 'CMD ["/sbin/init"]', "--change", "STOPSIGNAL SIGRTMIN+3",
-                "--change", "ENV container=podman", "--change", f"LABEL {LABEL}", str(tarball), tagged,
+                "--change", "ENV container=podman", "--change", f"LABEL {LABEL}",
+                "--change", f"LABEL {BUILT_LABEL}={int(tarball.stat().st_mtime)}", str(tarball), tagged,
             )  # fmt: skip
         podman("tag", tagged, TAG)
     return TAG
@@ -148,6 +151,7 @@ def _install(inputs: Inputs, root: Path) -> None:
     for path in root.glob("etc/ssh/ssh_host_*"):
         path.unlink()
     (root / "etc/machine-id").write_text("")
+    (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     (root / "etc/hostname").unlink(missing_ok=True)
     (root / "etc/resolv.conf").unlink()
     _chroot(root, "apt-get", "clean")
