@@ -1,0 +1,247 @@
+"""JupyterHub as its users have it: through nginx, by the form, to a cell's answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+from tests.clients.jupyterhub import Hub, HubError, SignInRefusedError
+
+PASSWORD = "open-Sesame-7"  # noqa: S105 (the one of prepare.yml)
+UNIT = "jupyter-alice-singleuser"
+
+
+@pytest.fixture(scope="module")
+def address(host: Host) -> str:
+    """The machine's address."""
+    return str(next(a for a in host.interface("eth0").addresses if ":" not in a))
+
+
+@pytest.fixture(scope="module")
+def certificate(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The machine's self-signed certificate, the only one that the clients here trust."""
+    path = tmp_path_factory.mktemp("tls") / "cert.pem"
+    path.write_text(host.file("/etc/ds-stack/tls/cert.pem").content_string)
+    return path
+
+
+@pytest.fixture
+def browser(address: str, certificate: Path) -> Hub:
+    """A browser that has not signed in."""
+    return Hub(f"https://{address}:8000", ca_file=certificate)
+
+
+@pytest.fixture(scope="module")
+def alice(address: str, certificate: Path) -> Iterator[Hub]:
+    """alice's browser, signed in, her server running."""
+    hub = Hub(f"https://{address}:8000", ca_file=certificate)
+    hub.wait_until_ready()
+    hub.sign_in("alice", PASSWORD)
+    hub.start_server()
+    yield hub
+    hub.stop_server()
+
+
+def show(host: Host, unit: str, *properties: str) -> dict[str, str]:
+    """The named properties of a unit, as systemd prints them."""
+    text = host.check_output(f"systemctl show {unit} --property={','.join(properties)}")
+    return dict(line.split("=", 1) for line in text.splitlines())
+
+
+# Signing in
+
+
+def test_wrong_password_is_refused_slowly(browser: Hub) -> None:
+    started = time.monotonic()
+    with pytest.raises(SignInRefusedError, match="Invalid username or password"):
+        browser.sign_in("alice", "wrong")
+    assert time.monotonic() - started > 2
+
+
+def test_user_outside_the_group_is_refused(browser: Hub) -> None:
+    with pytest.raises(SignInRefusedError):
+        browser.sign_in("mallory", PASSWORD)
+
+
+def test_root_is_refused(browser: Hub) -> None:
+    with pytest.raises(SignInRefusedError):
+        browser.sign_in("root", PASSWORD)
+
+
+def test_only_admins_see_the_admin_page(browser: Hub, alice: Hub) -> None:
+    browser.sign_in("bob", PASSWORD)
+    assert browser.request("GET", "/hub/admin").status == 403
+    assert alice.request("GET", "/hub/admin").status == 200
+
+
+def test_session_cookies_are_only_for_https(alice: Hub) -> None:
+    """All but the XSRF token, which pages' scripts must read and which is worth nothing alone."""
+    assert {cookie.name for cookie in alice.cookies if not cookie.secure} == {"_xsrf"}
+
+
+# Computing
+
+
+def test_cell_runs_in_the_users_python(alice: Hub) -> None:
+    cell = alice.run_cell("import os, sys; print(6 * 7, sys.prefix, os.getcwd())")
+    assert (cell.status, cell.output) == ("ok", "42 /opt/conda/envs/ds /home/alice\n")
+
+
+def test_default_kernel_is_the_only_python(alice: Hub) -> None:
+    assert alice.kernels()[0] == "python3"
+    assert alice.request("GET", "/user/alice/kernelspecs/python3/logo-64x64.png").status == 200
+
+
+def test_packages_of_the_environment_load(alice: Hub) -> None:
+    cell = alice.run_cell("import pandas, sklearn, matplotlib.pyplot; print(pandas.Series([1, 2]).sum())")
+    assert (cell.error, cell.output) == ("", "3\n")
+
+
+def test_failing_cell_says_why(alice: Hub) -> None:
+    assert alice.run_cell("1 / 0").error == "ZeroDivisionError: division by zero"
+
+
+def test_shell_commands_of_a_cell_use_the_users_python(alice: Hub) -> None:
+    assert alice.run_cell("!command -v python pip").output.split() == [
+        "/opt/conda/envs/ds/bin/python",
+        "/opt/conda/envs/ds/bin/pip",
+    ]
+
+
+def test_user_environment_arrives_literally(alice: Hub) -> None:
+    assert alice.run_cell("import os; print(os.environ['GREETING'])").output == 'say "hello" for $5\n'
+
+
+# Limits and walls
+
+
+@pytest.mark.usefixtures("alice")
+def test_server_has_its_limits(host: Host) -> None:
+    assert show(host, UNIT, "MemoryMax", "CPUQuotaPerSecUSec", "PrivateTmp", "OOMPolicy") == {
+        "MemoryMax": str(1500 * 1024**2),
+        "CPUQuotaPerSecUSec": "1.500000s",
+        "PrivateTmp": "yes",
+        "OOMPolicy": "continue",
+    }
+
+
+def test_tmp_is_the_servers_own(host: Host, alice: Hub) -> None:
+    mark = "/tmp/mark-of-alice"  # noqa: S108 (whose /tmp it lands in is the question)
+    assert alice.run_cell(f"open({mark!r}, 'w').close()").status == "ok"
+    assert not host.file(mark).exists
+
+
+def test_nobody_becomes_root_from_a_notebook(host: Host, alice: Hub) -> None:
+    assert show(host, UNIT, "NoNewPrivileges") == {"NoNewPrivileges": "yes"}
+    assert "uid=0" not in alice.run_cell("!id; sudo -n id").output
+
+
+def test_kernels_do_not_listen_on_ports(host: Host, alice: Hub) -> None:
+    """On the loopback address everybody on the machine could read what they print."""
+    with alice.kernel() as kernel:
+        assert alice.run_in(kernel, "print(1)").output == "1\n"
+        listening = host.check_output("ss -Hltnp")
+        assert "ipykernel" not in listening
+        assert (
+            len([line for line in listening.splitlines() if '"python' in line and ":8081" not in line]) <= 1
+        )
+        files = host.run(f"su bob --shell /bin/sh --command 'ls /run/{UNIT}'")
+        assert files.rc != 0
+        assert host.file(f"/run/{UNIT}/kernel-{kernel}-ipc-1").is_socket
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/jupyterhub/jupyterhub_config.py",
+        "/var/lib/jupyterhub/jupyterhub.sqlite",
+        "/var/lib/jupyterhub/cookie_secret",
+    ],
+)
+def test_hubs_files_are_roots(alice: Hub, path: str) -> None:
+    assert "PermissionError" in alice.run_cell(f"open({path!r})").error
+
+
+@pytest.mark.parametrize("environment", ["jupyterhub", "ds"])
+def test_environments_are_roots(alice: Hub, environment: str) -> None:
+    assert "PermissionError" in alice.run_cell(f"open('/opt/conda/envs/{environment}/x', 'w')").error
+
+
+def test_only_nginx_listens_to_the_network(host: Host) -> None:
+    sockets = {line.split()[3] for line in host.check_output("ss -Hltn").splitlines()}
+    assert {s for s in sockets if not s.startswith(("127.", "[::1]"))} - {"0.0.0.0:22", "[::]:22"} == {
+        "0.0.0.0:8000"
+    }
+    assert {"127.0.0.1:18000", "127.0.0.1:8081", "127.0.0.1:8001"} <= sockets
+
+
+# Going on
+
+
+def test_busy_kernel_is_activity(alice: Hub) -> None:
+    """A long cell that prints nothing must not look idle to the culler."""
+    with alice.kernel() as kernel:
+        alice.run_in(kernel, "import time")
+        quiet = _last_activity(alice)
+        with pytest.raises(HubError):
+            alice.run_in(kernel, "time.sleep(6)", timeout=3)
+        assert datetime.now(timezone.utc) - _last_activity(alice) < timedelta(seconds=1)
+        assert _last_activity(alice) - quiet > timedelta(seconds=2)
+
+
+def _last_activity(hub: Hub) -> datetime:
+    """What the user's server tells the hub."""
+    status = hub.request("GET", f"/user/{hub.user}/api/status").json()
+    return datetime.fromisoformat(status["last_activity"])
+
+
+def test_culler_works_with_its_own_narrow_role(host: Host) -> None:
+    log = host.check_output("journalctl --unit jupyterhub --output cat")
+    assert "200 GET /hub/api/users?state=[secret] (idle-culler@127.0.0.1)" in log
+    assert "--timeout=28800" in log
+
+
+def test_servers_go_on_while_the_hub_restarts(host: Host, alice: Hub) -> None:
+    with alice.kernel() as kernel:
+        alice.run_in(kernel, "result_of_hours = 6 * 7")
+        server = show(host, UNIT, "MainPID")
+        host.check_output("systemctl restart jupyterhub")
+        alice.wait_until_ready()
+        alice.start_server()
+        assert show(host, UNIT, "MainPID") == server
+        assert alice.run_in(kernel, "print(result_of_hours)").output == "42\n"
+
+
+def test_out_of_the_way_while_it_is_stopped(host: Host, browser: Hub) -> None:
+    host.check_output("systemctl stop jupyterhub")
+    answer = browser.request("GET", "/")
+    host.check_output("systemctl start jupyterhub")
+    assert (answer.status, "JupyterHub is starting" in answer.text) == (503, True)
+    browser.wait_until_ready()
+
+
+def test_tls_can_be_switched_off_and_on(host: Host, address: str, browser: Hub) -> None:
+    plain = Hub(f"http://{address}:8000")
+    host.check_output("ln -sfn plain /etc/nginx/ds-stack/active && systemctl reload nginx")
+    try:
+        plain.wait_until_ready()
+        plain.sign_in("bob", PASSWORD)
+        plain.start_server()
+        assert plain.run_cell("6 * 7").output == "42"
+        plain.stop_server()
+    finally:
+        host.check_output("ln -sfn tls /etc/nginx/ds-stack/active && systemctl reload nginx")
+    browser.wait_until_ready()
+
+
+def test_login_shell_finds_conda_and_jupyter_kernels(host: Host) -> None:
+    specs = host.check_output(
+        "su --login alice --command '/opt/conda/envs/jupyterhub/bin/jupyter kernelspec list --json'"
+    )
+    assert "python3" in json.loads(specs)["kernelspecs"]
