@@ -18,15 +18,15 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer_output import
     Event,
     parse_record,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._process import Callbacks, Finished, run
+from ansible_collections.iac.ds_stack.plugins.module_utils._process import Callbacks, Finished, Lease, run
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress, plain
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
 
 #: Packer learnt to install plugins in this version.
 FIRST_WITH_INIT = (1, 7)
 
-# The program `packer` is a wrapper that ignores SIGINT, and its ansible provisioner waits for ansible-playbook
-# whatever happens: both rely on a terminal, which sends Ctrl-C to all of them. So does this.
+# The program packer is a wrapper that ignores SIGINT, and its ansible provisioner waits for the end of
+# ansible-playbook whatever happens: both rely on a terminal, which sends Ctrl-C to all. So does this.
 _LIKE_A_TERMINAL = """
 import os, signal, subprocess, sys
 
@@ -225,7 +225,7 @@ class Packer:
         *arguments: str,
         callbacks: Callbacks | None = None,
         timeout: float = SHORT_TIMEOUT,
-        lease: Path | None = None,
+        lease: Lease | None = None,
     ) -> Finished:
         argv = [self.binary, command, "-machine-readable", *arguments]
         self.log.write(f"$ {' '.join(argv)}")

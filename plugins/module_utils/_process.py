@@ -16,7 +16,7 @@ stop, by one SIGINT and a grace period, when
 
 - it or the module gets SIGINT, SIGTERM or SIGHUP,
 - the module dies (end of file on the pipe between them),
-- the lease is lost (the action plugin that waits for the module is gone, see `run`),
+- the `Lease` is lost (the action plugin that waits for the module is gone),
 - `timeout` is over.
 
 Callbacks run *in the supervisor*: they may write files, but what they change in memory is lost.
@@ -99,6 +99,37 @@ class Callbacks:
     ended: Callable[[Finished, bool], None] | None = None
 
 
+class Lease:
+    """A file that somebody who waits for the tool keeps locked with flock; unlocked means that he is gone.
+
+    path: the file; missing means gone, too. One that may not be opened is another user's and tells nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._fd = -1
+        self._missing = False
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self._missing = True
+        except OSError:
+            pass
+
+    def lost(self) -> bool:
+        """Whether nobody waits any more."""
+        if self._fd < 0:
+            return self._missing
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        return True
+
+
+LEASE_LOST = "the play ended or the task timed out"
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -107,7 +138,7 @@ def run(
     callbacks: Callbacks | None = None,
     timeout: float | None = None,
     grace: float = 300.0,
-    lease: Path | None = None,
+    lease: Lease | None = None,
 ) -> Finished:
     """Run a tool under a supervisor and wait for its end, whatever its exit code.
 
@@ -115,11 +146,13 @@ def run(
     cwd, env: its directory and its whole environment.
     timeout: seconds until it is asked to stop; None is never.
     grace: seconds it has after that.
-    lease: a file that somebody who waits for the result keeps locked with flock. When the lock is gone
-        while the tool runs, that somebody is gone. A file that is not locked at the start is no lease.
+    lease: held by somebody who waits for the result.
 
-    Raises ProcessError when the program cannot be started or the supervisor was killed.
+    Raises ProcessError when the program cannot be started, when there is nobody to start it for, and when
+    the supervisor was killed.
     """
+    if lease is not None and lease.lost():
+        raise ProcessError(f"{argv[0]} was not started: {LEASE_LOST}.")
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         control_r, control_w = os.pipe()
         result_r, result_w = os.pipe()
@@ -135,7 +168,7 @@ def run(
                     callbacks=callbacks or Callbacks(),
                     timeout=timeout,
                     grace=grace,
-                    lease=_Lease(lease),
+                    lease=lease,
                     out=out,
                     err=err,
                     control=control_r,
@@ -180,6 +213,21 @@ def _contents(spool: IO[bytes]) -> bytes:
 
 
 @contextlib.contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Let a signal that comes while no tool runs end the module as an exception does: with its clean-up."""
+
+    def leave(signum: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + signum)
+
+    before = {number: signal.signal(number, leave) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def _forward_signals(control: int) -> Iterator[None]:
     """Pass signals on to the supervisor instead of dying: the tool shall stop first."""
 
@@ -193,32 +241,6 @@ def _forward_signals(control: int) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class _Lease:
-    """See `run`: held by somebody else as long as the file is locked."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._fd = -1
-        if path is not None:
-            with contextlib.suppress(OSError):
-                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._held = self._fd >= 0 and self._locked()
-
-    def _locked(self) -> bool:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
-        return False
-
-    def lost(self) -> bool:
-        """True once, when the lock has gone."""
-        if self._held and not self._locked():
-            self._held = False
-            return True
-        return False
 
 
 class _Lines:
@@ -271,7 +293,7 @@ class _Supervisor:
     callbacks: Callbacks
     timeout: float | None
     grace: float
-    lease: _Lease
+    lease: Lease | None
     out: IO[bytes]
     err: IO[bytes]
     control: int
@@ -360,8 +382,8 @@ class _Supervisor:
             return signal.Signals(self.signalled[0]).name
         if self.module_dead:
             return "the module was killed"
-        if self.lease.lost():
-            return "the play ended or the task timed out"
+        if self.lease is not None and self.lease.lost():
+            return LEASE_LOST
         if deadline is not None and now >= deadline:
             return "timeout"
         return None
@@ -404,14 +426,16 @@ class DirectoryLock:
     """An exclusive lock of a directory, for one run of a tool with all its calls; a context manager.
 
     path: the lock file; its directory must exist. It stays: removing it would let two runs in.
-    purpose: who asks, for the message that others get, e.g. "terraform_stack present".
+    purpose: who asks, for the message that others get, e.g. "terraform_stack, state present".
+    directory: what it locks, for that message; the lock file's own directory by default.
 
     Entering it raises DirectoryLocked, at once, with the holder and the lock's age in the message.
     """
 
-    def __init__(self, path: Path, purpose: str) -> None:
+    def __init__(self, path: Path, purpose: str, directory: Path | None = None) -> None:
         self._path = path
         self._purpose = purpose
+        self._directory = directory or path.parent
         self._fd = -1
 
     def __enter__(self) -> DirectoryLock:
@@ -422,7 +446,7 @@ class DirectoryLock:
             holder = read_holder(self._path)
             os.close(fd)
             raise DirectoryLocked(
-                f"{self._path.parent} is in use by "
+                f"{self._directory} is in use by "
                 f"{holder.describe(time.time()) if holder else 'another run'}. Wait for its end."
             ) from None
         holder = Holder(os.getpid(), socket.gethostname(), _user(), self._purpose, time.time())

@@ -19,6 +19,8 @@ import os
 import re
 from pathlib import Path
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._process import Lease
+
 OPTION = {"_progress": {"type": "path"}}
 """To be added to the module's argument spec."""
 
@@ -41,13 +43,13 @@ class Progress:
 
     def __init__(self, directory: str | None) -> None:
         self._fd = -1
-        self.lease: Path | None = None
+        self.lease: Lease | None = None
         """For `_process.run`."""
         if directory is not None:
             with contextlib.suppress(OSError):
                 self._fd = os.open(Path(directory, LINES), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
                 fcntl.flock(self._fd, fcntl.LOCK_SH)
-                self.lease = Path(directory, LEASE)
+            self.lease = Lease(Path(directory, LEASE))
 
     def say(self, text: str) -> None:
         """Show a text of one or more lines; no secrets."""

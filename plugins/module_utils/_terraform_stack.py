@@ -190,11 +190,12 @@ def _working(options: Options, mirror: mirrors.Mirror, make_cli: Any, result: Re
     """The work_dir, brought up to date and locked."""
     private = private_directory(options.work_dir)
     try:
-        with _process.DirectoryLock(private / "lock", f"terraform_stack, state {options.state}"):
+        purpose = f"terraform_stack, state {options.state}"
+        with _process.DirectoryLock(private / "lock", purpose, options.work_dir):
             record = Record(private / "run.json")
             if unseen := record.report():
+                make_cli(options.work_dir, None).progress.say(unseen)
                 result.warnings.append(unseen)
-                record.clear()
             remove_secrets(private)
             mirrors.write(mirror, mirrors.compare(mirror, options.work_dir), options.work_dir)
             mirrors.write_file(

@@ -270,6 +270,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac.ds_stack.plugins.module_utils import _progress
+from ansible_collections.iac.ds_stack.plugins.module_utils._process import exit_on_signals
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import secrets_in
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON, take_secrets
@@ -322,7 +323,8 @@ def main() -> None:
     result = Result()
     failure: TerraformError | None = None
     try:
-        run(options, _progress.Progress(params.pop("_progress")), os.environ, result)
+        with exit_on_signals():
+            run(options, _progress.Progress(params.pop("_progress")), os.environ, result)
     except TerraformError as error:
         failure = error
     module.no_log_values |= set(result.secrets)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import tempfile
 import threading
@@ -27,11 +28,15 @@ PATIENCE = 60.0
 
 
 class Follower:
-    """Shows the lines that are appended to a file, as they come; a context manager."""
+    """Shows the lines that are appended to a file, as they come; a context manager.
 
-    def __init__(self, path: Path, show: Callable[[str], None]) -> None:
+    orphaned: called once when the process that started this one, which is the play, has died.
+    """
+
+    def __init__(self, path: Path, show: Callable[[str], None], orphaned: Callable[[], None]) -> None:
         self._path = path
         self._show = show
+        self._orphaned = orphaned
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
@@ -45,6 +50,7 @@ class Follower:
 
     def _follow(self) -> None:
         rest = ""
+        parent: int | None = os.getppid()
         with self._path.open(encoding="utf-8", errors="replace", newline="\n") as file:
             stopping = False
             while not stopping:
@@ -52,13 +58,16 @@ class Follower:
                 *lines, rest = (rest + file.read()).split("\n")
                 for line in lines:
                     self._show(line)
+                if parent not in (None, os.getppid()):
+                    parent = None
+                    self._orphaned()
 
 
 class ProgressAction(ActionBase):
     """Runs the module of its own name; shows what it says while it runs.
 
-    On a task `timeout` it lets go of the lease, so that the tool is asked to stop, and waits a while for
-    its end before it passes the timeout on.
+    On a task `timeout`, and when the play is killed, it lets go of the lease, so that the tool is asked to
+    stop. On a timeout it waits a while for its end before it passes the timeout on.
     """
 
     _supports_check_mode = True
@@ -88,16 +97,17 @@ class ProgressAction(ActionBase):
             Display().display(prefix + line)
 
         try:
-            with Follower(lines, show), (directory / LEASE).open("w") as lease:
+            with (directory / LEASE).open("w") as lease:
                 fcntl.flock(lease, fcntl.LOCK_EX)
-                try:
-                    return self._execute_module(
-                        module_args={**self._task.args, "_progress": str(directory)}, task_vars=task_vars
-                    )
-                except BaseException:  # a task timeout is no Exception
-                    fcntl.flock(lease, fcntl.LOCK_UN)
-                    wait_for_writers(lines)
-                    raise
+                with Follower(lines, show, lambda: fcntl.flock(lease, fcntl.LOCK_UN)):
+                    try:
+                        return self._execute_module(
+                            module_args={**self._task.args, "_progress": str(directory)}, task_vars=task_vars
+                        )
+                    except BaseException:  # a task timeout is no Exception
+                        fcntl.flock(lease, fcntl.LOCK_UN)
+                        wait_for_writers(lines)
+                        raise
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 

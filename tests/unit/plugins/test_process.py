@@ -127,7 +127,7 @@ def _module(tmp_path: Path, lease: Path | None = None) -> int:
                 python(STOPPABLE),
                 cwd=tmp_path,
                 env=ENV,
-                lease=lease,
+                lease=_process.Lease(lease) if lease else None,
                 callbacks=_process.Callbacks(stdout=note, ended=ended),
             )
         (tmp_path / "module").write_text(str(finished.interrupted))
@@ -184,13 +184,23 @@ def test_the_lease_is_lost(tmp_path: Path) -> None:
         # The forked module has inherited the lock, too: give it up for both.
         fcntl.flock(file, fcntl.LOCK_UN)
         os.waitpid(pid, 0)
-    assert json.loads((tmp_path / "ended").read_text()) == [3, "the play ended or the task timed out", False]
+    assert json.loads((tmp_path / "ended").read_text()) == [3, _process.LEASE_LOST, False]
 
 
-def test_a_file_that_nobody_holds_is_no_lease(tmp_path: Path) -> None:
-    (tmp_path / "lease").touch()
-    finished = _process.run(["sleep", "0.3"], cwd=tmp_path, env=ENV, lease=tmp_path / "lease")
-    assert (finished.returncode, finished.interrupted) == (0, None)
+@pytest.mark.parametrize("exists", [True, False])
+def test_nothing_is_started_for_nobody(tmp_path: Path, exists: bool) -> None:
+    if exists:
+        (tmp_path / "lease").touch()
+    lease = _process.Lease(tmp_path / "lease")
+    with pytest.raises(_process.ProcessError, match="was not started: the play ended or the task timed out"):
+        _process.run(["touch", "started"], cwd=tmp_path, env=ENV, lease=lease)
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_signal_between_two_tools_cleans_up() -> None:
+    with pytest.raises(SystemExit) as caught, _process.exit_on_signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert caught.value.code == 128 + signal.SIGTERM
 
 
 def test_the_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> None:

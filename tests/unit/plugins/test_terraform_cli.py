@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
@@ -212,12 +213,20 @@ def test_plain_text_has_no_escapes() -> None:
 
 def test_progress_reaches_the_file_and_never_fails(tmp_path: Path) -> None:
     Progress(None).say("nobody listens")
-    Progress(str(tmp_path / "missing")).say("nobody listens")
+    missing = Progress(str(tmp_path / "missing"))
+    missing.say("nobody listens")
+    assert missing.lease is not None
+    assert missing.lease.lost()
     (tmp_path / "lines").touch()
     progress = Progress(str(tmp_path))
     progress.say("one\ntwo\n")
     assert (tmp_path / "lines").read_text() == "one\ntwo\n"
-    assert progress.lease == tmp_path / "lease"
+    with (tmp_path / "lease").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lease = Progress(str(tmp_path)).lease
+        assert lease is not None
+        assert not lease.lost()
+    assert lease.lost()
 
 
 def test_binaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
