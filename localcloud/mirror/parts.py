@@ -1,5 +1,6 @@
 """The mirror is a table of parts, each built alone and cached by a hash of its inputs."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -16,6 +17,8 @@ from localcloud.errors import LocalCloudError
 from localcloud.mirror.workshop import Finished, Workshop
 
 SOURCES = Path(__file__).resolve().parent
+#: How many mirrors, and builds of each part, stay: somebody may be served from the last but one.
+KEPT = 3
 HINT = (
     "To build the mirror, pip has to reach a package index, npm a registry and apt Debian's servers. "
     "What has been downloaded is kept: run the command again."
@@ -41,7 +44,8 @@ def key(part: Part, keys: Mapping[str, str], sources: Path = SOURCES) -> str:
     for needed in part.needs:
         digest.update(f"\0{needed}\0{keys[needed]}".encode())
     for pattern in part.inputs:
-        files = sorted(path for path in sources.glob(pattern) if path.is_file())
+        found = sources.glob(pattern)
+        files = sorted(path for path in found if path.is_file() and path.parent.name != "__pycache__")
         if not files:
             raise ValueError(f"part {part.name}: no input matches {pattern}")
         for file in files:
@@ -54,22 +58,25 @@ def ensure(parts: Sequence[Part], root: Path, log: Callable[[str], None], source
     """Return the mirror made of these parts, building first what is not in ``root`` yet.
 
     A folder in ``root`` appears under its final name when it is finished, so a build that broke leaves
-    nothing that looks like one. Only one process builds at a time; the others wait for it.
+    nothing that looks like one. Only one process builds at a time; the others wait for it. Of mirrors and
+    parts for other inputs the last few are kept.
     """
     keys: dict[str, str] = {}
     for part in parts:
         keys[part.name] = key(part, keys, sources)
     whole = hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()[:16]
     mirror = root / whole
-    if mirror.is_dir():
-        return mirror
-    with _lock(root):
-        if not mirror.is_dir():
-            finished: dict[str, Finished] = {}
-            for part in parts:
-                finished[part.name] = _finish(part, keys[part.name], root, finished, log)
-            with _appears_as(mirror) as folder:
-                _assemble(finished, folder)
+    if not mirror.is_dir():
+        with _lock(root):
+            if not mirror.is_dir():  # nobody made it while we waited
+                finished: dict[str, Finished] = {}
+                for part in parts:
+                    finished[part.name] = _finish(part, keys[part.name], root, finished, log)
+                with _appears_as(mirror) as folder:
+                    _assemble(finished, folder)
+                _prune(root, parts)
+    with contextlib.suppress(PermissionError):  # a reader of somebody else's cache
+        os.utime(mirror)
     return mirror
 
 
@@ -99,6 +106,14 @@ def _assemble(finished: Mapping[str, Finished], folder: Path) -> None:
         shutil.copytree(part.tree, folder, copy_function=os.link, symlinks=True, dirs_exist_ok=True)
         manifest.update(part.manifest)
     _write_json(folder / "manifest.json", manifest)
+
+
+def _prune(root: Path, parts: Sequence[Part]) -> None:
+    """Remove the mirrors, and the builds of each part, that have not been used for longest."""
+    for folder, pattern in [(root, "[0-9a-f]" * 16), *((root / "parts", f"{part.name}-*") for part in parts)]:
+        newest_first = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in newest_first[KEPT:]:
+            shutil.rmtree(path)
 
 
 @contextmanager

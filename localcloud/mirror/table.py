@@ -34,6 +34,7 @@ PARTS = (
         rstudio.build,
         inputs=(
             "cran.py",
+            "debian.py",
             "rstudio.py",
             "rstudio_server/debian/*",
             "rstudio_server/files/*",

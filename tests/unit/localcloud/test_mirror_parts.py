@@ -1,6 +1,7 @@
 """The table of parts: keys, building once, broken builds, what the roles are told."""
 
 import ast
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,25 @@ def test_a_broken_build_leaves_nothing_that_looks_finished(tmp_path: Path, sourc
     lines: list[str] = []
     parts.ensure([part("a"), part("b")], root, lines.append, sources)
     assert [line for line in lines if line.startswith("build ")] == ["build b"]
+
+
+def test_old_mirrors_do_not_pile_up(tmp_path: Path, sources: Path) -> None:
+    mirrors = []
+    for number in range(5):
+        (sources / "a.txt").write_text(str(number))
+        mirrors.append(parts.ensure([part("a"), part("b")], tmp_path / "root", ignore, sources))
+        os.utime(mirrors[-1], (number, number))
+    assert [mirror.exists() for mirror in mirrors] == [False, False, True, True, True]
+    kept = sorted(path.name[:2] for path in (tmp_path / "root/parts").iterdir())
+    assert kept == ["a-", "a-", "a-", "b-"]
+
+
+def test_bytecode_is_no_input(sources: Path) -> None:
+    entry = replace(part("a"), inputs=("**/*",))
+    before = parts.key(entry, {}, sources)
+    (sources / "__pycache__").mkdir()
+    (sources / "__pycache__/a.cpython-311.pyc").touch()
+    assert parts.key(entry, {}, sources) == before
 
 
 def test_an_input_that_does_not_exist_is_an_error(sources: Path) -> None:
