@@ -130,8 +130,8 @@ def fingerprint_parts(request: Request) -> dict[str, str]:
         "template": fp.entries_digest(request.files()),
         "base_image_id": fp.value_digest(request.base_image_id),
     }
-    for name in request.fingerprint_paths:
-        parts[_stable_name(name)] = fp.entries_digest(fp.entries(request.fingerprint_root / name))
+    for path in map(_stable_path, request.fingerprint_paths):
+        parts[f"files.{path}"] = fp.entries_digest(fp.entries(request.fingerprint_root / path))
     groups = {
         "variables": {
             name: value
@@ -146,13 +146,14 @@ def fingerprint_parts(request: Request) -> dict[str, str]:
     return parts
 
 
-def _stable_name(name: str) -> str:
+def _stable_path(name: str) -> PurePosixPath:
+    """A path whose spelling may go into the fingerprint: it is the same from every checkout."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         raise fp.FingerprintError(
             f"The path {name} in fingerprint_paths has to be relative to fingerprint_root: its name counts"
         )
-    return f"files.{path}"
+    return path
 
 
 def make_plan(request: Request, client: Any) -> Plan:
