@@ -10,21 +10,23 @@ import base64
 import http.cookiejar
 import secrets
 import ssl
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 
 SIGN_IN = "/auth-sign-in"
 
 
-class SignInRefused(Exception):
+class RStudioError(Exception):
+    """The server does not answer like RStudio Server, or not at all."""
+
+
+class SignInRefusedError(RStudioError):
     """The server did not let the user in."""
-
-
-class UnexpectedAnswer(Exception):
-    """The server does not answer like RStudio Server."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def encrypt(text: str, public_key: str) -> str:
     try:
         exponent, modulus = (int(number, 16) for number in public_key.strip().split(":"))
     except ValueError:
-        raise UnexpectedAnswer(f"/auth-public-key is no exponent:modulus: {public_key[:80]!r}") from None
+        raise RStudioError(f"/auth-public-key is no exponent:modulus: {public_key[:80]!r}") from None
     size = (modulus.bit_length() + 7) // 8
     data = text.encode()
     noise = bytes(secrets.choice(range(1, 256)) for _ in range(size - 3 - len(data)))
@@ -92,7 +94,7 @@ class RStudio:
     ``timeout``: seconds for each request.
     """
 
-    def __init__(self, url: str, ca_file: str | None = None, timeout: float = 30) -> None:
+    def __init__(self, url: str, ca_file: Path | None = None, timeout: float = 30) -> None:
         self.url = url.rstrip("/")
         self.timeout = timeout
         self.cookies = http.cookiejar.CookieJar()
@@ -105,16 +107,31 @@ class RStudio:
         """Fetch a page. Raises OSError when the server cannot be reached."""
         return self._open(urllib.request.Request(self.url + path))  # noqa: S310
 
+    def wait_until_ready(self, timeout: float = 60) -> None:
+        """Wait until the sign-in page is there. Raises RStudioError after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                page = self.get(SIGN_IN)
+                if page.status == 200:
+                    return
+                state = f"{page.status}"
+            except OSError as error:
+                state = str(error)
+            if time.monotonic() > deadline:
+                raise RStudioError(f"{self.url} is not ready after {timeout:.0f} s: {state}")
+            time.sleep(0.5)
+
     def sign_in(self, user: str, password: str) -> Answer:
         """Sign in; returns the page after it.
 
-        Raises SignInRefused, UnexpectedAnswer when the server does not speak the form, OSError.
+        Raises SignInRefusedError, RStudioError when the server does not speak the form, OSError.
         """
         page = self.get(SIGN_IN)
         reader = _FormReader()
         reader.feed(page.body)
         if page.status != 200 or reader.form is None:
-            raise UnexpectedAnswer(f"{page.url} ({page.status}) has no sign-in form")
+            raise RStudioError(f"{page.url} ({page.status}) has no sign-in form")
         fields = dict(reader.form.fields)
         fields["v"] = encrypt(f"{user}\n{password}", self.get("/auth-public-key").body)
         fields["persist"] = "0"
@@ -127,9 +144,9 @@ class RStudio:
         headers = {"Origin": self.url, "Referer": page.url}
         after = self._open(urllib.request.Request(target, data, headers))  # noqa: S310
         if after.status != 200:
-            raise UnexpectedAnswer(f"{after.url} answers {after.status}: {after.body[:200]}")
+            raise RStudioError(f"{after.url} answers {after.status}: {after.body[:200]}")
         if after.path.endswith(SIGN_IN) or not self.is_signed_in():
-            raise SignInRefused(f"{self.url} does not let {user} in")
+            raise SignInRefusedError(f"{self.url} does not let {user} in")
         return after
 
     def is_signed_in(self) -> bool:

@@ -18,7 +18,7 @@ from localcloud.mirror.rstudio_server.standin.cookies import Signer, load_key
 from localcloud.mirror.rstudio_server.standin.rsa import Key
 from localcloud.mirror.rstudio_server.standin.server import make_server
 from localcloud.mirror.workshop import Workshop
-from tests.clients.rstudio import RStudio, SignInRefused, UnexpectedAnswer, encrypt
+from tests.clients.rstudio import RStudio, RStudioError, SignInRefusedError, encrypt
 
 PASSWORD = "pass:wörd|\n with 'all'"
 
@@ -58,14 +58,14 @@ def test_a_user_signs_in(url: str) -> None:
 @pytest.mark.parametrize(("user", "password"), [("ada", "wrong"), ("ada", ""), ("eve", PASSWORD), ("", "")])
 def test_nobody_else_does(url: str, user: str, password: str) -> None:
     browser = RStudio(url)
-    with pytest.raises(SignInRefused, match="does not let"):
+    with pytest.raises(SignInRefusedError, match="does not let"):
         browser.sign_in(user, password)
     assert not browser.is_signed_in()
 
 
 def test_a_page_without_the_form_is_not_rstudio(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "sign_in", lambda *_: "<form name='other'></form>")
-    with pytest.raises(UnexpectedAnswer, match="has no sign-in form"):
+    with pytest.raises(RStudioError, match="has no sign-in form"):
         RStudio(url).sign_in("ada", PASSWORD)
 
 
