@@ -19,6 +19,8 @@ from localcloud.mirror.workshop import Finished, Workshop
 SOURCES = Path(__file__).resolve().parent
 #: How many mirrors, and builds of each part, stay: somebody may be served from the last but one.
 KEPT = 3
+#: How the names of folders begin in which a build is under way.
+TEMPORARY = ".building-"
 HINT = (
     "To build the mirror, pip has to reach a package index, npm a registry and apt Debian's servers. "
     "What has been downloaded is kept: run the command again."
@@ -69,6 +71,7 @@ def ensure(parts: Sequence[Part], root: Path, log: Callable[[str], None], source
     if not mirror.is_dir():
         with _lock(root):
             if not mirror.is_dir():  # nobody made it while we waited
+                _sweep(root)
                 finished: dict[str, Finished] = {}
                 for part in parts:
                     finished[part.name] = _finish(part, keys[part.name], root, finished, log)
@@ -96,6 +99,7 @@ def _finish(
             except LocalCloudError as error:
                 raise LocalCloudError(f"part {part.name} of the offline mirror: {error}\n{HINT}") from error
             _write_json(temporary / "manifest.json", manifest)
+    os.utime(folder)  # used now: _prune goes by that
     return Finished(folder / "tree", json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
 
 
@@ -106,6 +110,13 @@ def _assemble(finished: Mapping[str, Finished], folder: Path) -> None:
         shutil.copytree(part.tree, folder, copy_function=os.link, symlinks=True, dirs_exist_ok=True)
         manifest.update(part.manifest)
     _write_json(folder / "manifest.json", manifest)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what a build left that was killed. Only under the lock: then there is no other build."""
+    for folder in (root, root / "parts"):
+        for path in folder.glob(f"{TEMPORARY}*"):
+            shutil.rmtree(path)
 
 
 def _prune(root: Path, parts: Sequence[Part]) -> None:
@@ -120,7 +131,7 @@ def _prune(root: Path, parts: Sequence[Part]) -> None:
 def _appears_as(folder: Path) -> Iterator[Path]:
     """A folder that gets its name when the block ends well, and is removed when it does not."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
     try:
         yield temporary
         temporary.chmod(0o755)  # web servers and containers read it

@@ -115,6 +115,17 @@ def test_bytecode_is_no_input(sources: Path) -> None:
     assert parts.key(entry, {}, sources) == before
 
 
+def test_what_a_killed_build_left_is_removed(tmp_path: Path, sources: Path) -> None:
+    left = [
+        tmp_path / "root" / f"{parts.TEMPORARY}x/tree",
+        tmp_path / "root/parts" / f"{parts.TEMPORARY}y/tree",
+    ]
+    for folder in left:
+        folder.mkdir(parents=True)
+    parts.ensure([part("a")], tmp_path / "root", ignore, sources)
+    assert not any(folder.parent.exists() for folder in left)
+
+
 def test_an_input_that_does_not_exist_is_an_error(sources: Path) -> None:
     with pytest.raises(ValueError, match=r"no input matches gone\.py"):
         parts.key(replace(part("a"), inputs=("gone.py",)), {}, sources)
