@@ -107,38 +107,57 @@ def wait_for_device(volume_id: str, seconds: float, pause: float = 2.0) -> Path:
 
 
 def prepare(settings: Settings, volume_id: str, log: Callable[[str], None]) -> None:
-    """Wait for the data volume and mount it. Raises InitError."""
+    """Wait for the data volume, mount it, and let its file system fill it. Raises InitError."""
     device = wait_for_device(volume_id, settings.volume_seconds)
-    number = device.stat().st_rdev
     mounted = mounts.current().get(str(settings.data_mount))
-    if mounted:
-        if mounted.device != f"{os.major(number)}:{os.minor(number)}":
-            raise InitError(f"{settings.data_mount} is taken by another file system than the data volume's.")
-        grow(device, log)
+    if mounted is None:
+        _mount(device, settings.data_mount, log)
+    elif mounted.device == _number(device):
+        _grow_mounted(device, log)
     else:
-        if decide(_inspect(device), str(device)) is Action.FORMAT:
-            log(f"making a file system on the blank volume {volume_id}")
-            run("mkfs.ext4", "-q", "-L", LABEL, "-m", "1", str(device), seconds=900)
-        run("e2fsck", "-p", str(device), ok=FSCK_MENDED, seconds=3600)
-        files.make_folder(settings.data_mount, 0o755)
-        run("mount", "-t", "ext4", "-o", "nodev,nosuid", str(device), str(settings.data_mount))
-        log(f"mounted the volume {volume_id} at {settings.data_mount}")
-        grow(device, log)
+        raise InitError(f"{settings.data_mount} is taken by another file system than that of {volume_id}.")
     files.make_folder(settings.home, 0o755)
     files.make_folder(settings.state, 0o700)
 
 
-def grow(device: Path, log: Callable[[str], None]) -> None:
-    """Let a mounted file system fill a volume that has become larger. Raises InitError."""
+def _mount(device: Path, place: Path, log: Callable[[str], None]) -> None:
+    if decide(_inspect(device), str(device)) is Action.FORMAT:
+        log(f"making a file system on the blank volume {device}")
+        run("mkfs.ext4", "-q", "-L", LABEL, "-m", "1", str(device), seconds=900)
+    run("e2fsck", "-p", str(device), ok=FSCK_MENDED, seconds=3600)
+    if has_grown(*_sizes(device)):
+        run("e2fsck", "-f", "-p", str(device), ok=FSCK_MENDED, seconds=3600)
+        run("resize2fs", str(device), seconds=900)
+        log(f"the file system fills {device} again, which has grown")
+    files.make_folder(place, 0o755)
+    run("mount", "-t", "ext4", "-o", "nodev,nosuid", str(device), str(place))
+    log(f"mounted {device} at {place}")
+
+
+def _grow_mounted(device: Path, log: Callable[[str], None]) -> None:
+    """Let a mounted file system fill a volume that has grown, if the kernel allows that now."""
+    if has_grown(*_sizes(device)):
+        try:
+            run("resize2fs", str(device), seconds=900)
+        except InitError as error:
+            log(f"the file system will fill {device}, which has grown, from the next boot on ({error})")
+        else:
+            log(f"the file system fills {device} again, which has grown")
+
+
+def _number(device: Path) -> str:
+    number = device.stat().st_rdev
+    return f"{os.major(number)}:{os.minor(number)}"
+
+
+def _sizes(device: Path) -> tuple[int, int | None]:
+    """Return the size in bytes of a device, and that of the file system on it."""
     descriptor = os.open(device, os.O_RDONLY)
     try:
-        size = os.lseek(descriptor, 0, os.SEEK_END)
-        used = filesystem_bytes(os.pread(descriptor, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET))
+        superblock = os.pread(descriptor, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET)
+        return os.lseek(descriptor, 0, os.SEEK_END), filesystem_bytes(superblock)
     finally:
         os.close(descriptor)
-    if has_grown(size, used):
-        run("resize2fs", str(device), seconds=900)
-        log(f"the file system of the data volume fills its {size // (1024 * MIB)} GiB now")
 
 
 def _inspect(device: Path) -> Content:
