@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_output import (
@@ -182,12 +182,12 @@ class Packer:
         *,
         progress: Progress,
         timeout: float,
-        ended: Callable[[Finished, bool], None],
+        callbacks: Callbacks,
     ) -> Built:
         """Build, and show steps and tasks on the way.
 
         timeout: seconds, then Packer is asked to stop and clean up.
-        ended: called in the supervisor, see Callbacks.
+        callbacks: C(started) and C(ended) of them are called.
         """
         shown = BuildReader()
         lines = ProgressLines(lambda text: progress.say(self.log.clean(text)))
@@ -201,7 +201,7 @@ class Packer:
             "build",
             *_var_files(var_files),
             ".",
-            callbacks=Callbacks(stdout=stdout, stderr=self.log.packer_line, ended=ended),
+            callbacks=replace(callbacks, stdout=stdout, stderr=self.log.packer_line),
             timeout=timeout,
             lease=progress.lease,
         )

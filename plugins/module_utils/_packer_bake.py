@@ -45,6 +45,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer_workdir impor
     write_private,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import (
+    Callbacks,
     DirectoryLock,
     Finished,
     format_seconds,
@@ -216,7 +217,7 @@ def bake(
             }
             if _is_heard(built.finished):
                 work.reported()
-            if built.reason is not None or built.finished.interrupted:
+            if built.reason is not None:
                 raise _failure(built, client, attempt, facts)
             image = _image(work, request, client, facts)
         except PackerError as error:
@@ -299,17 +300,23 @@ def _run_packer(
         packer.init()
     packer.validate(variable_files)
 
+    # Both run in the supervisor, which outlives this process if it has to.
+
+    def started(_pid: int) -> None:
+        work.note_attempt(attempt)
+
     def ended(finished: Finished, module_is_dead: bool) -> None:
-        """In the supervisor: tidy up and leave word for the next run when nobody else will."""
+        """Tidy up and leave word for the next run when nobody else will."""
         if module_is_dead:
             work.remove_sensitive()
         if module_is_dead or not _is_heard(finished):
-            how = f"was stopped ({finished.interrupted})" if finished.interrupted else "ended"
+            stopped = finished.interrupted and finished.returncode
+            how = f"was stopped ({finished.interrupted})" if stopped else "ended"
             outcome = f"{how} with exit code {finished.returncode}"
             work.note_attempt(Attempt(attempt.run_id, attempt.log_path, outcome))
 
-    work.note_attempt(attempt)
-    return packer.build(variable_files, progress=progress, timeout=timeout, ended=ended)
+    callbacks = Callbacks(started=started, ended=ended)
+    return packer.build(variable_files, progress=progress, timeout=timeout, callbacks=callbacks)
 
 
 def _is_heard(finished: Finished) -> bool:
@@ -319,7 +326,7 @@ def _is_heard(finished: Finished) -> bool:
 
 def _failure(built: Built, client: Any, attempt: Attempt, facts: dict[str, Any]) -> BakeError:
     finished = built.finished
-    error = built.reason or "no image was made"
+    error = built.reason
     if finished.interrupted:
         error = f"stopped after {format_seconds(finished.duration)}: {finished.interrupted}"
     left, sentence = _what_is_left(client, attempt.run_id)

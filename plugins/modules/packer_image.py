@@ -279,7 +279,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake
 from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer import environment
-from ansible_collections.iac.ds_stack.plugins.module_utils._process import ProcessError
+from ansible_collections.iac.ds_stack.plugins.module_utils._process import ProcessError, exit_on_signals
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import OPTION, Progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import (
     SENSITIVE,
@@ -401,7 +401,8 @@ def main() -> None:
     )
     scrubber = hide_secrets(module)
     try:
-        result = run(module, scrubber)
+        with exit_on_signals():
+            result = run(module, scrubber)
     except _packer_bake.BakeError as error:
         module.fail_json(msg=str(error), **error.facts)
     except (FingerprintError, ProcessError) as error:

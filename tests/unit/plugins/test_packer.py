@@ -1,0 +1,142 @@
+"""What surrounds Packer: its environment, its log, the lines on the console, the folder it runs in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_workdir as workdir
+from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import entries, layered_entries
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer import Log, ProgressLines, environment
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_output import Event
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
+
+ALWAYS = {"CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1"}
+KEYS = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S", "AWS_SESSION_TOKEN": "T"}
+
+
+@pytest.mark.parametrize(
+    ("base", "connection", "expected"),
+    [
+        ({"PATH": "/bin", **KEYS}, {}, {"PATH": "/bin", **KEYS}),
+        ({"PKR_VAR_x": "1", "PACKER_LOG": "1", "PACKER_LOG_PATH": "/x"}, {}, {}),
+        (
+            {"PACKER_PLUGIN_PATH": "/p", "PKR_VARIOUS": "1"},
+            {},
+            {"PACKER_PLUGIN_PATH": "/p", "PKR_VARIOUS": "1"},
+        ),
+        (
+            {"AWS_PROFILE": "other", "AWS_SESSION_TOKEN": "old"},
+            {"access_key": "A", "secret_key": "S", "session_token": None},
+            {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S"},
+        ),
+        (KEYS, {"profile": "team"}, {"AWS_PROFILE": "team"}),
+        (
+            {"AWS_ENDPOINT_URL": "http://old"},
+            {"endpoint_url": "http://new", "region": "eu-central-1", "aws_ca_bundle": "/ca"},
+            {"AWS_ENDPOINT_URL": "http://new", "AWS_REGION": "eu-central-1", "AWS_CA_BUNDLE": "/ca"},
+        ),
+    ],
+)
+def test_environment(base: dict, connection: dict, expected: dict) -> None:
+    assert environment(base, connection) == {**expected, **ALWAYS}
+
+
+def test_progress_lines_have_the_time_and_short_names() -> None:
+    times = iter([0.0, 1.4, 75.0, 3700.0, 3701.0])
+    lines: list[str] = []
+    shown = ProgressLines(lines.append, clock=lambda: next(times))
+    shown.show(Event("step", "amazon-ebs.a", "Launching a source AWS instance..."))
+    shown.show(Event("task", "amazon-ebs.a", "iac.ds_stack.base : Install packages"))
+    shown.show(Event("task", "amazon-ebs.a", "Say a.b.c : and more"))
+    shown.show(Event("step", "null.b", "Another build"))
+    assert lines == [
+        "  0:01  Launching a source AWS instance...",
+        "  1:15    base : Install packages",
+        " 61:40    Say a.b.c : and more",
+        " 61:41  null.b: Another build",
+    ]
+
+
+def test_the_log_is_readable_private_and_without_secrets(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log", Scrubber(["hunter2,hunter2"]))
+    log.packer_line(
+        b"1,,ui,message,    null.one: \x1b[32mpassword hunter2%!(PACKER_COMMA)hunter2\x1b[0m%!(PACKER_COMMA) b\\nc"
+    )
+    log.packer_line(b"1,null.one,artifact,0,id,Null")
+    log.packer_line(b"panic: \xff something")
+    log.close()
+    lines = [line[9:] for line in (tmp_path / "log").read_text().splitlines()]
+    assert lines == ["    null.one: password (sensitive), b", "c", "panic: \ufffd something"]
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    folder = tmp_path / "template"
+    (folder / "files").mkdir(parents=True)
+    (folder / "a.pkr.hcl").write_text(
+        """
+        variable "one" { default = "variable \\"not_this\\" {}" }
+        # variable "nor_this" {}
+        variable "two" {
+          type = string
+        }
+        """
+    )
+    (folder / "b.pkr.json").write_text(json.dumps({"variable": {"three": {}, "four": {"type": "string"}}}))
+    (folder / "c.pkr.json").write_text(json.dumps({"variable": [{"five": {}}, {"six": {}}]}))
+    (folder / "d.pkr.json").write_text("broken")
+    (folder / "files" / "deep.pkr.hcl").write_text('variable "not_read" {}')
+    (folder / "files" / "run").write_text("#!/bin/sh\n")
+    (folder / "files" / "run").chmod(0o555)
+    return folder
+
+
+def test_declared_variables(template: Path) -> None:
+    assert workdir.declared_variables(entries(template)) == {"one", "two", "three", "four", "five", "six"}
+
+
+def test_the_folder_follows_the_template_and_keeps_what_is_not_of_it(tmp_path: Path, template: Path) -> None:
+    work = workdir.WorkDir(tmp_path / "work")
+    work.create()
+    (work.path / "mine.txt").write_text("mine")
+    work.lay_out(entries(template))
+    work.lay_out(entries(template))  # over files that may be read only
+    run = work.path / "files" / "run"
+    assert run.stat().st_mode & 0o777 == 0o755
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    (overlay / "a.pkr.hcl").write_text("from the overlay")
+    (template / "files" / "run").unlink()
+    work.lay_out(layered_entries([template, overlay]))
+    assert (work.path / "a.pkr.hcl").read_text() == "from the overlay"
+    assert not run.exists()
+    assert (work.path / "mine.txt").exists()
+
+
+def test_memory_of_bakes_and_attempts(tmp_path: Path) -> None:
+    work = workdir.WorkDir(tmp_path)
+    assert (work.last_bake(), work.unreported_attempt()) == (None, None)
+    bake, attempt = workdir.Bake("ami-1", "f", {"template": "x"}), workdir.Attempt("id", "/log")
+    work.note_bake(bake)
+    work.note_attempt(attempt)
+    assert (work.last_bake(), work.unreported_attempt()) == (bake, attempt)
+    work.reported()
+    work.reported()
+    assert work.unreported_attempt() is None
+    (tmp_path / ".bake.json").write_text('{"of": "another version"}')
+    assert work.last_bake() is None
+    (tmp_path / ".bake.json").write_text("half a fi")
+    assert work.last_bake() is None
+
+
+def test_private_files_are_private_from_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "values.json"
+    (tmp_path / "values.json.partial").write_text("left by a killed run")
+    (tmp_path / "values.json.partial").chmod(0o666)
+    workdir.write_private(path, {"b": "é", "a": None})
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert json.loads(path.read_text()) == {"a": None, "b": "é"}
+    assert not (tmp_path / "values.json.partial").exists()
