@@ -9,7 +9,7 @@ module: packer_image
 short_description: Bakes an Amazon Machine Image with Packer, once for the same content
 version_added: 0.1.0
 author:
-  - The iac.ds_stack developers
+  - The iac.ds_stack developers (!UNKNOWN)
 description:
   - Has Packer bake an Amazon Machine Image (AMI), and next time finds it again instead of baking it again.
   - Everything that shapes the image goes into a fingerprint, which the image carries as the tag
@@ -134,6 +134,10 @@ options:
       - By default those of the Ansible that runs this module.
     type: list
     elements: path
+  _progress:
+    description:
+      - For the action plugin of this module, which shows the progress. Not to be set by anybody else.
+    type: path
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
