@@ -256,10 +256,13 @@ class Cli:
     def _errors(self, result: Digest) -> str:
         """Terraform's own words; where it gave no diagnostic, the text it wrote."""
         if result.errors:
-            hints = [hint for item in result.errors if (hint := lock_hint(item, self.directory, time.time()))]
+            hints = [hint for item in result.errors if (hint := self._hint(item))]
             return ": " + "\n".join([*(item.text() for item in result.errors), *hints])
         text = self.scrubber.text(result.text.strip())
         return f": {text[-3000:]}" if text else ""
+
+    def _hint(self, diagnostic: Diagnostic) -> str | None:
+        return lock_hint(diagnostic, self.directory, time.time()) or backend_hint(diagnostic, self.directory)
 
     def _see_log(self) -> str:
         return f"\nFull text: {self.log.path}" if self.log.path else ""
@@ -295,6 +298,16 @@ def lock_hint(diagnostic: Diagnostic, directory: Path, now: float) -> str | None
         f"The state is locked by {info.get('Who', 'somebody')} ({info.get('Operation', 'unknown operation')}"
         f"{age}). Wait for its end (lock_timeout). Only if that process is surely dead, free the lock: "
         f"cd {directory} && terraform force-unlock {info['ID']}"
+    )
+
+
+def backend_hint(diagnostic: Diagnostic, directory: Path) -> str | None:
+    """What to do when the state is to be kept elsewhere than before; None for other diagnostics."""
+    if not re.search(r"state migration|-migrate-state", f"{diagnostic.summary}\n{diagnostic.detail}"):
+        return None
+    return (
+        f"The backend is another one than before. To move the state there: cd {directory} && "
+        "terraform init -migrate-state. To leave it behind and use what is there: terraform init -reconfigure"
     )
 
 

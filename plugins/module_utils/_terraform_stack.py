@@ -119,6 +119,13 @@ def run(options: Options, progress: Progress, environ: Mapping[str, str], result
 
     Raises TerraformError.
     """
+    try:
+        _run(options, progress, environ, result)
+    except OSError as error:
+        raise TerraformError(f"{error.filename or 'The file system'}: {error.strerror or error}") from error
+
+
+def _run(options: Options, progress: Progress, environ: Mapping[str, str], result: Result) -> None:
     began = time.monotonic()
     options = _with_last_variables(options)
     deadline = None if options.timeout is None else began + options.timeout

@@ -2,128 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import DirectoryLock
-from ansible_collections.iac.ds_stack.plugins.modules import terraform_stack
+
+from tests.integration.terraform_stacks import MAIN, SLOW, Stack, actions, files, isolated_stack, snapshot
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
 
 SECRET = "correct-horse-battery"
 
-MAIN = """
-variable "size" {
-  default = 1
-}
-variable "password" {
-  type      = string
-  sensitive = true
-  default   = "none-given"
-}
-resource "terraform_data" "disk" {
-  input = { size = var.size, password = var.password }
-}
-resource "terraform_data" "machine" {
-  triggers_replace = var.size
-}
-output "size" {
-  value = var.size
-}
-output "disk_id" {
-  value = terraform_data.disk.id
-}
-output "password" {
-  value     = terraform_data.disk.output.password
-  sensitive = true
-}
-"""
-
-SLOW = """
-resource "terraform_data" "quick" {}
-resource "terraform_data" "slow" {
-  depends_on = [terraform_data.quick]
-  provisioner "local-exec" {
-    command = "sleep 30"
-  }
-}
-"""
-
-
-class Stack:
-    """A source and a work_dir, and the module run on them in this process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.source = folder / "source"
-        self.work_dir = folder / "work"
-        self.source.mkdir()
-        self.write(MAIN)
-
-    def write(self, text: str, name: str = "main.tf") -> None:
-        path = self.source / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-    def run(self, *, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
-        args = {
-            "source": str(self.source),
-            "work_dir": str(self.work_dir),
-            **options,
-            "_ansible_check_mode": check,
-            "_ansible_diff": diff,
-        }
-        printed = io.StringIO()
-        with patch_module_args(args), redirect_stdout(printed), pytest.raises(SystemExit):
-            terraform_stack.main()
-        return json.loads(printed.getvalue())
-
-    def apply(self, **options: Any) -> dict[str, Any]:
-        result = self.run(**options)
-        assert "failed" not in result, result["msg"]
-        return result
-
-    def fail(self, **options: Any) -> dict[str, Any]:
-        result = self.run(**options)
-        assert result.get("failed"), result
-        return result
-
-    def state(self) -> dict[str, Any]:
-        return json.loads((self.work_dir / "terraform.tfstate").read_text())
-
-    def resources(self) -> list[str]:
-        return sorted(f"{item['type']}.{item['name']}" for item in self.state()["resources"])
-
 
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    for name in [name for name in os.environ if name.startswith("TF_")]:
-        monkeypatch.delenv(name)
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    return Stack(tmp_path)
-
-
-def files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files(folder)}
-
-
-def actions(result: dict[str, Any]) -> dict[str, str]:
-    return {change["address"]: change["action"] for change in result["changes"]}
+    return isolated_stack(tmp_path, monkeypatch)
 
 
 def test_create_then_no_change_then_change_and_replace_then_destroy(stack: Stack) -> None:
@@ -555,3 +454,141 @@ def test_a_timeout_stops_terraform_cleanly(stack: Stack) -> None:
     assert result["changed"] is True
     assert "terraform_data.quick" in stack.resources()
     assert not (stack.work_dir / ".terraform.tfstate.lock.info").exists()
+
+
+def test_all_kinds_of_changes_in_one_plan(stack: Stack) -> None:
+    stack.write(
+        """
+resource "terraform_data" "keep" {}
+resource "terraform_data" "old_name" {}
+resource "terraform_data" "forget" {}
+resource "terraform_data" "before" {
+  triggers_replace = 1
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+resource "terraform_data" "after" {
+  triggers_replace = 1
+}
+resource "terraform_data" "change" {
+  input = 1
+}
+resource "terraform_data" "each" {
+  for_each = toset(["a", "b"])
+}
+"""
+    )
+    stack.apply()
+    stack.write(
+        """
+resource "terraform_data" "keep" {}
+resource "terraform_data" "new_name" {}
+moved {
+  from = terraform_data.old_name
+  to   = terraform_data.new_name
+}
+removed {
+  from = terraform_data.forget
+  lifecycle {
+    destroy = false
+  }
+}
+import {
+  to = terraform_data.imported
+  id = "11111111-2222-3333-4444-555555555555"
+}
+resource "terraform_data" "imported" {}
+resource "terraform_data" "before" {
+  triggers_replace = 2
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+resource "terraform_data" "after" {
+  triggers_replace = 2
+}
+resource "terraform_data" "change" {
+  input = 2
+}
+resource "terraform_data" "each" {
+  for_each = toset(["a", "c"])
+}
+"""
+    )
+    checked = stack.run(check=True)
+    result = stack.apply()
+    assert result["changes"] == checked["changes"]
+    assert result["summary"] == {
+        "add": 1,
+        "change": 1,
+        "replace": 2,
+        "destroy": 1,
+        "import": 1,
+        "move": 1,
+        "forget": 1,
+    }
+    changes = {change["address"]: change for change in result["changes"]}
+    assert changes["terraform_data.before"]["actions"] == ["create", "delete"]
+    assert changes["terraform_data.after"]["actions"] == ["delete", "create"]
+    assert changes["terraform_data.imported"]["imported_id"] == "11111111-2222-3333-4444-555555555555"
+    assert changes["terraform_data.new_name"]["previous_address"] == "terraform_data.old_name"
+    assert changes['terraform_data.each["b"]']["reason"] == "delete_because_each_key"
+    assert "terraform_data.keep" not in changes
+    assert stack.apply()["changed"] is False
+
+
+def test_a_secret_three_modules_deep_stays_masked(stack: Stack) -> None:
+    down = """
+variable "secret" {
+  sensitive = true
+}
+module "down" {
+  source = "./down"
+  secret = var.secret
+}
+output "secret" {
+  value     = module.down.secret
+  sensitive = true
+}
+"""
+    stack.write(down)
+    stack.write(down, "down/main.tf")
+    stack.write(
+        """
+variable "secret" {}
+resource "terraform_data" "deep" {
+  for_each = toset(["one"])
+  input    = { list = [{ text = "the secret is ${var.secret}" }] }
+}
+output "secret" {
+  value = terraform_data.deep["one"].output.list[0].text
+}
+""",
+        "down/down/main.tf",
+    )
+    for secret in (SECRET, SECRET + "-changed"):
+        result = stack.apply(diff=True, sensitive_variables={"secret": secret})
+        assert result["changed"] is True
+        assert secret not in json.dumps(result)
+        assert "(sensitive" in json.dumps(result["diff"])
+        assert secret not in Path(result["log_path"]).read_text()
+        assert result["outputs"] == {"secret": "(sensitive)"}
+
+
+def test_many_resources(stack: Stack) -> None:
+    many = 'resource "terraform_data" "many" {\n  count = %d\n  input = count.index\n}\n'
+    stack.write(many % 2000)  # only planned: Terraform itself takes a minute to make them
+    planned = stack.run(check=True, diff=True)
+    assert planned["summary"]["add"] == len(planned["changes"]) == len(planned["diff"]) == 2000
+    stack.write(many % 200)
+    assert stack.apply()["summary"]["add"] == 200
+    assert stack.apply()["changed"] is False
+
+
+def test_what_the_file_system_refuses_is_told(stack: Stack) -> None:
+    stack.apply()
+    logs = stack.work_dir / ".terraform_stack/logs"
+    shutil.rmtree(logs)
+    logs.write_text("in the way")
+    assert stack.fail()["msg"] == f"{logs}: File exists"
