@@ -1,7 +1,8 @@
 """The channel's ``conda`` and its solver's ``pycosat``.
 
 conda is not on PyPI any more. The true one, 24.7.1, is carried by the wheel of conda-lock, with its imports
-renamed; here they get their own names back. It lacks the ``shell`` folder, so no ``conda activate``.
+renamed; here they get their own names back. It comes without conda's shell code; a small
+one of our own stands in for it (``conda.sh``).
 """
 
 import re
@@ -18,6 +19,7 @@ from localcloud.mirror.target import PLACEHOLDER, PYTHON, SITE_PACKAGES
 from localcloud.mirror.wheel_package import Wheel
 
 PYCOSAT_DEBS = ("picosat", "python3-pycosat")
+SHELL_CODE = Path(__file__).with_name("conda.sh")
 VENDORED = "conda_lock/_vendor/"
 HOME = "https://conda.org/"
 PYTHON_DEPENDS = f"python >={PYTHON},<3.12.0a0"
@@ -53,6 +55,13 @@ if __name__ == "__main__":
     from conda.cli import main
 
     sys.exit(main())
+"""
+
+#: What login shells read: where this conda is, then the shell code.
+PROFILE = f"""\
+export CONDA_EXE='{PLACEHOLDER}/bin/conda'
+export CONDA_PYTHON_EXE='{PLACEHOLDER}/bin/python'
+
 """
 
 METADATA = """\
@@ -97,6 +106,11 @@ def build_conda(wheel: Wheel, python: Path, tree: Path, channel: Path) -> Packag
         script.parent.mkdir()
         script.write_text(SCRIPT, encoding="utf-8")
         script.chmod(0o755)
+    shell_code = SHELL_CODE.read_text(encoding="utf-8")
+    for folder, text in ((site_packages / "conda/shell", shell_code), (tree, PROFILE + shell_code)):
+        profile = folder / "etc/profile.d/conda.sh"
+        profile.parent.mkdir(parents=True)
+        profile.write_text(text, encoding="utf-8")
     bytecode.compile_tree(python, site_packages)
     recipe = Recipe(
         name="conda",
@@ -104,7 +118,7 @@ def build_conda(wheel: Wheel, python: Path, tree: Path, channel: Path) -> Packag
         build="py311_0",
         depends=list(DEPENDS),
         license="BSD-3-Clause",
-        summary="OS-agnostic, system-level binary package and environment manager (without conda activate)",
+        summary="OS-agnostic, system-level binary package and environment manager",
         home=HOME,
         source=f"the copy of conda in PyPI wheel {wheel.path.name}",
     )

@@ -4,7 +4,7 @@
 # PLAT:  linux-64
 #
 # This is not conda-forge's Miniforge. It installs the true conda, from packages that were repacked from
-# PyPI and Debian, and understands Miniforge's options. No mamba, no `conda activate`, no shell set-up.
+# PyPI and Debian, and understands Miniforge's options. It has no mamba and changes no shell's set-up.
 set -eu
 
 prefix="${HOME:-/opt}/miniforge3"

@@ -13,6 +13,7 @@ PARTS = (
             *_PACKAGES,
             "bytecode.py",
             "channel.py",
+            "conda.sh",
             "conda_itself.py",
             "convert.py",
             "debian.py",

@@ -1,5 +1,8 @@
 """Taking Debian's changes to CPython back."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from localcloud.mirror import conda_itself, python_package, python_patches
@@ -96,6 +99,16 @@ def test_the_python_package_tells_debians_revision() -> None:
 def test_conda_gets_its_own_imports_back() -> None:
     source = b"from conda_lock._vendor.conda.base import context\n"
     assert conda_itself.restore_imports(source) == b"from conda.base import context\n"
+
+
+def test_conda_activate_takes_what_conda_says_into_this_shell(tmp_path: Path) -> None:
+    conda = tmp_path / "conda"
+    conda.write_text("#!/bin/sh\necho \"export ACTIVE='$*'\"\n")
+    conda.chmod(0o755)
+    source = f"CONDA_EXE={conda}; . {conda_itself.SHELL_CODE}"
+    script = f"set -eu; {source}; conda activate ds; echo $ACTIVE; conda info"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "shell.posix activate ds\nexport ACTIVE='info'\n"
 
 
 def test_condas_version() -> None:
