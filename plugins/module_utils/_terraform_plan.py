@@ -103,6 +103,10 @@ class Plan:
         return sum(len(set(change.actions) & {"create", "update", "delete"}) for change in self.changes)
 
 
+NOTHING = Plan([], [], {}, [], [], [], None)
+"""No change and no output."""
+
+
 def parse_plan(document: dict[str, Any], reveal: Iterable[str] = ()) -> Plan:
     """Read the result of `terraform show -json PLAN`.
 

@@ -274,7 +274,8 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._process import exit_
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import secrets_in
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON, take_secrets
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_stack import Options, Result, run
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site import Options, Result
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_stack import run
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **COMMON,
@@ -329,7 +330,7 @@ def main() -> None:
         failure = error
     module.no_log_values |= set(result.secrets)
     module.no_log_values -= secrets_in(result.revealed)
-    for warning in result.warnings:
+    for warning in (*result.warnings, *(f"Terraform: {text}" for text in result.terraform_warnings)):
         module.warn(warning)
     if module._diff:
         result.values["diff"] = result.diff

@@ -62,6 +62,13 @@ def test_absent_where_nothing_was_ever_applied(stack: Stack) -> None:
     assert not stack.work_dir.exists()
 
 
+def test_absent_has_the_variables_of_the_last_run(stack: Stack) -> None:
+    stack.write('variable "needed" {}\nresource "terraform_data" "x" {\n  input = var.needed\n}\n')
+    stack.apply(variables={"needed": "yes"})
+    assert stack.run(check=True, state="absent")["summary"]["destroy"] == 1
+    assert stack.apply(state="absent")["summary"]["destroy"] == 1
+
+
 def test_init_runs_only_when_its_inputs_changed(stack: Stack) -> None:
     def inits(result: dict[str, Any]) -> int:
         return Path(result["log_path"]).read_text().count("terraform init -json")
