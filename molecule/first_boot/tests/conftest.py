@@ -126,8 +126,8 @@ class Machine:
         return self.run(f"getent shadow {user}").split(":")[1]
 
     def journal(self) -> str:
-        """Return all that was ever logged on this boot."""
-        return self.run("journalctl --no-pager --boot --output=cat")
+        """Return all that was ever logged."""
+        return self.run("journalctl --no-pager --output=cat")
 
     @property
     def address(self) -> str:

@@ -11,8 +11,8 @@ from .identity import Identity
 
 SCHEMA = 1
 STARTING, READY, FAILED = "starting", "ready", "failed"
-# A parameter holds 4096 bytes.
-MESSAGE_CHARACTERS, NAME_CHARACTERS, DETAIL_CHARACTERS, MOST_CHECKS = 800, 60, 120, 12
+# A parameter holds 4096 bytes, and JSON takes up to two for each of these characters.
+MESSAGE_CHARACTERS, NAME_CHARACTERS, DETAIL_CHARACTERS, MOST_CHECKS = 600, 40, 90, 8
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,23 @@ def document(
             "boot_id": boot_id,
             "config_version": config_version,
             "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "message": message[:MESSAGE_CHARACTERS],
+            "message": _plain(message, MESSAGE_CHARACTERS),
             "checks": [
-                {"name": one.name[:NAME_CHARACTERS], "ok": one.ok, "detail": one.detail[:DETAIL_CHARACTERS]}
+                {
+                    "name": _plain(one.name, NAME_CHARACTERS),
+                    "ok": one.ok,
+                    "detail": _plain(one.detail, DETAIL_CHARACTERS),
+                }
                 for one in shown
             ],
-        },
-        ensure_ascii=True,
+        }
     )
+
+
+def _plain(text: str, most: int) -> str:
+    """Return a text in one line of printable ASCII, cut to so many characters."""
+    line = " ".join(text.split()).encode("ascii", "replace").decode()
+    return "".join(one if one.isprintable() else "?" for one in line)[:most]
 
 
 def verdict(checks: Sequence[Check]) -> tuple[str, str]:

@@ -1,0 +1,218 @@
+"""The texts that come in and go out: settings, configuration, credentials, registry, status."""
+
+# mypy: disable-error-code="import-not-found"
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from ds_stack_init import config, mounts, registry, settings, status, userdb
+from ds_stack_init.errors import InitError
+from ds_stack_init.identity import Identity
+from ds_stack_init.memory import Applied
+from ds_stack_init.registry import Record
+from ds_stack_init.status import Check
+
+SETTINGS = {
+    "schema": 1,
+    "region": None,
+    "endpoint_url": None,
+    "metadata_url": "http://169.254.169.254",
+    "users_group": "ds-users",
+    "first_uid": 2000,
+    "data_mount": "/data",
+    "services": [{"name": "jupyterhub", "url": "http://127.0.0.1:18000/"}, {"name": "nginx"}],
+    "state_folders": [{"name": "jupyterhub", "path": "/var/lib/jupyterhub"}],
+    "volume_seconds": 600,
+    "services_seconds": 300,
+}
+CONFIG: dict[str, Any] = {
+    "schema": 1,
+    "tls": "self_signed",
+    "data_volume_id": "vol-0123456789abcdef0",
+    "group": "ds-users",
+    "components": ["jupyterhub"],
+    "users": [{"name": "ada", "ssh_keys": ["ssh-ed25519 AAAA ada"]}, {"name": "bob"}],
+}
+HASH = "$6$rounds=500000$saltsaltsalt$" + "h" * 86
+
+
+def test_settings() -> None:
+    found = settings.parse(json.dumps({**SETTINGS, "later": "ignored"}))
+    assert [service.url for service in found.services] == ["http://127.0.0.1:18000/", None]
+    assert str(found.home) == "/data/home"
+    assert str(found.state) == "/data/state"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({**SETTINGS, "schema": 2})])
+def test_settings_that_the_bake_did_not_write(text: str) -> None:
+    with pytest.raises(InitError, match=r"init\.json"):
+        settings.parse(text)
+
+
+def test_configuration() -> None:
+    found = config.parse_config(json.dumps(CONFIG), 4)
+    assert found.version == 4
+    assert [user.name for user in found.users] == ["ada", "bob"]
+    assert found.users[0].ssh_keys == ("ssh-ed25519 AAAA ada",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"schema": 2}, "schema 2 is newer than this image"),
+        ({"tls": "acme"}, "tls is 'acme'"),
+        ({"data_volume_id": "/dev/sda"}, "no volume id"),
+        ({"users": [{"name": "../etc"}]}, "'../etc' is no login name"),
+        ({"users": [{"name": "-rf"}]}, "'-rf' is no login name"),
+        ({"users": [{"name": "ada"}, {"name": "ada"}]}, "there twice"),
+        ({"users": [{"name": "ada", "ssh_keys": ["a\nb"]}]}, "SSH key of ada"),
+        ({"users": None}, "cannot be read"),
+        ({"users": [{}]}, "cannot be read"),
+    ],
+)
+def test_wrong_configuration(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(InitError, match=told):
+        config.parse_config(json.dumps({**CONFIG, **changes}), 1)
+
+
+def test_configuration_that_is_no_json() -> None:
+    with pytest.raises(InitError, match="cannot be read"):
+        config.parse_config("nonsense", 1)
+
+
+def test_credential() -> None:
+    text = json.dumps({"hash": HASH, "rotation": 3, "operator_version": 2})
+    assert config.parse_credential("ada", text) == config.Credential(HASH, 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nonsense: top-secret",
+        "{}",
+        json.dumps({"hash": "top-secret", "rotation": 1}),
+        json.dumps({"hash": f"{HASH}\nroot:top-secret", "rotation": 1}),
+        json.dumps({"hash": f"{HASH}:top-secret", "rotation": 1}),
+        json.dumps({"hash": HASH, "rotation": "top-secret"}),
+    ],
+)
+def test_wrong_credential_is_not_repeated(text: str) -> None:
+    with pytest.raises(InitError, match="hash of ada in SSM cannot be read") as caught:
+        config.parse_credential("ada", text)
+    assert "top-secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_registry_there_and_back() -> None:
+    known = {"ada": Record(2000, "digest", 1, HASH), "bob": Record(2001)}
+    assert registry.parse(registry.dump(known)) == known
+    assert registry.parse(None) == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "top-secret", "[]", "{}", '{"schema": 1, "users": {"ada": {"password": "top-secret"}}}']
+)
+def test_damaged_registry_is_not_repeated(text: str) -> None:
+    with pytest.raises(InitError, match="damaged") as caught:
+        registry.parse(text)
+    assert "top-secret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_registry_of_a_later_release() -> None:
+    with pytest.raises(InitError, match="another release"):
+        registry.parse('{"schema": 9, "users": {}}')
+
+
+def test_status() -> None:
+    found = json.loads(
+        status.document(
+            Identity("i-1", "ami-1", "eu-central-1", "demo"),
+            status.READY,
+            "All well.",
+            config_version=3,
+            boot_id="b",
+            now=datetime(2026, 11, 23, 12, 0, 5, tzinfo=timezone.utc),
+            checks=[Check("nginx", True, "answers 200")],
+        )
+    )
+    assert found == {
+        "schema": 1,
+        "state": "ready",
+        "instance_id": "i-1",
+        "image_id": "ami-1",
+        "boot_id": "b",
+        "config_version": 3,
+        "time": "2026-11-23T12:00:05Z",
+        "message": "All well.",
+        "checks": [{"name": "nginx", "ok": True, "detail": "answers 200"}],
+    }
+
+
+def test_status_always_fits_a_parameter() -> None:
+    """And what fails is not what is left out."""
+    long = '\u00e4"\\\x00\n' * 1000
+    many = [Check(long, True, long) for _ in range(40)] + [Check("bad", False, "down")]
+    text = status.document(
+        Identity("i-1", "ami-1", "eu-central-1", "demo"),
+        status.FAILED,
+        long,
+        config_version=3,
+        boot_id="b",
+        now=datetime(2026, 11, 23, tzinfo=timezone.utc),
+        checks=many,
+    )
+    assert len(text.encode()) <= 4096
+    assert json.loads(text)["checks"][0]["name"] == "bad"
+
+
+def test_verdict() -> None:
+    good, bad = Check("hub", True, "answers 200"), Check("nginx", False, "the unit is failed")
+    assert status.verdict([good]) == ("ready", "All checks passed.")
+    assert status.verdict([good, bad]) == ("failed", "nginx: the unit is failed")
+
+
+@pytest.mark.parametrize(
+    ("changes", "covered"),
+    [
+        ({}, True),
+        ({"config_version": 4}, False),
+        ({"credentials": {"ada": 2}}, False),
+        ({"credentials": {}}, False),
+        ({"now": 1000.0 + 25 * 3600}, False),
+        ({"now": 500.0}, False),
+    ],
+)
+def test_when_a_refresh_has_nothing_to_do(changes: dict[str, Any], covered: bool) -> None:
+    applied = Applied(3, "none", {"ada": 1}, "ready", 1000.0)
+    case: dict[str, Any] = {"config_version": 3, "credentials": {"ada": 1}, "now": 1060.0, **changes}
+    assert applied.covers(**case, state="ready") is covered
+
+
+@pytest.mark.parametrize("state", ["failed", None])
+def test_refresh_after_a_failure_has_something_to_do(state: str | None) -> None:
+    assert not Applied(3, "none", {}, state, 1000.0).covers(3, {}, 1001.0, "ready")
+
+
+def test_shadow() -> None:
+    text = "root:*:20000:0:99999:7:::\nada:$6$x:20000:0:99999:7:::\nbob:!$6$y:20000:0:99999:7::1:\nbroken\n"
+    assert userdb.parse_shadow(text) == {
+        "root": ("*", False),
+        "ada": ("$6$x", False),
+        "bob": ("!$6$y", True),
+    }
+
+
+def test_mounts() -> None:
+    table = (
+        "22 1 0:20 / / rw - overlay overlay rw\n"
+        "30 22 259:1 / /data rw,nosuid - ext4 /dev/nvme1n1 rw\n"
+        "31 22 259:1 /state/hub /var/lib/with\\040space rw - ext4 /dev/nvme1n1 rw\n"
+    )
+    found = mounts.parse(table)
+    assert found["/data"] == mounts.Mount("259:1", "/")
+    assert found["/var/lib/with space"] == mounts.Mount("259:1", "/state/hub")
