@@ -56,6 +56,11 @@ class Paths:
         return f"{self.root}/machine/users"
 
     @property
+    def config(self) -> str:
+        """What the machine is to be."""
+        return f"{self.root}/machine/config"
+
+    @property
     def status(self) -> str:
         """What the machine says of itself."""
         return f"{self.root}/machine/status"
@@ -109,14 +114,34 @@ class ParameterStore:
         new: bool,
     ) -> int:
         """Write a SecureString and return its version. Only a new one gets the tags (AWS takes no others)."""
-        options: dict[str, Any] = {"Tags": ansible_dict_to_boto3_tag_list(dict(tags))} if new else {}
-        if kms_key_id:
-            options["KeyId"] = kms_key_id
+        return self._put(
+            name, value, kind="SecureString", description=description, tags=tags, new=new, key=kms_key_id
+        )
+
+    @_ErrorHandler.common_error_handler("write a parameter")
+    def put_text(self, name: str, value: str, *, description: str, tags: Mapping[str, str], new: bool) -> int:
+        """Write a String and return its version. Only a new one gets the tags."""
+        return self._put(name, value, kind="String", description=description, tags=tags, new=new, key=None)
+
+    def _put(
+        self,
+        name: str,
+        value: str,
+        *,
+        kind: str,
+        description: str,
+        tags: Mapping[str, str],
+        new: bool,
+        key: str | None,
+    ) -> int:
+        options: dict[str, Any] = {"KeyId": key} if key else {}
+        if new:
+            options["Tags"] = ansible_dict_to_boto3_tag_list(dict(tags))
         answer = self._client.put_parameter(
             Name=name,
             Value=value,
             Description=description,
-            Type="SecureString",
+            Type=kind,
             Overwrite=not new,
             aws_retry=True,
             **options,
