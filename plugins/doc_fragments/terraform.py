@@ -72,4 +72,9 @@ options:
       - A folder in which stacks share their providers. It is made if it does not exist. Many stacks may use
         it at the same time.
     type: path
+  timeout:
+    description:
+      - Seconds after which Terraform is asked to stop. It then finishes the operations it is in and saves its
+        state, and the task fails. No limit by default.
+    type: int
 """

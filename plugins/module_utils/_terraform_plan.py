@@ -145,6 +145,13 @@ def parse_plan(document: dict[str, Any], reveal: Iterable[str] = ()) -> Plan:
     )
 
 
+def parse_drift(document: dict[str, Any]) -> tuple[list[Change], list[Any]]:
+    """What a plan says of changes made outside of Terraform, and the values that were masked in it."""
+    secrets: list[Any] = []
+    changes = [_resource_change(item, secrets) for item in document.get("resource_drift") or []]
+    return [change for change in changes if change.action != "no-op"], secrets
+
+
 def _resource_change(item: dict[str, Any], secrets: list[Any]) -> Change:
     change = item.get("change") or {}
     actions = list(change.get("actions") or ["no-op"])

@@ -75,11 +75,6 @@ options:
     description: Seconds to wait for a state that another Terraform has locked.
     type: int
     default: 0
-  timeout:
-    description:
-      - Seconds after which Terraform is asked to stop. It then finishes the operations it is in and saves its
-        state, and the task fails. No limit by default.
-    type: int
   reveal_outputs:
     description: Names of sensitive outputs to be returned in clear. The others are masked.
     type: list
@@ -263,18 +258,11 @@ duration:
   sample: 12.345
 """
 
-import os
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac.ds_stack.plugins.module_utils import _progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._process import exit_on_signals
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import secrets_in
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON, take_secrets
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site import Options, Result
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON, execute
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_stack import run
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
@@ -289,7 +277,6 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "upgrade": {"type": "bool", "default": False},
     "parallelism": {"type": "int"},
     "lock_timeout": {"type": "int", "default": 0},
-    "timeout": {"type": "int"},
     "reveal_outputs": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -297,47 +284,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Entry point."""
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    params = module.params
-    options = Options(
-        source=Path(params["source"]).absolute(),
-        work_dir=Path(params["work_dir"]).absolute(),
-        state=params["state"],
-        variables=params["variables"],
-        sensitive_variables=take_secrets(module),
-        backend=params["backend"],
-        overrides=params["overrides"],
-        workspace=params["workspace"],
-        targets=params["targets"],
-        replace=params["replace"],
-        refresh=params["refresh"],
-        upgrade=params["upgrade"],
-        parallelism=params["parallelism"],
-        lock_timeout=params["lock_timeout"],
-        timeout=params["timeout"],
-        binary=params["binary"],
-        plugin_cache_dir=Path(params["plugin_cache_dir"]).absolute() if params["plugin_cache_dir"] else None,
-        max_destroys=params["max_destroys"],
-        protect=params["protect"],
-        reveal_outputs=params["reveal_outputs"],
-        check=module.check_mode,
-    )
-    result = Result()
-    failure: TerraformError | None = None
-    try:
-        with exit_on_signals():
-            run(options, _progress.Progress(params.pop("_progress")), os.environ, result)
-    except TerraformError as error:
-        failure = error
-    module.no_log_values |= set(result.secrets)
-    module.no_log_values -= secrets_in(result.revealed)
-    for warning in (*result.warnings, *(f"Terraform: {text}" for text in result.terraform_warnings)):
-        module.warn(warning)
-    if module._diff:
-        result.values["diff"] = result.diff
-    if failure is not None:
-        result.values["diagnostics"] = [asdict(item) for item in failure.diagnostics]
-        module.fail_json(msg=failure.message, changed=failure.changed, **result.values)
-    module.exit_json(changed=result.changed, **result.values)
+    execute(module, run, check=module.check_mode)
 
 
 if __name__ == "__main__":

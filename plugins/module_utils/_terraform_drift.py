@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What differs from the state: the flow of the module terraform_drift_info."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import secrets_in
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_plan import Change, diff_of, parse_drift
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site import (
+    Options,
+    Result,
+    make_plan,
+    open_site,
+)
+
+
+def find_drift(options: Options, progress: Progress, environ: Mapping[str, str], result: Result) -> None:
+    """Fill the result with what differs. Raises TerraformError."""
+    began = time.monotonic()
+    changes: list[Change] = []
+    with open_site(options, progress, environ, result) as site:
+        planned = make_plan(options, site, "-refresh-only") if site is not None else None
+        if planned is not None:
+            result.values["version"] = planned.digest.version
+            result.values["diagnostics"] = [asdict(item) for item in planned.digest.diagnostics]
+            if planned.anything:
+                changes, secrets = parse_drift(planned.document())
+                planned.site.cli.scrubber.add(secrets_in(secrets))
+    del result.values["log_path"]  # nothing is written, no log either
+    result.diff = diff_of(changes)
+    result.values.update(
+        drifted=bool(changes),
+        drift=[{"address": item.address, "action": item.action, **_differing(item)} for item in changes],
+        duration=round(time.monotonic() - began, 3),
+    )
+
+
+def _differing(change: Change) -> dict[str, Any]:
+    """Before and after, as far as they differ."""
+    before, after = change.before or {}, change.after or {}
+    names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+    return {
+        "before": {name: before[name] for name in names if name in before},
+        "after": {name: after[name] for name in names if name in after},
+    }
