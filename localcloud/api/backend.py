@@ -70,13 +70,26 @@ class LocalEC2(EC2Backend):
         if options.get("key_name"):
             self.describe_key_pairs(key_names=[options["key_name"]])
         self._place(options)
-        reservation = super().run_instances(image_id, count, user_data, security_group_names, **options)
+        before = set(self.reservations)
+        try:
+            reservation = super().run_instances(image_id, count, user_data, security_group_names, **options)
+            for instance in reservation.instances:
+                instance.ensure_root_disk()
+        except Exception:
+            self._forget(set(self.reservations) - before)
+            raise
         for instance in reservation.instances:
-            instance.ensure_root_disk()
             instance.launch()
         if token != NO_CLIENT_TOKEN:
             self._by_client_token[token] = reservation
         return reservation
+
+    def _forget(self, reservations: set[str]) -> None:
+        """moto has made instances before it finds out that it must refuse them."""
+        for identifier in reservations:
+            for instance in self.reservations[identifier].instances:
+                instance.discard()
+            del self.reservations[identifier]
 
     def _place(self, options: dict[str, Any]) -> None:
         """Without a subnet moto goes back to EC2 before VPCs; AWS takes the default subnet."""

@@ -108,6 +108,11 @@ class LocalInstance(Instance):
         """Boot for the first time."""
         self._do(self._boot)
 
+    def discard(self) -> None:
+        """Undo an instance that was refused before its launch."""
+        self._finish_termination()
+        self._worker.shutdown(wait=False)
+
     def start(self) -> InstanceState:
         """StartInstances."""
         if self.state in ("pending", "running"):

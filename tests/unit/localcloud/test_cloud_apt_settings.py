@@ -1,0 +1,96 @@
+"""The host's apt and CA settings as the base image takes them over."""
+
+from __future__ import annotations
+
+import pytest
+
+from localcloud.apt_settings import Source, configuration, default_sources, extra_certificates, sources
+
+DEB822 = """\
+Types: deb deb-src
+# a comment
+URIs: http://mirror.example/debian
+Suites: bookworm bookworm-updates
+Components: main contrib
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: http://mirror.example/security
+Suites: bookworm-security
+Components: main
+"""
+
+
+def lines(*texts: str) -> list[str]:
+    return [source.line() for source in sources(texts, "bookworm")]
+
+
+def test_deb822_stanzas_give_one_source_a_suite() -> None:
+    assert lines(DEB822) == [
+        "deb http://mirror.example/debian bookworm main contrib",
+        "deb http://mirror.example/debian bookworm-updates main contrib",
+        "deb http://mirror.example/security bookworm-security main",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("deb http://m/debian bookworm main # fast", ["deb http://m/debian bookworm main"]),
+        (
+            "deb [trusted=yes arch=amd64] http://m/d bookworm main",
+            ["deb [trusted=yes] http://m/d bookworm main"],
+        ),
+        ("deb [arch=amd64] http://m/d bookworm main", ["deb http://m/d bookworm main"]),
+        ("# deb http://m/d bookworm main", []),
+        ("deb-src http://m/d bookworm main", []),
+        ("deb https://vendor.example/apt cloud-sdk-bookworm main", []),
+        ("deb http://m/d trixie main", []),
+        ("Types: deb\nEnabled: no\nURIs: http://m/d\nSuites: bookworm\nComponents: main\n", []),
+        ("Types: deb-src\nURIs: http://m/d\nSuites: bookworm\nComponents: main\n", []),
+        ("Types: deb\nURIs: https://vendor.example\nSuites: nodistro\nComponents: main\n", []),
+    ],
+)
+def test_only_the_releases_own_enabled_binary_sources_count(text: str, expected: list[str]) -> None:
+    assert lines(text) == expected
+
+
+def test_a_source_named_twice_counts_once() -> None:
+    assert lines("deb http://m/d bookworm main", "deb http://m/d bookworm main") == [
+        "deb http://m/d bookworm main"
+    ]
+
+
+def test_defaults_cover_updates_and_security() -> None:
+    assert [source.suite for source in default_sources("bookworm")] == [
+        "bookworm",
+        "bookworm-updates",
+        "bookworm-security",
+    ]
+    assert default_sources("bookworm")[0] == Source("http://deb.debian.org/debian", "bookworm", ("main",))
+
+
+def test_only_settings_about_servers_are_kept() -> None:
+    dump = """\
+APT::Install-Recommends "1";
+Acquire::http "";
+Acquire::http::Proxy "http://proxy.example:3128";
+Acquire::https::CaInfo "/etc/ca.pem";
+Acquire::Check-Valid-Until "false";
+Acquire::IndexTargets::deb::Packages::Optional "0";
+DPkg::Post-Invoke:: "rm -rf /";
+"""
+    assert configuration(dump).splitlines() == [
+        'Acquire::http::Proxy "http://proxy.example:3128";',
+        'Acquire::https::CaInfo "/etc/ca.pem";',
+        'Acquire::Check-Valid-Until "false";',
+    ]
+
+
+def test_certificates_of_the_host_alone_are_extra() -> None:
+    def pem(body: str) -> str:
+        return f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+
+    host = f"# comment\n{pem('AAAA')}{pem('BB BB')}{pem('CCCC')}"
+    image = pem("CCCC") + pem("AAAA")
+    assert extra_certificates(host, image) == [pem("BB BB")]
