@@ -3,8 +3,9 @@
 
 usage: tests/run.py [TIER...]        the tiers are lint, unit, integration, molecule and e2e; all by default
 
-Every part runs whatever became of the ones before it. The last line is "N passed, N failed" over all of them:
-a test that was skipped has not shown anything and counts as failed.
+Every part runs whatever became of the ones before it, two at a time: most wait more than they compute. Their
+output goes to tests/output, and is shown where a part failed. The last line is "N passed, N failed" over all of
+them: a test that was skipped has not shown anything and counts as failed.
 """
 
 from __future__ import annotations
@@ -14,23 +15,40 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "tests/output"
-TERRAFORM_FILES = ROOT / "terraform"
+AT_ONCE = 2
+SHOWN_LINES = 300
+LOCAL_CLOUD = Lock()
+"""There is one local cloud on a machine, so that the parts which start it take turns."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One command of a tier. ``report`` is the JUnit file that counts its tests, where it has many."""
+    """One command of a tier.
+
+    Attributes:
+        report: the JUnit file that counts its tests, where it has many.
+        uses_cloud: whether it starts the local cloud.
+    """
 
     tier: str
     name: str
     command: tuple[str, ...]
     report: Path | None = None
+    uses_cloud: bool = False
+
+    @property
+    def log(self) -> Path:
+        """The file with its output."""
+        return REPORTS / f"{self.tier}-{self.name.replace(' ', '-')}.log"
 
 
 @dataclass(frozen=True)
@@ -43,11 +61,18 @@ class Outcome:
     seconds: float
 
 
-def pytest_part(tier: str) -> Part:
-    """Return the part that runs a folder of tests with pytest."""
-    report = REPORTS / f"{tier}.xml"
-    command = (sys.executable, "-m", "pytest", "-q", f"tests/{tier}", f"--junit-xml={report}")
-    return Part(tier, "pytest", command, report)
+def pytest_part(tier: str, name: str, *paths: str, uses_cloud: bool = False) -> Part:
+    """Return the part that runs tests with pytest."""
+    report = REPORTS / f"{tier}-{name}.xml"
+    command = (sys.executable, "-m", "pytest", "-q", "--durations=10", f"--junit-xml={report}", *paths)
+    return Part(tier, name, command, report, uses_cloud)
+
+
+def integration_parts() -> Iterator[Part]:
+    """Yield a part for each file, so that the table tells what takes long."""
+    for path in sorted((ROOT / "tests/integration").glob("test_*.py")):
+        name = path.stem.removeprefix("test_")
+        yield pytest_part("integration", name, str(path.relative_to(ROOT)), uses_cloud=name == "localcloud")
 
 
 def parts() -> Iterator[Part]:
@@ -57,14 +82,15 @@ def parts() -> Iterator[Part]:
     yield Part("lint", "mypy", ("mypy",))
     yield Part("lint", "yamllint", ("yamllint", "--strict", "."))
     yield Part("lint", "ansible-lint", ("ansible-lint", "--offline", "--profile", "production"))
-    yield Part("lint", "terraform fmt", ("terraform", "fmt", "-check", "-recursive", str(TERRAFORM_FILES)))
+    yield Part("lint", "terraform fmt", ("terraform", "fmt", "-check", "-recursive", "terraform"))
     yield Part("lint", "checkov", ("scripts/checkov",))
-    yield pytest_part("unit")
-    yield pytest_part("integration")
+    yield pytest_part("unit", "pytest", "tests/unit")
+    yield Part("setup", "base image, mirror", (sys.executable, "-m", "localcloud", "mirror"))
+    yield from integration_parts()
     for scenario in sorted((ROOT / "molecule").glob("*/molecule.yml")):
         name = scenario.parent.name
         yield Part("molecule", name, ("molecule", "test", "--scenario-name", name))
-    yield pytest_part("e2e")
+    yield pytest_part("e2e", "pytest", "tests/e2e", uses_cloud=True)
 
 
 def count(report: Path) -> tuple[int, int]:
@@ -79,26 +105,45 @@ def count(report: Path) -> tuple[int, int]:
 
 def run(part: Part) -> Outcome:
     """Run one part and count its tests. A part that fails without a failed test counts as one."""
-    print(f"\n=== {part.tier}: {part.name}", flush=True)
     if part.report:
         part.report.unlink(missing_ok=True)
-    began = time.monotonic()
-    code = subprocess.run(part.command, cwd=ROOT, check=False).returncode
-    seconds = time.monotonic() - began
+    with LOCAL_CLOUD if part.uses_cloud else nullcontext(), part.log.open("w") as log:
+        began = time.monotonic()
+        code = subprocess.run(
+            part.command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
+        seconds = time.monotonic() - began
     passed, failed = count(part.report) if part.report and part.report.exists() else (int(code == 0), 0)
     if code and not failed:
         failed = 1
-    return Outcome(part, passed, failed, seconds)
+    outcome = Outcome(part, passed, failed, seconds)
+    show(outcome)
+    return outcome
+
+
+def show(outcome: Outcome) -> None:
+    """Say what became of a part, with the end of its output where it failed."""
+    part = outcome.part
+    counts = f"{outcome.passed} passed, {outcome.failed} failed"
+    text = f"{part.tier}: {part.name}: {counts} ({outcome.seconds:.0f} s)"
+    if outcome.failed:
+        lines = part.log.read_text(errors="replace").splitlines()[-SHOWN_LINES:]
+        text = "\n".join(["", f"=== {text}", *lines, f"=== end of {part.tier}: {part.name}", ""])
+    print(text, flush=True)
 
 
 def table(outcomes: list[Outcome]) -> str:
     """Return the outcomes and times as a text."""
-    rows = [f"{'tier':<12} {'part':<18} {'passed':>7} {'failed':>7} {'seconds':>8}"]
+    rows = [f"{'tier':<12} {'part':<24} {'passed':>7} {'failed':>7} {'seconds':>8}"]
     rows += [
-        f"{one.part.tier:<12} {one.part.name:<18} {one.passed:>7} {one.failed:>7} {one.seconds:>8.1f}"
+        f"{one.part.tier:<12} {one.part.name:<24} {one.passed:>7} {one.failed:>7} {one.seconds:>8.1f}"
         for one in outcomes
     ]
-    rows.append(f"{'all':<47}{sum(one.seconds for one in outcomes):>9.1f}")
     return "\n".join(rows)
 
 
@@ -108,9 +153,11 @@ def main(tiers: list[str]) -> int:
     for unknown in set(tiers) - set(known):
         print(f"{unknown} is no tier: there are {', '.join(known)}.", file=sys.stderr)
         return 2
-    REPORTS.mkdir(exist_ok=True)
+    REPORTS.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("CONTAINERS_CONF", str(ROOT / "localcloud/containers.conf"))
-    outcomes = [run(part) for part in parts() if not tiers or part.tier in tiers]
+    chosen = [part for part in parts() if not tiers or part.tier in tiers]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = list(pool.map(run, chosen))
     failed = sum(one.failed for one in outcomes)
     print(f"\n{table(outcomes)}\n\n{sum(one.passed for one in outcomes)} passed, {failed} failed")
     return int(failed > 0)
