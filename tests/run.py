@@ -3,9 +3,9 @@
 
 usage: tests/run.py [TIER...]        the tiers are lint, unit, integration, molecule and e2e; all by default
 
-Every part runs whatever became of the ones before it, two at a time: most wait more than they compute. Their
-output goes to tests/output, and is shown where a part failed. The last line is "N passed, N failed" over all of
-them: a test that was skipped has not shown anything and counts as failed.
+Every part runs whatever became of the ones before it, two at a time: most wait more than they compute.
+Their output goes to tests/output, and is shown where a part failed. The last line is "N passed, N failed"
+over all of them: a test that was skipped has not shown anything and counts as failed.
 """
 
 from __future__ import annotations
