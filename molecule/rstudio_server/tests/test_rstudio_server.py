@@ -1,0 +1,130 @@
+"""RStudio Server as its users have it, through nginx, and as systemd runs it.
+
+The offline mirror has a stand-in for the package: what is proved here is the role's configuration, the unit,
+PAM, the group and the form, not the IDE.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+from tests.clients.rstudio import RStudio, SignInRefusedError
+
+MACHINE = "ds-stack-molecule-rstudio"
+PASSWORD = "open-Sesame-7"  # noqa: S105 (the one of prepare.yml)
+UNIT = "rstudio-server"
+
+
+@pytest.fixture(scope="module")
+def certificate(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The machine's self-signed certificate, the only one that the clients here trust."""
+    path = tmp_path_factory.mktemp("tls") / "cert.pem"
+    path.write_text(host.file("/etc/ds-stack/tls/cert.pem").content_string)
+    return path
+
+
+@pytest.fixture
+def browser(host: Host, certificate: Path) -> RStudio:
+    """A browser that has not signed in."""
+    address = next(address for address in host.interface("eth0").addresses if ":" not in address)
+    return RStudio(f"https://{address}:8787", ca_file=certificate)
+
+
+def show(host: Host, unit: str, name: str) -> str:
+    """A property of a unit, as systemd prints it."""
+    return str(host.check_output(f"systemctl show {unit} --property={name} --value"))
+
+
+def role(**variables: object) -> subprocess.CompletedProcess[str]:
+    """Run the role again with other variables."""
+    mirror = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "mirror.yml")
+    command = ["ansible-playbook", f"--inventory={MACHINE},", "--connection=containers.podman.podman"]
+    command += [f"--extra-vars=@{mirror}", f"--extra-vars={json.dumps(variables)}"]
+    playbook = Path(__file__).parents[1] / "again.yml"
+    return subprocess.run([*command, str(playbook)], capture_output=True, text=True, check=False)
+
+
+def test_a_member_of_the_group_signs_in(browser: RStudio) -> None:
+    assert "alice" in browser.sign_in("alice", PASSWORD).body
+    assert browser.is_signed_in()
+    assert all(cookie.secure for cookie in browser.cookies)
+
+
+@pytest.mark.parametrize(
+    ("user", "password"), [("alice", "wrong"), ("mallory", PASSWORD), ("root", ""), ("nobody-at-all", "x")]
+)
+def test_nobody_else_does(browser: RStudio, user: str, password: str) -> None:
+    with pytest.raises(SignInRefusedError):
+        browser.sign_in(user, password)
+    assert not browser.is_signed_in()
+
+
+def test_only_nginx_is_reachable_from_outside(host: Host) -> None:
+    assert host.socket("tcp://127.0.0.1:18787").is_listening
+    assert host.socket("tcp://0.0.0.0:8787").is_listening
+    assert not host.socket("tcp://0.0.0.0:18787").is_listening
+
+
+def test_all_sessions_share_a_slice_with_limits(host: Host) -> None:
+    assert show(host, UNIT, "Slice") == "rstudio.slice"
+    assert show(host, UNIT, "ControlGroup").endswith("/rstudio.slice/rstudio-server.service")
+    assert show(host, UNIT, "OOMPolicy") == "continue"
+    assert show(host, "rstudio.slice", "MemoryMax") == str(2 * 1024**3)
+
+
+def test_the_packages_unit_is_as_it_came(host: Host) -> None:
+    assert host.service(UNIT).is_running
+    assert host.service(UNIT).is_enabled
+    fragment = show(host, UNIT, "FragmentPath")
+    assert host.run(f"cmp {fragment} /usr/lib/rstudio-server/extras/systemd/rstudio-server.service").rc == 0
+    assert show(host, UNIT, "DropInPaths") == "/etc/systemd/system/rstudio-server.service.d/ds-stack.conf"
+
+
+def test_the_configuration_was_there_before_the_first_start(host: Host) -> None:
+    """The first start of the package's installation would have been on all addresses otherwise."""
+    configured = host.file("/etc/rstudio/rserver.conf").mtime
+    key_made = host.file("/var/lib/rstudio-server/secure-cookie-key").mtime
+    assert configured < key_made
+
+
+def test_the_server_finds_r(host: Host) -> None:
+    assert (
+        host.run("/usr/lib/rstudio-server/bin/rserver --verify-installation=1 --server-daemonize=0").rc == 0
+    )
+
+
+def test_who_was_signed_in_stays_so_over_a_restart(host: Host, browser: RStudio) -> None:
+    browser.sign_in("alice", PASSWORD)
+    host.check_output(f"systemctl restart {UNIT}")
+    browser.wait_until_ready()
+    assert browser.is_signed_in()
+
+
+def test_a_configuration_that_the_server_refuses_leaves_the_running_one_alone(host: Host) -> None:
+    before = show(host, UNIT, "MainPID")
+    done = role(rstudio_server_config={"www-prot": 1})
+    assert done.returncode != 0, done.stdout
+    assert "unrecognised option 'www-prot'" in done.stdout + done.stderr
+    assert show(host, UNIT, "MainPID") == before
+    assert host.service(UNIT).is_running
+
+
+def test_a_wrong_checksum_ends_the_play(host: Host) -> None:
+    done = role(rstudio_server_version="1.0", rstudio_server_checksum=f"sha256:{'0' * 64}")
+    assert done.returncode != 0
+    assert "did not match" in done.stdout + done.stderr
+    assert host.service(UNIT).is_running
+
+
+def test_an_image_gets_no_key_and_no_running_server(host: Host) -> None:
+    """The last test: it leaves the server stopped."""
+    assert role(rstudio_server_service_state="stopped").returncode == 0
+    assert not host.service(UNIT).is_running
+    assert host.service(UNIT).is_enabled
+    assert not host.file("/var/lib/rstudio-server/secure-cookie-key").exists
