@@ -73,16 +73,17 @@ def _run_for_stack(command: str, here: settings.Settings) -> int:
     if machine is None:
         logger.info("this is no machine of a stack (it has no tag %s): nothing to do", identity.STACK_TAG)
         return 0
-    parameters = Parameters.connect(here, machine.region, machine.stack)
+    parameters = Parameters.of_machine(here, machine.region, machine.stack)
     reporter = Reporter(machine, parameters, logger.info)
     try:
         COMMANDS[command](steps.Context(here, machine, parameters, reporter, logger.info))
     except Exception as error:
         if command == "refresh" and isinstance(error, Unavailable):
-            raise  # nothing is wrong with the machine, and the next refresh comes soon
-        reporter.report(status.FAILED, explain(error))
-        memory.forget_state()
-        raise
+            logger.info(explain(error))  # nothing is wrong with the machine, and the next refresh comes soon
+        else:
+            reporter.report(status.FAILED, explain(error))
+            memory.forget_state()
+        return 1
     return 0
 
 

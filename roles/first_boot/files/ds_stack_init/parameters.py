@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,29 +26,35 @@ class Parameter:
 class Parameters:
     """What the machine reads and writes."""
 
-    def __init__(self, client: Any, stack: str) -> None:
-        """Use a boto3 client of SSM for the stack of this name."""
-        self._client = client
+    def __init__(self, connect: Callable[[], Any], stack: str) -> None:
+        """Use the boto3 client of SSM that ``connect`` returns, for the stack of this name."""
+        self._connect = connect
+        self._client: Any = None
         self._base = f"/ds-stack/{stack}/machine"
 
     @classmethod
-    def connect(cls, settings: Settings, region: str, stack: str) -> Parameters:
+    def of_machine(cls, settings: Settings, region: str, stack: str) -> Parameters:
         """Return the parameters of a stack, reached with the credentials of the machine's role."""
-        # The rest of the program, and its tests, do without boto3.
-        import boto3  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
-
-        # boto3 asks the same metadata service for the role's credentials.
+        # boto3 asks the same metadata service, and nothing else: what an administrator may have
+        # configured for root is not the machine's.
         os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = settings.metadata_url
-        client = boto3.session.Session().client(
-            "ssm",
-            region_name=settings.region or region,
-            endpoint_url=settings.endpoint_url,
-            config=Config(
-                connect_timeout=5, read_timeout=15, retries={"mode": "standard", "max_attempts": 5}
-            ),
-        )
-        return cls(client, stack)
+        os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+        def connect() -> Any:
+            # The rest of the program, and its tests, do without boto3.
+            import boto3  # noqa: PLC0415
+            from botocore.config import Config  # noqa: PLC0415
+
+            return boto3.session.Session().client(
+                "ssm",
+                region_name=settings.region or region,
+                endpoint_url=settings.endpoint_url,
+                config=Config(
+                    connect_timeout=5, read_timeout=15, retries={"mode": "standard", "max_attempts": 5}
+                ),
+            )
+
+        return cls(connect, stack)
 
     def config(self) -> Parameter:
         """Return the machine's configuration. Raises Unavailable."""
@@ -84,10 +91,13 @@ class Parameters:
 
         place = arguments.get("Name") or arguments.get("Path")
         try:
+            if self._client is None:
+                self._client = self._connect()
             answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown error")
             raise Unavailable(f"SSM refuses {operation} of {place}: {code}.") from None
         except BotoCoreError as error:
+            self._client = None  # it would never look for the role's credentials again
             raise Unavailable(f"SSM cannot be reached for {operation} of {place}: {error}.") from None
         return answer

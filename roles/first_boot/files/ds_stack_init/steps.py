@@ -19,6 +19,8 @@ from .status import Check
 
 PAUSE_SECONDS = 5.0
 CONFIG_SECONDS = 300
+# After a change the services work already, or the next refresh finds them working.
+REFRESH_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Context:
 def boot(context: Context) -> None:
     """Make everything ready for the services, and have them started. Raises InitError."""
     context.reporter.report(status.STARTING, "Reading the configuration.")
-    config = _read_config(context, _wait_for(context.parameters.config, CONFIG_SECONDS))
+    config = _read_config(context, wait_for(context.parameters.config, CONFIG_SECONDS))
     context.reporter.report(status.STARTING, f"Waiting for the data volume {config.data_volume_id}.")
     _apply(context, config)
     context.reporter.report(status.STARTING, "Starting the services.")
@@ -51,11 +53,15 @@ def refresh(context: Context) -> None:
     if applied and applied.covers(found.version, versions, time.time(), status.READY):
         return
     _apply(context, _read_config(context, found))
-    check(context)
+    _check(context, min(REFRESH_SECONDS, context.settings.services_seconds))
 
 
 def check(context: Context) -> None:
-    """See whether the services work, and report. Raises InitError when there is nothing to check yet."""
+    """Give the services time to start, and report. Raises InitError when there is nothing to check yet."""
+    _check(context, context.settings.services_seconds)
+
+
+def _check(context: Context, seconds: float) -> None:
     applied = memory.load()
     if applied is None:
         raise InitError("The machine was not made ready: see the log of ds-stack-init.service.")
@@ -64,7 +70,7 @@ def check(context: Context) -> None:
     checks = services.check_all(
         settings.services,
         lambda one: services.check(one, proxy.scheme(applied.tls), settings.tls_folder / CERTIFICATE),
-        settings.services_seconds,
+        seconds,
     )
     checks += [
         Check(f"password of {one}", False, "none is in SSM: run site.yml") for one in _locked(settings)
@@ -87,7 +93,7 @@ def _read_config(context: Context, found: Parameter) -> Config:
     return parse_config(found.value, found.version)
 
 
-def _wait_for(read: Callable[[], Parameter], seconds: float, pause: float = PAUSE_SECONDS) -> Parameter:
+def wait_for(read: Callable[[], Parameter], seconds: float, pause: float = PAUSE_SECONDS) -> Parameter:
     """Try until SSM answers: a new role's rights take a while to be known everywhere."""
     end = time.monotonic() + seconds
     while True:

@@ -31,7 +31,7 @@ def apply(plan: Plan, settings: Settings, log: Callable[[str], None]) -> None:
     for one in plan.users:
         _home(one, settings.home, log)
     for name in plan.close:
-        _close(name, log)
+        _close(name, settings.users_group, log)
     _keys([one.user for one in plan.users], settings.keys_folder, log)
 
 
@@ -75,12 +75,16 @@ def _home(one: UserPlan, homes: Path, log: Callable[[str], None]) -> None:
     log(f"made the home of {one.user.name}")
 
 
-def _close(name: str, log: Callable[[str], None]) -> None:
+def _close(name: str, group: str, log: Callable[[str], None]) -> None:
     """Let a removed user in no longer, and end what they are running. The home stays as it is."""
     log(f"closing the account of {name}")
-    run("usermod", "--expiredate", LONG_AGO, "--lock", "--shell", NO_SHELL, name)
+    # By the group the services know who may use them; it may have been left before.
+    run_for_code("gpasswd", "--delete", name, group, ok=range(256))
+    run("usermod", "--lock", "--shell", NO_SHELL, name)
     run_for_code("loginctl", "terminate-user", name, ok=range(256))
     _end_processes(int(run("id", "--user", name)))
+    # Last what shows that the account is closed, so that an interrupted run begins again.
+    run("usermod", "--expiredate", LONG_AGO, name)
 
 
 def _end_processes(uid: int, tries: int = 10) -> None:
@@ -95,14 +99,14 @@ def _end_processes(uid: int, tries: int = 10) -> None:
 
 
 def processes_of(uid: int, proc: Path) -> list[int]:
-    """Return the processes whose owner is this uid."""
+    """Return the processes that run as this uid, as the kernel has it in the folder ``proc``."""
     found = []
-    for path in proc.iterdir():
-        try:
-            if path.name.isdigit() and path.stat().st_uid == uid:
+    for path in proc.glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            status = (path / "status").read_text(encoding="utf-8", errors="replace")
+            uids = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
+            if str(uid) in uids:
                 found.append(int(path.name))
-        except FileNotFoundError:
-            pass  # it has just ended
     return found
 
 

@@ -65,7 +65,8 @@ def decide(content: Content, device: str) -> Action:
     found = f"holds {kind}" if kind else "is neither blank nor has a file system that is known"
     raise InitError(
         f"The data volume {device} {found}, and is left as it is. Attach a blank volume, or one that an "
-        f"earlier machine of a stack has used. If nothing on it is needed, wipe it: blkdiscard {device}"
+        "earlier machine of a stack has used. If nothing on it is needed, wipe it: "
+        f"blkdiscard --zeroout {device}"
     )
 
 

@@ -1,0 +1,351 @@
+"""What touches the machine, as far as a folder and a port of this one can show it."""
+
+# mypy: disable-error-code="import-not-found"
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from ds_stack_init import certificate, files, memory, process, proxy, reporter, services, settings, users
+from ds_stack_init.errors import InitError
+from ds_stack_init.identity import Identity, discover
+from ds_stack_init.memory import Applied
+from ds_stack_init.metadata import HEADER, Metadata
+from ds_stack_init.settings import Service, Settings
+from ds_stack_init.status import Check
+
+IDENTITY = Identity("i-1", "ami-1", "eu-central-1", "demo", ("host.example",), ("198.51.100.7", "10.0.0.1"))
+INSTANCE = {
+    "tags/instance/ds-stack:name": "demo",
+    "tags/instance/ds-stack:part": "instance",
+    "instance-id": "i-1",
+    "ami-id": "ami-1",
+    "placement/region": "eu-central-1",
+    "local-ipv4": "10.0.0.1",
+}
+
+
+class Web(BaseHTTPRequestHandler):
+    """A metadata service that wants a token, and a few other pages."""
+
+    pages: ClassVar[dict[str, str]] = {}
+    failures: ClassVar[list[int]] = []
+
+    def do_PUT(self) -> None:
+        self._answer(200 if f"{HEADER}-ttl-seconds" in self.headers else 400, "token")
+
+    def do_GET(self) -> None:
+        if self.failures:
+            self._answer(self.failures.pop(), "")
+        elif self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "http://203.0.113.1/")
+            self.end_headers()
+        elif not self.path.startswith("/latest/"):
+            self._answer(200 if self.path == "/" else 404, "")
+        elif self.headers.get(HEADER) != "token":
+            self._answer(401, "")
+        else:
+            page = self.pages.get(self.path.removeprefix("/latest/meta-data/"))
+            self._answer(404 if page is None else 200, page or "")
+
+    def _answer(self, code: int, text: str) -> None:
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    Web.pages, Web.failures = dict(INSTANCE), []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    """Settings whose folders are in a folder of the test's."""
+    (tmp_path / "data/state").mkdir(parents=True)
+    (tmp_path / "etc").mkdir()
+    found = settings.Settings(
+        region=None,
+        endpoint_url=None,
+        metadata_url="",
+        users_group="ds-users",
+        first_uid=2000,
+        data_mount=tmp_path / "data",
+        services=(),
+        state_folders=(),
+        volume_seconds=0,
+        services_seconds=0,
+    )
+    return replace(found, tls_folder=tmp_path / "etc/tls", proxy_folder=tmp_path / "etc/nginx")
+
+
+# Identity
+
+
+def test_metadata_comes_with_a_token(url: str) -> None:
+    client = Metadata(url)
+    assert client.get("instance-id") == "i-1"
+    assert client.get("public-ipv4") is None
+
+
+def test_metadata_is_asked_again(url: str) -> None:
+    Web.failures.extend([503, 401])
+    assert Metadata(url, pause=0).get("instance-id") == "i-1"
+
+
+def test_metadata_never_goes_through_a_proxy(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert Metadata(url).get("instance-id") == "i-1"
+
+
+def test_no_metadata_service() -> None:
+    with pytest.raises(
+        InitError, match=r"does not answer at http://127\.0\.0\.1:9/latest/api/token .*refused"
+    ):
+        Metadata("http://127.0.0.1:9", patience=0).get("instance-id")
+
+
+def test_identity(url: str) -> None:
+    assert discover(Metadata(url).get) == Identity(
+        "i-1", "ami-1", "eu-central-1", "demo", addresses=("10.0.0.1",)
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tags/instance/ds-stack:name": None},
+        {"tags/instance/ds-stack:part": "bake"},
+        {"tags/instance/ds-stack:part": None},
+    ],
+)
+def test_machine_of_no_stack(changes: dict[str, str | None]) -> None:
+    assert discover({**INSTANCE, **changes}.get) is None
+
+
+def test_identity_without_what_it_must_have() -> None:
+    with pytest.raises(InitError, match="does not tell ami-id"):
+        discover({**INSTANCE, "ami-id": None}.get)
+
+
+# Processes
+
+
+def test_output_and_exit_code() -> None:
+    assert process.run("echo", "hello") == "hello\n"
+    assert process.run_for_code("false", ok=(0, 1)) == (1, "")
+
+
+def test_error_says_what_the_program_said() -> None:
+    script = "import sys; sys.exit('no room\\nleft')"
+    with pytest.raises(InitError, match="failed with exit code 1: no room left"):
+        process.run(sys.executable, "-c", script)
+
+
+def test_error_of_a_program_that_was_given_a_secret_says_nothing_of_it() -> None:
+    script = "import sys; sys.exit('bad: ' + sys.stdin.read())"
+    with pytest.raises(InitError, match="not shown") as caught:
+        process.run(sys.executable, "-c", script, stdin="top-secret")
+    assert "top-secret" not in str(caught.value)
+
+
+def test_time_is_up() -> None:
+    script = "import sys, time; print(sys.stdin.read(), flush=True); time.sleep(60)"
+    with pytest.raises(InitError, match="did not end within 1 seconds") as caught:
+        process.run(sys.executable, "-c", script, stdin="top-secret", seconds=1)
+    assert "top-secret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_missing_program() -> None:
+    with pytest.raises(InitError, match="no-such-program is missing"):
+        process.run("no-such-program")
+
+
+def test_processes_of_a_user() -> None:
+    assert os.getpid() in users.processes_of(os.getuid(), Path("/proc"))
+    assert users.processes_of(54321, Path("/proc")) == []
+
+
+# Files
+
+
+def test_write(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert files.write(path, "one", 0o600)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not files.write(path, "one", 0o600)
+    assert files.write(path, "two", 0o600)
+    assert files.write(path, "two", 0o644)
+    assert files.read(path) == "two"
+    assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208
+
+
+def test_link(tmp_path: Path) -> None:
+    path = tmp_path / "active"
+    path.write_text("a file that was there before")
+    assert files.link(path, "plain")
+    assert not files.link(path, "plain")
+    assert files.link(path, "tls")
+    assert str(path.readlink()) == "tls"
+
+
+def test_memory(tmp_path: Path) -> None:
+    assert memory.load(tmp_path) is None
+    applied = Applied(3, "none", {"ada": 1}, "ready", 5.0)
+    memory.save(applied, tmp_path)
+    assert memory.load(tmp_path) == applied
+    memory.forget_state(tmp_path)
+    assert memory.load(tmp_path) == replace(applied, state=None)
+    (tmp_path / memory.NAME).write_text("nonsense")
+    assert memory.load(tmp_path) is None
+
+
+# Certificate and proxy
+
+
+def test_certificate_is_made_kept_and_made_anew(here: Settings) -> None:
+    said: list[str] = []
+    assert certificate.ensure(here, IDENTITY, said.append)
+    path, key = here.tls_folder / "cert.pem", here.tls_folder / "key.pem"
+    first = path.read_text()
+    assert path.readlink() == here.state / "tls/cert.pem"
+    assert key.resolve().stat().st_mode & 0o777 == 0o600
+    names = process.run("openssl", "x509", "-in", str(path), "-noout", "-ext", "subjectAltName")
+    assert certificate.parse_names(names) == {
+        "DNS:host.example",
+        "DNS:localhost",
+        "IP:198.51.100.7",
+        "IP:10.0.0.1",
+        "IP:127.0.0.1",
+    }
+    assert not certificate.ensure(here, IDENTITY, said.append)
+    assert path.read_text() == first
+    assert certificate.ensure(here, replace(IDENTITY, addresses=("10.0.0.1",)), said.append)
+    assert path.read_text() != first
+    assert len(said) == 2
+
+
+def test_certificate_near_its_end_is_made_anew(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificate, "DAYS", 29)
+    certificate.ensure(here, IDENTITY, print)
+    monkeypatch.setattr(certificate, "DAYS", 825)
+    assert certificate.ensure(here, IDENTITY, print)
+    assert not certificate.ensure(here, IDENTITY, print)
+
+
+@pytest.mark.parametrize("damage", ["cert.pem", "key.pem"])
+def test_certificate_and_key_that_do_not_belong_together(here: Settings, damage: str) -> None:
+    certificate.ensure(here, IDENTITY, print)
+    other = replace(here, data_mount=here.data_mount / "other", tls_folder=here.tls_folder / "other")
+    other.state.mkdir(parents=True)
+    certificate.ensure(other, IDENTITY, print)
+    (other.state / "tls" / damage).replace(here.state / "tls" / damage)
+    assert certificate.ensure(here, IDENTITY, print)
+    assert not certificate.ensure(here, IDENTITY, print)
+
+
+@pytest.mark.parametrize(
+    ("has", "lives_on", "fits"),
+    [
+        ({"DNS:a"}, True, True),
+        ({"DNS:a"}, False, False),
+        ({"DNS:a", "DNS:b"}, True, False),
+        (set(), True, False),
+    ],
+)
+def test_fitting_certificate(has: set[str], lives_on: bool, fits: bool) -> None:
+    assert certificate.is_fitting(has, ["DNS:a"], lives_on) is fits
+
+
+def test_proxy_is_told_only_of_changes(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(proxy, "run", lambda *command: told.append(command))
+    here.proxy_folder.mkdir()
+    for tls in ("none", "none", "self_signed", "self_signed", "none"):
+        proxy.configure(here, IDENTITY, tls, print)
+    assert told == [("systemctl", "--no-block", "try-reload-or-restart", "nginx")] * 3
+    assert str((here.proxy_folder / "active").readlink()) == "plain"
+
+
+def test_image_without_the_proxy(here: Settings) -> None:
+    proxy.configure(here, IDENTITY, "none", print)
+    assert not here.proxy_folder.exists()
+
+
+# Services
+
+
+@pytest.fixture
+def active(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "run_for_code", lambda *_, **__: (0, "active\n"))
+
+
+@pytest.mark.parametrize(
+    ("path", "ok", "detail"), [("/", True, "answers 200"), ("/moved", True, "302"), ("/no", False, "404")]
+)
+def test_answer(active: None, url: str, path: str, ok: bool, detail: str) -> None:
+    found = services.check(Service("hub", url.replace("http", "{scheme}") + path), "http", Path())
+    assert found.ok is ok
+    assert detail in found.detail
+
+
+def test_no_answer(active: None) -> None:
+    found = services.check(Service("hub", "http://127.0.0.1:9/"), "http", Path())
+    assert not found.ok
+    assert "does not answer" in found.detail
+
+
+def test_service_without_a_url(active: None) -> None:
+    assert services.check(Service("hub"), "http", Path()) == Check("hub", True, "the unit is active")
+
+
+def test_service_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "run_for_code", lambda *_, **__: (3, "failed\n"))
+    assert services.check(Service("hub"), "http", Path()).detail == "the unit is failed"
+
+
+def test_services_get_time_to_start() -> None:
+    answers = iter([False, False, True])
+    found = services.check_all(
+        (Service("hub"),), lambda one: Check(one.name, next(answers), ""), seconds=60, pause=0
+    )
+    assert found == [Check("hub", True, "")]
+
+
+def test_services_do_not_get_for_ever() -> None:
+    found = services.check_all((Service("hub"),), lambda one: Check(one.name, False, "down"), 0)
+    assert found == [Check("hub", False, "down")]
+
+
+# Reports
+
+
+def test_own_errors_are_told() -> None:
+    assert reporter.explain(InitError("Attach the volume.")) == "Attach the volume."
+
+
+def test_faults_are_told_by_kind_and_place_alone() -> None:
+    try:
+        raise ValueError("top-secret")
+    except ValueError as error:
+        told = reporter.explain(error)
+    assert told.startswith("ds-stack-init has a fault: ValueError at test_machine.py:")
+    assert "top-secret" not in told
