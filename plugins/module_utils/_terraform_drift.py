@@ -31,22 +31,37 @@ def find_drift(options: Options, progress: Progress, environ: Mapping[str, str],
             result.values["version"] = planned.digest.version
             result.values["diagnostics"] = [asdict(item) for item in planned.digest.diagnostics]
             if planned.anything:
-                changes, secrets = parse_drift(planned.document())
+                found, secrets = parse_drift(planned.document())
+                changes = [change for change in found if is_real(change)]
                 planned.site.cli.scrubber.add(secrets_in(secrets))
     del result.values["log_path"]  # nothing is written, no log either
     result.diff = diff_of(changes)
     result.values.update(
         drifted=bool(changes),
-        drift=[{"address": item.address, "action": item.action, **_differing(item)} for item in changes],
+        drift=[describe(change) for change in changes],
         duration=round(time.monotonic() - began, 3),
     )
 
 
-def _differing(change: Change) -> dict[str, Any]:
-    """Before and after, as far as they differ."""
+def is_real(change: Change) -> bool:
+    """Whether anything differs but null and empty: providers turn one into the other."""
+    return change.action != "update" or bool(_differing(change))
+
+
+def describe(change: Change) -> dict[str, Any]:
+    """What differs, before and after."""
     before, after = change.before or {}, change.after or {}
-    names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+    names = _differing(change)
     return {
+        "address": change.address,
+        "action": change.action,
         "before": {name: before[name] for name in names if name in before},
         "after": {name: after[name] for name in names if name in after},
     }
+
+
+def _differing(change: Change) -> list[str]:
+    before, after = change.before or {}, change.after or {}
+    differing = [name for name in {*before, *after} if before.get(name) != after.get(name)]
+    empty: tuple[Any, ...] = (None, "", [], {})
+    return sorted(name for name in differing if not (before.get(name) in empty and after.get(name) in empty))

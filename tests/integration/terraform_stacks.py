@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.iac.ds_stack.plugins.modules import terraform_stack
+from ansible_collections.iac.ds_stack.plugins.modules import terraform_drift_info, terraform_stack
 
 MAIN = """
 variable "size" {
@@ -51,6 +51,9 @@ resource "terraform_data" "slow" {
 }
 """
 
+STACK = terraform_stack.main
+DRIFT = terraform_drift_info.main
+
 
 class Stack:
     """A source and a work_dir, and the module run on them in this process."""
@@ -66,7 +69,9 @@ class Stack:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def run(self, *, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
+    def run(
+        self, main: Callable[[], None] = STACK, *, check: bool = False, diff: bool = False, **options: Any
+    ) -> dict[str, Any]:
         args = {
             "source": str(self.source),
             "work_dir": str(self.work_dir),
@@ -76,7 +81,7 @@ class Stack:
         }
         printed = io.StringIO()
         with patch_module_args(args), redirect_stdout(printed), pytest.raises(SystemExit):
-            terraform_stack.main()
+            main()
         return json.loads(printed.getvalue())
 
     def apply(self, **options: Any) -> dict[str, Any]:

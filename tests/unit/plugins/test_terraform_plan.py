@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_drift as drift
 from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_plan as plans
 
 
@@ -208,3 +209,32 @@ def test_a_refusal_does_not_list_thousands() -> None:
     assert "would destroy 2000 resources, more than `max_destroys` (3)" in refusal
     assert refusal.count("a.b[") == 20
     assert "and 1980 more" in refusal
+
+
+def test_drift_without_what_providers_make_of_nothing() -> None:
+    def drifted(address: str, before: Any, after: Any, actions: list[str]) -> dict[str, Any]:
+        marks = {"before_sensitive": {"key": True}, "after_sensitive": {"key": True}}
+        return {"address": address, "change": {"actions": actions, "before": before, "after": after, **marks}}
+
+    changes, secrets = plans.parse_drift(
+        {
+            "resource_drift": [
+                drifted("a.same", {"tags": None, "n": 0}, {"tags": {}, "n": 0}, ["update"]),
+                drifted("a.number", {"n": 1}, {"n": 0}, ["update"]),
+                drifted("a.key", {"key": "old-secret", "x": 1}, {"key": "new-secret", "x": 1}, ["update"]),
+                drifted("a.gone", {"n": 1}, None, ["delete"]),
+                drifted("a.nothing", {"n": 1}, {"n": 1}, ["no-op"]),
+            ]
+        }
+    )
+    assert [drift.describe(change) for change in changes if drift.is_real(change)] == [
+        {"address": "a.number", "action": "update", "before": {"n": 1}, "after": {"n": 0}},
+        {
+            "address": "a.key",
+            "action": "update",
+            "before": {"key": "(sensitive)"},
+            "after": {"key": "(sensitive, changed)"},
+        },
+        {"address": "a.gone", "action": "delete", "before": {"n": 1}, "after": {}},
+    ]
+    assert set(secrets) == {"old-secret", "new-secret"}

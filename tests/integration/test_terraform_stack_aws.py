@@ -1,0 +1,139 @@
+"""terraform_stack and terraform_drift_info with the real AWS provider against moto."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_site as sites
+from moto.server import ThreadedMotoServer
+
+from localcloud import provider
+from tests.integration.terraform_stacks import DRIFT, Stack, isolated_stack
+
+if shutil.which("terraform") is None:
+    pytest.skip("terraform is not on PATH", allow_module_level=True)
+
+CONFIG = """
+provider "aws" {
+  region = "us-east-1"
+}
+resource "aws_iam_user" "ada" {
+  name = "ada"
+  path = "/people/"
+}
+resource "aws_ssm_parameter" "secret" {
+  name  = "/demo/secret"
+  type  = "SecureString"
+  value = "correct-horse-battery"
+}
+output "user" {
+  value = aws_iam_user.ada.arn
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def overrides(endpoint: str) -> dict[str, Any]:
+    """What an ordinary user's play gives for other endpoints."""
+    return {
+        "provider": {
+            "aws": {
+                "access_key": "testing",
+                "secret_key": "testing-secret-key",
+                "endpoints": {"iam": endpoint, "ssm": endpoint, "sts": endpoint},
+                "skip_credentials_validation": True,
+                "skip_metadata_api_check": True,
+                "skip_requesting_account_id": True,
+            }
+        }
+    }
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    stack = isolated_stack(tmp_path, monkeypatch)
+    rc = tmp_path / "terraform.rc"
+    rc.write_text(provider.configuration(provider.find()))
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(rc))
+    stack.write(CONFIG)
+    return stack
+
+
+def client(service: str, endpoint: str) -> Any:
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    return boto3.client(service, endpoint_url=endpoint, region_name="us-east-1", **keys)
+
+
+def commands(result: dict[str, Any]) -> list[str]:
+    log = Path(result["log_path"]).read_text()
+    return [line.split()[2] for line in log.splitlines() if line.startswith("$ ")]
+
+
+def test_each_start_of_the_provider_is_needed_and_drift_is_told(
+    stack: Stack, overrides: dict[str, Any], endpoint: str
+) -> None:
+    created = stack.apply(overrides=overrides)
+    assert commands(created) == ["init", "plan", "show", "apply"]
+    assert created["outputs"] == {"user": "arn:aws:iam::123456789012:user/people/ada"}
+    assert "testing-secret-key" not in str(created)
+
+    same = stack.apply(overrides=overrides)
+    assert same["changed"] is False
+    assert commands(same) == ["plan", "output"], "no show, no apply, and output starts no provider"
+    assert same["outputs"] == created["outputs"]
+
+    client("iam", endpoint).tag_user(UserName="ada", Tags=[{"Key": "by", "Value": "hand"}])
+    client("ssm", endpoint).put_parameter(
+        Name="/demo/secret", Value="changed-by-hand", Type="SecureString", Overwrite=True
+    )
+    drift = stack.run(DRIFT, diff=True, overrides=overrides)
+    found = {item["address"]: item for item in drift["drift"]}
+    assert drift["drifted"] is True
+    assert found["aws_iam_user.ada"]["action"] == "update"
+    assert found["aws_iam_user.ada"]["after"] == {"tags": {"by": "hand"}, "tags_all": {"by": "hand"}}
+    assert found["aws_ssm_parameter.secret"]["after"]["value"] == "(sensitive, changed)"
+    for secret in ("changed-by-hand", "correct-horse-battery"):
+        assert secret not in str(drift)
+
+
+def test_stacks_share_a_provider_cache_at_the_same_time(
+    stack: Stack, overrides: dict[str, Any], tmp_path: Path
+) -> None:
+
+    cache = tmp_path / "cache"
+    held = threading.Event()
+    order: list[str] = []
+
+    def init(name: str) -> None:
+        with sites._cache_lock(cache):
+            order.append(f"{name} begins")
+            held.set()
+            threading.Event().wait(0.3)
+            order.append(f"{name} ends")
+
+    other = threading.Thread(target=init, args=["other"])
+    other.start()
+    held.wait()
+    init("this")
+    other.join()
+    assert order == ["other begins", "other ends", "this begins", "this ends"]
+
+    stack.write('terraform {\n  required_providers {\n    aws = { source = "hashicorp/aws" }\n  }\n}\n')
+    assert stack.apply(plugin_cache_dir=str(cache))["changed"] is False
+    (installed,) = (stack.work_dir / ".terraform/providers").glob("*/*/*/*/*")
+    assert installed.resolve().is_relative_to(cache.resolve()) or installed.is_symlink()
