@@ -72,7 +72,7 @@ status:
   type: dict
   contains:
     state:
-      description: V(starting), V(ready) or V(failed).
+      description: V(starting), V(ready), V(failed) or V(stopped).
       type: str
     message:
       description: What the machine is doing, or what is wrong.

@@ -174,10 +174,11 @@ def test_tls_can_be_switched_off(machine: Machine, operator: Operator, key: Path
 
 
 def test_new_address_gets_a_new_certificate(machine: Machine, operator: Operator, key: Path) -> None:
-    machine.metadata(**{"public-ipv4": "198.51.100.7"})
     version = operator.configure(users(key))
     machine.refresh()
     operator.wait_until_ready(version)
+    machine.metadata(**{"public-ipv4": "198.51.100.7"})
+    machine.refresh()
     names = machine.run("openssl x509 -in /etc/ds-stack/tls/cert.pem -noout -ext subjectAltName")
     assert "IP Address:198.51.100.7" in names
 
@@ -209,6 +210,11 @@ def test_missing_service_is_told(machine: Machine, operator: Operator) -> None:
     machine.run("systemctl start hub")
     machine.refresh()
     assert operator.status()["state"] == "ready"
+
+
+def test_stop_is_told(machine: Machine, operator: Operator) -> None:
+    machine.run("systemctl stop ds-stack-init")
+    assert operator.status()["state"] == "stopped"
 
 
 def test_volume_with_something_on_it_is_refused(machine: Machine, operator: Operator, key: Path) -> None:

@@ -183,19 +183,20 @@ def test_verdict() -> None:
         ({"config_version": 4}, False),
         ({"credentials": {"ada": 2}}, False),
         ({"credentials": {}}, False),
+        ({"names": ("IP:10.0.0.2",)}, False),
         ({"now": 1000.0 + 25 * 3600}, False),
         ({"now": 500.0}, False),
     ],
 )
 def test_when_a_refresh_has_nothing_to_do(changes: dict[str, Any], covered: bool) -> None:
-    applied = Applied(3, "none", {"ada": 1}, "ready", 1000.0)
-    case: dict[str, Any] = {"config_version": 3, "credentials": {"ada": 1}, "now": 1060.0, **changes}
-    assert applied.covers(**case, state="ready") is covered
+    applied = Applied(3, "none", {"ada": 1}, ["IP:10.0.0.1"], "ready", 1000.0)
+    case: dict[str, Any] = {"config_version": 3, "credentials": {"ada": 1}, "now": 1060.0}
+    assert applied.covers(**{**case, "names": ("IP:10.0.0.1",), **changes}) is covered
 
 
 @pytest.mark.parametrize("state", ["failed", None])
 def test_refresh_after_a_failure_has_something_to_do(state: str | None) -> None:
-    assert not Applied(3, "none", {}, state, 1000.0).covers(3, {}, 1001.0, "ready")
+    assert not Applied(3, "none", {}, [], state, 1000.0).covers(3, {}, [], 1001.0)
 
 
 def test_shadow() -> None:

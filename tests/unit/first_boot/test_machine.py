@@ -209,7 +209,7 @@ def test_link(tmp_path: Path) -> None:
 
 def test_memory(tmp_path: Path) -> None:
     assert memory.load(tmp_path) is None
-    applied = Applied(3, "none", {"ada": 1}, "ready", 5.0)
+    applied = Applied(3, "none", {"ada": 1}, ["IP:10.0.0.1"], "ready", 5.0)
     memory.save(applied, tmp_path)
     assert memory.load(tmp_path) == applied
     memory.forget_state(tmp_path)

@@ -36,7 +36,7 @@ def seen(state: str, version: int = 1, **others: Any) -> Seen:
         pytest.param(seen("failed"), seen("failed"), 5, Verdict.WAIT, id="failed before we came"),
         pytest.param(seen("failed"), seen("failed", 2), 5, Verdict.FAILED, id="failed again"),
         pytest.param(seen("failed"), seen("failed"), 121, Verdict.FAILED, id="does not try again"),
-        pytest.param(None, seen("something else"), 5, Verdict.WAIT, id="unknown state"),
+        pytest.param(None, seen("stopped"), 5, Verdict.WAIT, id="stopped, and started again"),
     ],
 )
 def test_verdict(first: Seen | None, now: Seen | None, waited: float, verdict: Verdict) -> None:

@@ -3,7 +3,7 @@
 usage: ds-stack-init boot      make the machine ready, start the services (ds-stack-init.service)
        ds-stack-init check     see whether the services work, and report (ds-stack-ready.service)
        ds-stack-init refresh   apply what has changed (ds-stack-init-refresh.timer)
-       ds-stack-init save      note the passwords that users have changed (when the machine stops)
+       ds-stack-init stop      note changed passwords, and report, before the machine stops
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .parameters import Parameters, Unavailable
 from .process import run, run_for_code
 from .reporter import Reporter, explain
 
-COMMANDS = {"boot": steps.boot, "check": steps.check, "refresh": steps.refresh}
+COMMANDS = {"boot": steps.boot, "check": steps.check, "refresh": steps.refresh, "stop": steps.stop}
 BOOT_UNIT = "ds-stack-init.service"
 
 logger = logging.getLogger("ds-stack-init")
@@ -30,7 +30,7 @@ def main() -> int:
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
     logger.setLevel(logging.INFO)
     command = sys.argv[1] if len(sys.argv) == 2 else ""
-    if command not in (*COMMANDS, "save"):
+    if command not in COMMANDS:
         print(__doc__, file=sys.stderr)
         return 2
     try:
@@ -50,9 +50,8 @@ def _run(command: str) -> int:
         except BlockingIOError:
             logger.info("another run is at work")
             return 0
-        if command == "save":
-            steps.remember_passwords(here)
-            return 0
+        if command in ("refresh", "stop"):
+            steps.remember_passwords(here)  # whatever else goes wrong
         if command == "refresh" and _retry_boot():
             return 0
         return _run_for_stack(command, here)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from . import files
+from .status import READY
 
 FOLDER = Path("/run/ds-stack")
 NAME = "applied.json"
@@ -22,6 +23,7 @@ class Applied:
     Attributes:
         config_version: of the configuration that was applied.
         credentials: user → version of the password hash that was applied.
+        names: under which the machine can be reached, which are those of its certificate.
         state: that was reported, or None when that did not succeed.
         at: time in seconds since 1970.
     """
@@ -29,15 +31,19 @@ class Applied:
     config_version: int
     tls: str
     credentials: Mapping[str, int] = field(default_factory=dict)
+    names: Sequence[str] = ()
     state: str | None = None
     at: float = 0.0
 
-    def covers(self, config_version: int, credentials: Mapping[str, int], now: float, state: str) -> bool:
+    def covers(
+        self, config_version: int, credentials: Mapping[str, int], names: Sequence[str], now: float
+    ) -> bool:
         """Return whether there is nothing to do."""
         return (
-            self.config_version == config_version
+            self.state == READY
+            and self.config_version == config_version
             and dict(self.credentials) == dict(credentials)
-            and self.state == state
+            and list(self.names) == list(names)
             and 0 <= now - self.at < FULL_SECONDS
         )
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from .identity import Identity
 
 SCHEMA = 1
-STARTING, READY, FAILED = "starting", "ready", "failed"
+STARTING, READY, FAILED, STOPPED = "starting", "ready", "failed", "stopped"
 # A parameter holds 4096 bytes, and JSON takes up to two for each of these characters.
 MESSAGE_CHARACTERS, NAME_CHARACTERS, DETAIL_CHARACTERS, MOST_CHECKS = 600, 40, 90, 8
 

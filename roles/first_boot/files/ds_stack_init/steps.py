@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from . import accounts, memory, proxy, registry, services, state_folders, status, userdb, users, volume
-from .certificate import CERTIFICATE
+from .certificate import CERTIFICATE, wanted_names
 from .config import Config, Credential, parse_config, parse_credential
 from .errors import InitError
 from .identity import Identity
@@ -46,11 +46,11 @@ def boot(context: Context) -> None:
 
 def refresh(context: Context) -> None:
     """Apply what has changed in SSM since the last time. Raises InitError."""
-    remember_passwords(context.settings)
     applied = memory.load()
     found = context.parameters.config()
     versions = context.parameters.credential_versions()
-    if applied and applied.covers(found.version, versions, time.time(), status.READY):
+    names = wanted_names(context.identity)
+    if applied and applied.covers(found.version, versions, names, time.time()):
         return
     _apply(context, _read_config(context, found))
     _check(context, min(REFRESH_SECONDS, context.settings.services_seconds))
@@ -78,6 +78,12 @@ def _check(context: Context, seconds: float) -> None:
     state, message = status.verdict(checks)
     written = context.reporter.report(state, message, checks)
     memory.save(replace(applied, state=state if written else None))
+
+
+def stop(context: Context) -> None:
+    """Report that the machine is no longer ready: whoever starts it again is to wait until it is."""
+    context.reporter.report(status.STOPPED, "The machine was stopped, or is booting again.")
+    memory.forget_state()
 
 
 def remember_passwords(settings: Settings) -> None:
@@ -109,12 +115,15 @@ def _apply(context: Context, config: Config) -> None:
     settings, log = context.settings, context.log
     volume.prepare(settings, config.data_volume_id, log)
     found = context.parameters.credentials()
-    credentials = {name: parse_credential(name, one.value) for name, one in found.items()}
+    names = {user.name for user in config.users}
+    credentials = {name: parse_credential(name, one.value) for name, one in found.items() if name in names}
     _apply_users(settings, config, credentials, log)
     state_folders.attach(settings, log)
     proxy.configure(settings, context.identity, config.tls, log)
     versions = {name: one.version for name, one in found.items()}
-    memory.save(memory.Applied(config.version, config.tls, versions, at=time.time()))
+    memory.save(
+        memory.Applied(config.version, config.tls, versions, wanted_names(context.identity), at=time.time())
+    )
 
 
 def _apply_users(
