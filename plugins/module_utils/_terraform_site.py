@@ -413,3 +413,24 @@ def _plan(options: Options, site: Site, arguments: Sequence[str]) -> Planned:
     ]
     code, digest = site.cli.events(args, accept=(0, 2))
     return Planned(site, code == 2, digest)
+
+
+def read_outputs(
+    work_dir: Path, binary: str | None, workspace: str | None, environ: Mapping[str, str]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The outputs in a state, without a plan: name → {"value", "sensitive", ...}; and warnings.
+
+    workspace: None is the selected one. Raises TerraformError.
+    """
+    if not work_dir.is_dir():
+        raise TerraformError(f"{work_dir} is no directory.")
+    environment, warnings = clean_environment(environ)
+    if workspace is not None:
+        environment["TF_WORKSPACE"] = workspace
+    scrubber = Scrubber()
+    mirror = mirrors.Mirror({}, frozenset(), None, None)
+    cli = Cli(
+        find_binary(binary), work_dir, environment, mirror, Log(None, scrubber), scrubber, Progress(None)
+    )
+    outputs: dict[str, dict[str, Any]] = cli.document(["output", "-json"])
+    return outputs, warnings

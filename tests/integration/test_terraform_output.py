@@ -1,0 +1,77 @@
+"""The lookup terraform_output with the real terraform, in a play."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.terraform_stacks import Stack, isolated_stack
+
+if shutil.which("terraform") is None:
+    pytest.skip("terraform is not on PATH", allow_module_level=True)
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "correct-horse-battery"
+
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  vars:
+    work_dir: WORK_DIR
+    found:
+      size: "{{ lookup('iac.ds_stack.terraform_output', 'size', work_dir=work_dir) }}"
+      both: "{{ query('iac.ds_stack.terraform_output', 'size', 'password', work_dir=work_dir) }}"
+      all: "{{ lookup('iac.ds_stack.terraform_output', work_dir=work_dir) }}"
+      blue: "{{ lookup('iac.ds_stack.terraform_output', 'size', work_dir=work_dir, workspace='blue') }}"
+  tasks:
+    - ansible.builtin.copy:
+        content: "{{ found | to_json }}"
+        dest: FOUND
+        mode: "0600"
+    - ansible.builtin.debug:
+        msg: "{{ lookup('iac.ds_stack.terraform_output', 'sise', work_dir=work_dir) }}"
+      ignore_errors: true
+    - ansible.builtin.debug:
+        msg: "{{ lookup('iac.ds_stack.terraform_output', 'size', work_dir=work_dir ~ '/missing') }}"
+      ignore_errors: true
+    - ansible.builtin.debug:
+        msg: "{{ lookup('iac.ds_stack.terraform_output', 'size', work_dir=work_dir, binary='no-such') }}"
+      ignore_errors: true
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    return isolated_stack(tmp_path, monkeypatch)
+
+
+def test_outputs_are_read_without_a_plan_and_what_is_missing_is_named(stack: Stack, tmp_path: Path) -> None:
+    stack.apply(variables={"size": 1}, workspace="blue")
+    stack.apply(variables={"size": 2}, sensitive_variables={"password": SECRET})
+    shutil.rmtree(stack.source)  # not needed
+    playbook, found = tmp_path / "play.yml", tmp_path / "found"
+    playbook.write_text(PLAY.replace("WORK_DIR", str(stack.work_dir)).replace("FOUND", str(found)))
+    play = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), playbook],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert play.returncode == 0, play.stdout + play.stderr
+    values = json.loads(found.read_text())
+    assert values["size"] == 2
+    assert values["both"] == [2, SECRET], "asked for by name"
+    assert values["all"]["password"] == "(sensitive)"
+    assert values["blue"] == 1
+    said = " ".join((play.stdout + play.stderr).split())
+    assert "there is none called sise; there are: disk_id, password, size" in said
+    assert f"{stack.work_dir}/missing is no directory" in said
+    assert "There is no program no-such" in said
