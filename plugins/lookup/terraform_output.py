@@ -29,7 +29,7 @@ options:
     type: str
   binary:
     description: Name or path of the program. Without it the first found of C(terraform) and C(tofu).
-    type: path
+    type: str
 notes:
   - Values that are looked up are not masked by Ansible. Set C(no_log) on a task that uses a sensitive one.
 seealso:

@@ -80,7 +80,7 @@ def clean_environment(environ: Mapping[str, str]) -> tuple[dict[str, str], list[
 def find_binary(name: str | None) -> str:
     """The path of the binary asked for, or of the first of terraform and tofu on PATH."""
     for candidate in [name] if name else ["terraform", "tofu"]:
-        path = shutil.which(candidate)
+        path = shutil.which(Path(candidate).expanduser())
         if path is not None:
             return path
     if name:
