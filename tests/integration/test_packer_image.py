@@ -21,6 +21,7 @@ from typing import Any
 import boto3
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils import _fingerprint as fp
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import leftovers
 from moto.server import ThreadedMotoServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -393,13 +394,7 @@ def test_a_broken_template_is_explained_in_packers_words(baker: Baker) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"variables": {"scirpt": "true"}}, "declares no variable scirpt. Did you mean script?"),
-        ({"variables": {"tags": {}}}, "The variable tags is filled in by this module"),
-        ({"variables": {"script": "a"}, "sensitive_variables": {"script": "b"}}, "script is given twice"),
-        ({"binary": "no-such-packer"}, "There is no no-such-packer on the PATH"),
         ({"binary": "true"}, "true does not tell its version; is it Packer?"),
-        ({"fingerprint_paths": ["nowhere"]}, "nowhere: there is no such file or folder"),
-        ({"fingerprint_paths": ["../elsewhere"]}, "has to be relative to fingerprint_root"),
         ({"template": "/nowhere"}, "/nowhere: there is no such file or folder"),
     ],
 )
@@ -407,15 +402,35 @@ def test_requests_that_cannot_be_met(baker: Baker, options: dict[str, Any], mess
     assert message in baker.fail(**options)["msg"]
 
 
-def test_a_template_without_the_variables_that_are_needed(baker: Baker) -> None:
-    (baker.template / "variables.pkr.hcl").write_text(VARIABLES.replace('"run_tags"', '"other"'))
-    assert "declares no variable run_tags" in baker.fail()["msg"]
-
-
 def test_a_template_without_a_manifest(baker: Baker) -> None:
     build = (baker.template / "build.pkr.hcl").read_text()
     (baker.template / "build.pkr.hcl").write_text(build.replace('post-processor "manifest"', "#"))
     assert "needs a post-processor manifest" in baker.fail()["msg"]
+
+
+def test_leftovers_are_found_by_the_tag_of_the_run(ec2: Any, base_image_id: str) -> None:
+    def tags(kind: str) -> list[dict[str, Any]]:
+        return [{"ResourceType": kind, "Tags": [{"Key": "ds-stack:bake", "Value": "run-1"}]}]
+
+    assert leftovers(ec2, "run-1") == []
+    instance = ec2.run_instances(
+        ImageId=base_image_id, MinCount=1, MaxCount=1, TagSpecifications=tags("instance")
+    )["Instances"][0]["InstanceId"]
+    ec2.create_key_pair(KeyName="left", TagSpecifications=tags("key-pair"))
+    group = ec2.create_security_group(
+        GroupName="left", Description="left", TagSpecifications=tags("security-group")
+    )["GroupId"]
+    zone = f"{REGION}a"
+    volume = ec2.create_volume(AvailabilityZone=zone, Size=1, TagSpecifications=tags("volume"))["VolumeId"]
+    assert leftovers(ec2, "run-1") == [
+        f"instance {instance}",
+        "key pair left",
+        f"security group {group}",
+        f"volume {volume}",
+    ]
+    assert leftovers(ec2, "run-2") == []
+    ec2.terminate_instances(InstanceIds=[instance])
+    assert f"instance {instance}" not in leftovers(ec2, "run-1")
 
 
 def test_a_timeout_stops_everything_and_cleans_up(baker: Baker) -> None:

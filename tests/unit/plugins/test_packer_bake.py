@@ -1,0 +1,158 @@
+"""What packer_image decides before Packer runs, and what it says after."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake as pb
+from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import Image
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_workdir import Bake, WorkDir
+
+TEMPLATE = "\n".join(
+    f'variable "{name}" {{ type = any }}' for name in (*pb.OFFERED_VARIABLES, "script", "instance_type")
+)
+IMAGE = Image("ami-1", "demo-1", ("snap-1",))
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> pb.Request:
+    template = tmp_path / "template"
+    template.mkdir()
+    (template / "a.pkr.hcl").write_text(TEMPLATE)
+    (tmp_path / "roles").mkdir()
+    (tmp_path / "roles" / "main.yml").touch()
+    return pb.Request(
+        template=template,
+        overlay=None,
+        work_dir=tmp_path / "work",
+        name="demo",
+        region="us-east-1",
+        base_image_id="ami-0",
+        variables={"script": "true", "instance_type": "t3.medium"},
+        sensitive_variables={},
+        provisioner_variables={"r_version": "4.5.1"},
+        fingerprint_root=tmp_path,
+        fingerprint_paths=("roles",),
+        fingerprint_exclude=("instance_type",),
+        fingerprint_extra={"collection": "1.0"},
+        tags={},
+        force=False,
+        timeout=10,
+        ansible_playbook="ansible-playbook",
+        collections_path=(),
+    )
+
+
+def plan(request: pb.Request, monkeypatch: pytest.MonkeyPatch, image: Image | None = None) -> pb.Plan:
+    monkeypatch.setattr(pb, "find_image", lambda _client, _fingerprint, _tags: image)
+    return pb.make_plan(request, None)
+
+
+def test_the_parts_of_a_fingerprint(request_: pb.Request) -> None:
+    assert sorted(pb.fingerprint_parts(request_)) == [
+        "base_image_id",
+        "files.roles",
+        "fingerprint_extra.collection",
+        "provisioner_variables.r_version",
+        "template",
+        "variables.script",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({"base_image_id": "ami-9"}, ["base_image_id"]),
+        ({"variables": {"script": "false"}}, ["variables.script"]),
+        ({"provisioner_variables": {}}, ["provisioner_variables.r_version"]),
+        ({"fingerprint_extra": {"collection": "1.1"}}, ["fingerprint_extra.collection"]),
+        ({"fingerprint_paths": ()}, ["files.roles"]),
+        # Where and under what name it is baked, for whom, and with which secrets, shapes nothing.
+        ({"variables": {"script": "true", "instance_type": "t3.large"}}, []),
+        ({"sensitive_variables": {"script": "other"}}, []),
+        ({"name": "other", "region": "eu-west-1", "tags": {"a": "b"}, "timeout": 1}, []),
+        ({"ansible_playbook": "/x", "collections_path": ("/y",), "work_dir": Path("/z")}, []),
+    ],
+)
+def test_what_is_part_of_it(request_: pb.Request, change: dict[str, Any], parts: list[str]) -> None:
+    before, after = pb.fingerprint_parts(request_), pb.fingerprint_parts(replace(request_, **change))
+    assert pb.fp.changed_parts(before, after) == parts
+
+
+@pytest.mark.parametrize("path", ["/roles", "../roles", "roles/../../roles"])
+def test_paths_outside_of_the_root(request_: pb.Request, path: str) -> None:
+    with pytest.raises(FingerprintError, match="has to be relative to fingerprint_root"):
+        pb.fingerprint_parts(replace(request_, fingerprint_paths=(path,)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"variables": {"scirpt": "true"}}, "declares no variable scirpt. Did you mean script?"),
+        ({"variables": {"quite_another": 1}}, r"declares no variable quite_another\.$"),
+        ({"variables": {"tags": {}}}, "The variable tags is filled in by this module"),
+        ({"sensitive_variables": {"script": "x"}}, "script is given twice"),
+        ({"sensitive_variables": {"nothing": "x"}}, "declares no variable nothing"),
+    ],
+)
+def test_variables_that_cannot_be(
+    request_: pb.Request, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(pb.BakeError, match=message):
+        plan(replace(request_, **change), monkeypatch)
+
+
+def test_variables_that_have_to_be(request_: pb.Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    (request_.template / "a.pkr.hcl").write_text(TEMPLATE.replace('"run_tags"', '"other"'))
+    with pytest.raises(pb.BakeError, match="declares no variable run_tags"):
+        plan(request_, monkeypatch)
+
+
+def test_an_image_with_the_fingerprint_is_enough(
+    request_: pb.Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plan(request_, monkeypatch, IMAGE).reasons == []
+    assert plan(replace(request_, force=True), monkeypatch, IMAGE).reasons == ["force"]
+
+
+def test_why_there_is_something_to_bake(request_: pb.Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan(request_, monkeypatch).reasons == ["no image with this content"]
+    work = WorkDir(request_.work_dir)
+    work.create()
+    work.note_bake(Bake("ami-7", "old", pb.fingerprint_parts(request_)))
+    assert plan(request_, monkeypatch).reasons == ["the image ami-7 is gone"]
+    assert plan(replace(request_, base_image_id="ami-9"), monkeypatch).reasons == ["base_image_id"]
+
+
+@pytest.mark.parametrize(
+    ("left", "sentence"),
+    [
+        ([], "It left no instance, key pair, security group or volume in the account."),
+        (
+            ["instance i-1", "key pair k"],
+            "It left in the account, and you should remove: instance i-1, key pair k (tag ds-stack:bake=run).",
+        ),
+    ],
+)
+def test_what_is_left(monkeypatch: pytest.MonkeyPatch, left: list[str], sentence: str) -> None:
+    monkeypatch.setattr(pb, "leftovers", lambda _client, _run_id: left)
+    assert pb._what_is_left(None, "run") == (left, sentence)
+
+
+def test_what_is_left_cannot_always_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_client: Any, _run_id: str) -> list[str]:
+        raise RuntimeError("you may not")
+
+    monkeypatch.setattr(pb, "leftovers", refuse)
+    left, sentence = pb._what_is_left(None, "run")
+    assert left is None
+    assert "could not be looked up (you may not); look for the tag ds-stack:bake=run" in sentence
+
+
+def test_no_packer() -> None:
+    with pytest.raises(pb.BakeError, match="There is no no-such-packer on the PATH"):
+        pb.find_binary("no-such-packer")
