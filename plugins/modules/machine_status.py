@@ -10,7 +10,7 @@ module: machine_status
 short_description: Reads what a stack's machine says of itself, and waits until it is ready
 version_added: 0.1.0
 author:
-  - The iac.ds_stack developers
+  - The iac.ds_stack developers (!UNKNOWN)
 description:
   - A machine whose image was made with the role P(iac.ds_stack.first_boot#role) writes its status to the
     parameter C(/ds-stack/<stack>/machine/status). This is how to know that it is ready, also when none of its

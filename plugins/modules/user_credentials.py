@@ -10,7 +10,7 @@ module: user_credentials
 short_description: Keeps the passwords of a stack's users in SSM Parameter Store
 version_added: 0.1.0
 author:
-  - The iac.ds_stack developers
+  - The iac.ds_stack developers (!UNKNOWN)
 description:
   - Sees to it that each user of a stack has a password. It is generated here, on the control machine.
   - The password goes to C(/ds-stack/<stack>/operator/passwords/<user>), which the machine's role cannot read;
