@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import ansible
 from ansible.utils.collection_loader import AnsibleCollectionConfig
 from ansible_collections.iac.ds_stack.plugins.plugin_utils.progress import ProgressAction
 
 # .../ansible_collections/iac/ds_stack/plugins/action/packer_image.py
+ANSIBLE_ITSELF = str(Path(ansible.__file__).parent)
 OWN_COLLECTIONS_PATH = Path(__file__).absolute().parents[5]
 
 
@@ -40,4 +42,5 @@ def collections_path() -> list[str]:
     """Where the Ansible that runs finds collections; first where it found this one."""
     paths = [str(OWN_COLLECTIONS_PATH), *AnsibleCollectionConfig.collection_paths]
     roots = [path.removesuffix("/ansible_collections") for path in paths]
-    return list(dict.fromkeys(roots))
+    # What is part of Ansible itself, the other one has too.
+    return [path for path in dict.fromkeys(roots) if not path.startswith(ANSIBLE_ITSELF)]
