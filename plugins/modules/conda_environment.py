@@ -76,7 +76,7 @@ attributes:
     support: full
     description: Shows the packages before and after.
 author:
-  - The iac.ds_stack developers
+  - The iac.ds_stack developers (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -53,7 +53,7 @@ attributes:
     support: full
     description: Shows the packages, with those that they need, before and after.
 author:
-  - The iac.ds_stack developers
+  - The iac.ds_stack developers (!UNKNOWN)
 """
 
 EXAMPLES = r"""

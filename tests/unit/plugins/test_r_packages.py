@@ -21,7 +21,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._r import (
 from ansible_collections.iac.ds_stack.plugins.modules import r_packages
 
 # All answers below were recorded from R 4.2.2.
-# All answers were recorded from R 4.2.2.
+# All answers were recorded from R 4.2.2; its typographic quotes were made plain.
 FIXTURES = Path(__file__).parent / "fixtures/r"
 SITE = "/usr/local/lib/R/site-library"
 REPOSITORY = "file:///srv/mirror/cran"
