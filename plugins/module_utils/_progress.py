@@ -4,7 +4,7 @@
 """The module's end of live progress: lines that the action plugin shows while the module runs.
 
 A module cannot print. The action plugin (plugin_utils/progress.py) makes a directory, gives its path to the
-module in the hidden option `_progress` and follows the file `lines` in it. It holds the file `lease` locked
+module in the environment and follows the file `lines` in it. It holds the file `lease` locked
 as long as it waits for the result, so that the supervisor of the tool (`_process.run`) learns when nobody
 waits any more. In the other direction, `lines` is locked as long as somebody may still write to it.
 
@@ -21,8 +21,8 @@ from pathlib import Path
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import Lease
 
-OPTION = {"_progress": {"type": "path"}}
-"""To be added to the module's argument spec."""
+VARIABLE = "IAC_DS_STACK_PROGRESS"
+"""In the environment: the directory."""
 
 LINES = "lines"
 LEASE = "lease"
@@ -38,8 +38,13 @@ def plain(text: str) -> str:
 class Progress:
     """Says lines to the person at the console.
 
-    directory: value of the option `_progress`, or None.
+    directory: see above; None where nobody listens.
     """
+
+    @classmethod
+    def from_environment(cls) -> Progress:
+        """What the action plugin of the module wants, once: it is not passed on to other programs."""
+        return cls(os.environ.pop(VARIABLE, None))
 
     def __init__(self, directory: str | None) -> None:
         self._fd = -1

@@ -133,7 +133,7 @@ def _facts_of_json(text: str) -> Facts:
     for label, provider in _members(config, "provider"):
         inputs.add(f"provider {label} {provider.get('version')}")
     for kind in ("resource", "data", "ephemeral"):
-        inputs.update(f"provider of {label.split('_', 1)[0]}" for label, _ in _members(config, kind))
+        inputs.update(f"provider of {label.split('_', 1)[0]}" for label, _body in _members(config, kind))
     return Facts(sources, backend, frozenset(inputs))
 
 

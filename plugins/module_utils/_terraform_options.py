@@ -77,7 +77,7 @@ def execute(
 
     check: whether nothing may be changed.
     """
-    progress = Progress(module.params.pop("_progress", None))
+    progress = Progress.from_environment()
     options = _read_options(module, check)
     result = Result()
     failure: TerraformError | None = None

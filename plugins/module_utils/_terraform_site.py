@@ -141,10 +141,10 @@ def open_site(
                 binary, directory, environment, mirror, Log(log, scrubber), scrubber, progress, deadline
             )
 
-        opened = (
-            _checking(options, mirror, make_cli) if options.check else _working(options, make_cli, result)
-        )
-        with opened as site:
+        with contextlib.ExitStack() as stack:
+            site = stack.enter_context(
+                _checking(options, mirror, make_cli) if options.check else _working(options, make_cli, result)
+            )
             result.values["log_path"] = str(site.cli.log.path) if site.cli.log.path else None
             yield site
     except _process.DirectoryLocked as error:

@@ -134,10 +134,6 @@ options:
       - By default those of the Ansible that runs this module.
     type: list
     elements: path
-  _progress:
-    description:
-      - For the action plugin of this module, which shows the progress. Not to be set by anybody else.
-    type: path
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -284,7 +280,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake
 from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer import environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import ProcessError, exit_on_signals
-from ansible_collections.iac.ds_stack.plugins.module_utils._progress import OPTION, Progress
+from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import (
     SENSITIVE,
     Scrubber,
@@ -371,7 +367,7 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
         binary=_packer_bake.find_binary(module.params["binary"]),
         environment=environment(os.environ, {**connection, "region": request.region}),
         scrubber=scrubber,
-        progress=Progress(module.params["_progress"]),
+        progress=Progress.from_environment(),
         warn=warn,
     )
     return {**result, **baked}
@@ -381,7 +377,6 @@ def main() -> None:
     """Entry point."""
     module = AnsibleAWSModule(
         argument_spec={
-            **OPTION,
             "template": {"type": "path", "required": True},
             "overlay": {"type": "path"},
             "work_dir": {"type": "path", "required": True},

@@ -21,6 +21,8 @@ requirements:
 extends_documentation_fragment:
   - iac.ds_stack.terraform
 attributes:
+  async:
+    support: full
   check_mode:
     support: full
     details:

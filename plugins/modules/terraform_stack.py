@@ -81,6 +81,14 @@ options:
     elements: str
     default: []
 attributes:
+  action_group:
+    description: Use C(group/iac.ds_stack.stack) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership: [iac.ds_stack.stack]
+  async:
+    support: full
+    details:
+      - Without progress, and without being stopped when the play is interrupted.
   check_mode:
     support: full
     details:
@@ -261,13 +269,11 @@ duration:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils import _progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON, execute
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_stack import run
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **COMMON,
-    **_progress.OPTION,
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "targets": {"type": "list", "elements": "str", "default": []},
     "replace": {"type": "list", "elements": "str", "default": []},

@@ -18,7 +18,7 @@ from typing import Any
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.iac.ds_stack.plugins.module_utils._progress import LEASE, LINES
+from ansible_collections.iac.ds_stack.plugins.module_utils._progress import LEASE, LINES, VARIABLE
 
 INTERVAL = 0.2
 """Seconds between two looks at the file."""
@@ -88,6 +88,7 @@ class ProgressAction(ActionBase):
 
     def _run_and_show(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         directory = Path(tempfile.mkdtemp(prefix="progress-", dir=C.DEFAULT_LOCAL_TMP))
+        self._task.environment.append({VARIABLE: str(directory)})
         lines = directory / LINES
         lines.touch(mode=0o600)
         several = len(task_vars.get("ansible_play_hosts", [])) > 1
@@ -101,14 +102,13 @@ class ProgressAction(ActionBase):
                 fcntl.flock(lease, fcntl.LOCK_EX)
                 with Follower(lines, show, lambda: fcntl.flock(lease, fcntl.LOCK_UN)):
                     try:
-                        return self._execute_module(
-                            module_args={**self._task.args, "_progress": str(directory)}, task_vars=task_vars
-                        )
+                        return self._execute_module(task_vars=task_vars)
                     except BaseException:  # a task timeout is no Exception
                         fcntl.flock(lease, fcntl.LOCK_UN)
                         wait_for_writers(lines)
                         raise
         finally:
+            del self._task.environment[-1]
             shutil.rmtree(directory, ignore_errors=True)
 
 
