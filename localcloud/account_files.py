@@ -56,9 +56,14 @@ def variables(run: RunDir, owner: str, downloads: Mapping[str, object]) -> dict[
     """
     return {
         "ds_stack_region": REGION,
-        "ds_stack_dir": str(run.stacks / "demo"),
+        "ds_stack_dir": f"{run.stacks}/{{{{ ds_stack_name }}}}",
+        "ds_stack_lock_file": f"{run.stacks}/{{{{ ds_stack_name }}}}.lock.yml",
         "ds_stack_base_image": {"owner": owner, "name": "debian-12-amd64-*", "ssh_username": "admin"},
-        "ds_stack_downloads": {**downloads, "first_boot_aws_endpoint_url": API_URL},
+        "ds_stack_downloads": {
+            **downloads,
+            "base_ssm_agent": False,  # there is no Session Manager that it could talk to
+            "first_boot_aws_endpoint_url": API_URL,
+        },
         "ds_stack_packer_overlay": str(OVERLAY),
         "ds_stack_packer_variables": {},
         "ds_stack_bake_source_cidrs": [f"{HOST}/32"],

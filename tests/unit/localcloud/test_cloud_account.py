@@ -32,9 +32,11 @@ def test_the_product_is_told_by_ordinary_settings(run: RunDir) -> None:
     }
     assert variables["ds_stack_downloads"] == {
         "conda_installer_url": "http://x",
+        "base_ssm_agent": False,
         "first_boot_aws_endpoint_url": "http://100.64.113.1:5600",
     }
-    assert variables["ds_stack_dir"].startswith(str(run.path))
+    assert variables["ds_stack_dir"] == f"{run.stacks}/{{{{ ds_stack_name }}}}"
+    assert variables["ds_stack_lock_file"].startswith(str(run.path))
     assert Path(variables["ds_stack_packer_overlay"]).is_dir()
     assert operator.secret_access_key not in run.vars.read_text()
     assert '"/mirror"' in run.terraform_rc.read_text()
