@@ -76,7 +76,7 @@ class Plan:
 
 def generate_password() -> str:
     """Return a new password, of 139 bits."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    return "".join(secrets.choice(ALPHABET) for _letter in range(LENGTH))
 
 
 def hash_password(password: str, rounds: int = ROUNDS) -> str:

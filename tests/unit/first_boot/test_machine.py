@@ -295,7 +295,7 @@ def test_image_without_the_proxy(here: Settings) -> None:
 
 @pytest.fixture
 def active(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "run_for_code", lambda *_, **__: (0, "active\n"))
+    monkeypatch.setattr(services, "run", lambda *_, **__: "active\n")
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_service_without_a_url(active: None) -> None:
 
 
 def test_service_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "run_for_code", lambda *_, **__: (3, "failed\n"))
+    monkeypatch.setattr(services, "run", lambda *_, **__: "failed\n")
     assert services.check(Service("hub"), "http", Path()).detail == "the unit is failed"
 
 

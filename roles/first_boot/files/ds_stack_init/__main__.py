@@ -16,7 +16,7 @@ from pathlib import Path
 from . import files, identity, memory, settings, status, steps
 from .metadata import Metadata
 from .parameters import Parameters, Unavailable
-from .process import run, run_for_code
+from .process import run
 from .reporter import Reporter, explain
 
 COMMANDS = {"boot": steps.boot, "check": steps.check, "refresh": steps.refresh, "stop": steps.stop}
@@ -59,7 +59,7 @@ def _run(command: str) -> int:
 
 def _retry_boot() -> bool:
     """Begin the boot's work again if it has failed; whatever it missed may be there now."""
-    _, state = run_for_code("systemctl", "is-failed", BOOT_UNIT, ok=range(256))
+    state = run("systemctl", "is-failed", BOOT_UNIT, ok=range(256))
     if state.strip() == "failed":
         logger.info("trying again what failed at boot")
         run("systemctl", "--no-block", "start", BOOT_UNIT)

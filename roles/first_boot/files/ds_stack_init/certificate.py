@@ -61,9 +61,9 @@ def _fits(folder: Path, wanted: Collection[str]) -> bool:
     code, names = run_for_code(
         "openssl", "x509", "-in", str(certificate), "-noout", "-ext", "subjectAltName", ok=range(256)
     )
-    lives, _ = run_for_code(
+    lives = run_for_code(
         "openssl", "x509", "-in", str(certificate), "-noout", "-checkend", str(RENEW_SECONDS), ok=range(256)
-    )
+    )[0]
     return code == 0 and is_fitting(parse_names(names), wanted, lives == 0) and _belong(certificate, key)
 
 

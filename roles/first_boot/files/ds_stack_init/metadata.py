@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import urllib.error
 import urllib.request
 
 from .errors import InitError
@@ -37,21 +36,18 @@ class Metadata:
         return self._ask("GET", f"/latest/meta-data/{path}", {HEADER: self._token or ""})
 
     def _ask(self, method: str, path: str, headers: dict[str, str]) -> str | None:
+        request = urllib.request.Request(self._url + path, method=method, headers=headers)  # noqa: S310
         end = time.monotonic() + self._patience
         while True:
-            request = urllib.request.Request(self._url + path, method=method, headers=headers)  # noqa: S310
             try:
                 with self._opener.open(request, timeout=5) as answer:
                     return str(answer.read().decode())
-            except urllib.error.HTTPError as error:
-                if error.code == 404:
+            except OSError as error:  # HTTPError is one too
+                if getattr(error, "code", None) == 404:
                     return None
-                problem = f"HTTP {error.code}"
-            except OSError as error:
-                problem = str(getattr(error, "reason", error))
-            if time.monotonic() >= end:
-                raise InitError(
-                    f"The instance metadata service does not answer at {self._url}{path} ({problem}). "
-                    "Is this an EC2 instance whose metadata options enable it?"
-                )
+                if time.monotonic() >= end:
+                    raise InitError(
+                        f"The instance metadata service does not answer at {self._url}{path} ({error}). "
+                        "Is this an EC2 instance whose metadata options enable it?"
+                    ) from error
             time.sleep(self._pause)

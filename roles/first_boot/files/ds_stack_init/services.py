@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .process import run, run_for_code
+from .process import run
 from .settings import Service
 from .status import Check
 
@@ -43,9 +43,9 @@ def check_all(
 
 def check(service: Service, scheme: str, certificate: Path) -> Check:
     """Look at one service: its unit, and its URL if it has one."""
-    _, state = run_for_code("systemctl", "is-active", service.name, ok=range(256))
-    if state.strip() != "active":
-        return Check(service.name, False, f"the unit is {state.strip() or 'unknown'}")
+    state = run("systemctl", "is-active", service.name, ok=range(256)).strip()
+    if state != "active":
+        return Check(service.name, False, f"the unit is {state or 'unknown'}")
     if service.url is None:
         return Check(service.name, True, "the unit is active")
     return _answers(service.name, service.url.replace("{scheme}", scheme), certificate)

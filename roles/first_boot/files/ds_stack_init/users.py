@@ -13,7 +13,7 @@ from pathlib import Path
 from . import files
 from .accounts import Plan, UserPlan
 from .config import User
-from .process import run, run_for_code
+from .process import run
 from .settings import Settings
 
 SKELETON = Path("/etc/skel")
@@ -79,23 +79,22 @@ def _close(name: str, group: str, log: Callable[[str], None]) -> None:
     """Let a removed user in no longer, and end what they are running. The home stays as it is."""
     log(f"closing the account of {name}")
     # By the group the services know who may use them; it may have been left before.
-    run_for_code("gpasswd", "--delete", name, group, ok=range(256))
+    run("gpasswd", "--delete", name, group, ok=range(256))
     run("usermod", "--lock", "--shell", NO_SHELL, name)
-    run_for_code("loginctl", "terminate-user", name, ok=range(256))
+    run("loginctl", "terminate-user", name, ok=range(256))
     _end_processes(int(run("id", "--user", name)))
     # Last what shows that the account is closed, so that an interrupted run begins again.
     run("usermod", "--expiredate", LONG_AGO, name)
 
 
-def _end_processes(uid: int, tries: int = 10) -> None:
-    for _ in range(tries):
-        running = processes_of(uid, Path("/proc"))
-        if not running:
-            return
+def _end_processes(uid: int, seconds: float = 5.0) -> None:
+    """Kill until there is nothing left; a process may start others while it is looked for."""
+    end = time.monotonic() + seconds
+    while (running := processes_of(uid, Path("/proc"))) and time.monotonic() < end:
         for process in running:
             with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
                 os.kill(process, signal.SIGKILL)
-        time.sleep(0.2)
+        time.sleep(0.1)
 
 
 def processes_of(uid: int, proc: Path) -> list[int]:
