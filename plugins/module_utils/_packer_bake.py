@@ -206,7 +206,8 @@ def bake(
         try:
             progress.say(f"Baking {image_name}. Why: {', '.join(plan.reasons)}. Log: {log.path}")
             variable_files = _write_files(request, plan, work, image_name, attempt.run_id)
-            packer = Packer(binary, work.path, environment, log)
+            work.create_temporary()
+            packer = Packer(binary, work.path, {**environment, "PACKER_TMP_DIR": str(work.temporary)}, log)
             built = _run_packer(
                 packer, variable_files, work, attempt, timeout=request.timeout, progress=progress
             )
@@ -228,7 +229,7 @@ def bake(
                 log_path=str(log.path),
             ) from error
         finally:
-            work.remove_sensitive()
+            work.remove_secrets()
             log.close()
         work.note_bake(Bake(image.ami_id, plan.fingerprint, plan.parts))
     return {**facts, **image_facts(image)}
@@ -308,7 +309,7 @@ def _run_packer(
     def ended(finished: Finished, module_is_dead: bool) -> None:
         """Tidy up and leave word for the next run when nobody else will."""
         if module_is_dead:
-            work.remove_sensitive()
+            work.remove_secrets()
         if module_is_dead or not _is_heard(finished):
             stopped = finished.interrupted and finished.returncode
             how = f"was stopped ({finished.interrupted})" if stopped else "ended"

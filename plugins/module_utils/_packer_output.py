@@ -22,6 +22,8 @@ TAIL = 8
 _PREFIX = re.compile(r"^(?P<mark>==> |--> | {4})?(?P<build>[\w-]+(?:\.[\w-]+)+): ?(?P<text>.*)$", re.DOTALL)
 _BUILD_ERRORED = re.compile(r"^Build '(?P<build>[^']+)' errored(?: after .*?)?: (?P<message>.*)$", re.DOTALL)
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<name>.*)\] \**$")
+# The task that Ansible puts before every role with an argument spec.
+_ARGUMENTS = re.compile(r"^(?:.* : )?Validating arguments against arg spec ")
 _PLAY = re.compile(r"^PLAY (?:\[.*\]|RECAP) \**$")
 _ERROR = re.compile(r"^(?:\[ERROR\]: |ERROR! )(?P<text>.*)$")
 _FAILED = re.compile(
@@ -174,7 +176,7 @@ class BuildReader:
             if _PLAY.match(text) and "RECAP" in text:
                 self._in_ansible.discard(build)
             task = self._ansible[build].feed(text)
-            return [Event("task", build, task)] if task else []
+            return [Event("task", build, task)] if task and not _ARGUMENTS.search(task) else []
         if level == "say" and mark == "==> ":
             if build not in self._failing:
                 tail.clear()

@@ -340,6 +340,7 @@ def describe(plan: _packer_bake.Plan) -> dict[str, str]:
 
 def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
     """Do what was asked for; the result."""
+    progress = Progress.from_environment()
     request = read_request(module)
     # The result repeats the options; a secret too short to be masked wherever it occurs is masked here.
     module.params["sensitive_variables"] = dict.fromkeys(request.sensitive_variables, SENSITIVE)
@@ -367,7 +368,7 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
         binary=_packer_bake.find_binary(module.params["binary"]),
         environment=environment(os.environ, {**connection, "region": request.region}),
         scrubber=scrubber,
-        progress=Progress.from_environment(),
+        progress=progress,
         warn=warn,
     )
     return {**result, **baked}

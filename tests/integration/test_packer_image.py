@@ -511,6 +511,50 @@ def test_in_a_play_progress_is_shown_and_ansible_is_found(baker: Baker) -> None:
     assert "changed=0" in runs[1].stdout
 
 
+NEWER_PACKER = r"""#!/bin/sh
+echo "$*" >> calls
+say() { printf '%s\n' "1795464818,,ui,say,==> amazon-ebs.tiny: $1"; }
+case $1 in
+  version) echo "1795464818,,version,1.14.2" ;;
+  build)
+    echo "$PACKER_TMP_DIR" > temporary
+    say "Provisioning with Ansible..."
+    say "Executing Ansible: ansible-playbook image.yml"
+    say "TASK [iac.ds_stack.base : Install packages] ****"
+    if [ -e fail ]; then
+      say 'fatal: [default]: FAILED! => {"changed": false%!(PACKER_COMMA) "msg": "E: no such package\n"}'
+      say "Provisioning step had errors: Running the cleanup provisioner%!(PACKER_COMMA) if present..."
+      echo "1795464818,amazon-ebs.tiny,error,Error executing Ansible: Non-zero exit status: exit status 2"
+      exit 1
+    fi
+    cp made.json manifest.json ;;
+esac
+"""
+
+
+def test_newer_versions_get_their_plugins_first(baker: Baker, ec2: Any, base_image_id: str) -> None:
+    """With a stand-in that prints what Packer 1.14 prints: it cannot be had here."""
+    packer = baker.folder / "packer"
+    packer.write_text(NEWER_PACKER)
+    packer.chmod(0o755)
+    instance = ec2.run_instances(ImageId=base_image_id, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    ami_id = ec2.create_image(InstanceId=instance, Name="made-by-the-stand-in")["ImageId"]
+    build = {"name": "tiny", "builder_type": "amazon-ebs", "packer_run_uuid": "u"}
+    made = {"builds": [{**build, "artifact_id": f"{REGION}:{ami_id}"}], "last_run_uuid": "u"}
+    (baker.template / "made.json").write_text(json.dumps(made))
+    assert baker.bake(binary=str(packer))["ami_id"] == ami_id
+    calls = [line.split()[0] for line in (baker.work / "calls").read_text().splitlines()]
+    assert calls == ["version", "init", "validate", "build"]
+    assert (baker.work / "temporary").read_text().strip() == str(baker.work / ".tmp")
+    assert not (baker.work / ".tmp").exists()
+
+    (baker.template / "fail").touch()
+    result = baker.fail(binary=str(packer), force=True)
+    assert result["error"] == (
+        "amazon-ebs.tiny: Task 'iac.ds_stack.base : Install packages' failed: E: no such package"
+    )
+
+
 # The product's own template.
 
 OWN_VARIABLES = {

@@ -112,9 +112,7 @@ def test_variables_that_have_to_be(request_: pb.Request, monkeypatch: pytest.Mon
         plan(request_, monkeypatch)
 
 
-def test_an_image_with_the_fingerprint_is_enough(
-    request_: pb.Request, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_with_the_content_is_enough(request_: pb.Request, monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan(request_, monkeypatch, IMAGE).reasons == []
     assert plan(replace(request_, force=True), monkeypatch, IMAGE).reasons == ["force"]
 
@@ -134,13 +132,13 @@ def test_why_there_is_something_to_bake(request_: pb.Request, monkeypatch: pytes
         ([], "It left no instance, key pair, security group or volume in the account."),
         (
             ["instance i-1", "key pair k"],
-            "It left in the account, and you should remove: instance i-1, key pair k (tag ds-stack:bake=run).",
+            "It left in the account, and you should remove: instance i-1, key pair k (tag ds-stack:bake=r1).",
         ),
     ],
 )
 def test_what_is_left(monkeypatch: pytest.MonkeyPatch, left: list[str], sentence: str) -> None:
     monkeypatch.setattr(pb, "leftovers", lambda _client, _run_id: left)
-    assert pb._what_is_left(None, "run") == (left, sentence)
+    assert pb._what_is_left(None, "r1") == (left, sentence)
 
 
 def test_what_is_left_cannot_always_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:

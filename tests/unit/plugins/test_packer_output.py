@@ -78,7 +78,12 @@ def test_steps_and_tasks_become_events() -> None:
         [
             ui(f"==> {BUILD}: Creating temporary keypair: packer_1, really", "say"),
             ui(f"    {BUILD}: Instance ID: i-1"),
-            *ansible("PLAY [Image] ****", "TASK [base : Install packages] ****", f"changed: [{BUILD}]"),
+            *ansible(
+                "PLAY [Image] ****",
+                "TASK [base : Validating arguments against arg spec 'main' - What all have in common] ****",
+                "TASK [base : Install packages] ****",
+                f"changed: [{BUILD}]",
+            ),
             ui(f"    {BUILD}: RUNNING HANDLER [web_proxy : Reload nginx] ***"),
             ui(f"    {BUILD}: PLAY RECAP ****"),
             ui(f"==> {BUILD}: Stopping the source instance...", "say"),
