@@ -94,6 +94,7 @@ class Machine:
     def __init__(self, host: Host) -> None:
         """Use testinfra's connection."""
         self.host = host
+        self._said = ""
 
     def run(self, command: str) -> str:
         """Run a command that must succeed and return its output."""
@@ -101,6 +102,7 @@ class Machine:
 
     def reboot(self) -> None:
         """Boot anew, in order, and wait until that is done."""
+        self._said = self.journal()
         subprocess.run(["podman", "restart", "--time", "20", CONTAINER], check=True, capture_output=True)
         end = time.monotonic() + 60
         while self.host.run("systemctl is-system-running").stdout.strip() not in ("running", "degraded"):
@@ -127,8 +129,8 @@ class Machine:
         return self.run(f"getent shadow {user}").split(":")[1]
 
     def journal(self) -> str:
-        """Return all that was ever logged."""
-        return self.run("journalctl --no-pager --output=cat")
+        """Return all that was logged up to now; the machine itself forgets it when it boots."""
+        return self._said + self.run("journalctl --no-pager --output=cat")
 
     @property
     def address(self) -> str:
