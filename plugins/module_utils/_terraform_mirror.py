@@ -125,10 +125,17 @@ def _walk(top: Path, excluded: Path) -> Iterator[tuple[str, Path]]:
     """All files below a directory that a mirror needs: relative path and path. Links are followed."""
     for folder, folders, files in os.walk(top, followlinks=True):
         here = Path(folder)
-        folders[:] = sorted(name for name in folders if not _is_skipped(name) and here / name != excluded)
+        folders[:] = sorted(name for name in folders if _is_wanted(here / name, excluded))
         for name in sorted(files):
-            if not _is_skipped(name):
+            if not _is_skipped(name) and (here / name).is_file():  # no sockets, no links to nowhere
                 yield os.path.relpath(here / name, top), here / name
+
+
+def _is_wanted(folder: Path, excluded: Path) -> bool:
+    if _is_skipped(folder.name) or folder == excluded:
+        return False
+    # A link to a folder above it would be followed for ever.
+    return not (folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve()))
 
 
 def _add_outside_modules(
@@ -169,13 +176,18 @@ def _add_outside_modules(
             entries[f"{_OUTSIDE}/{module.relative_to(ancestor) / relative}"] = path
     for directory, redirections in redirected.items():
         folder = directory.relative_to(source)
-        up = os.path.relpath(".", folder)
         override = {
-            name: {"source": f"./{os.path.join(up, _OUTSIDE, target.relative_to(ancestor))}"}  # noqa: PTH118
+            name: {"source": _module_address(folder, Path(_OUTSIDE) / target.relative_to(ancestor))}
             for name, target in redirections.items()
             if target in outside
         }
         entries[os.path.normpath(folder / _MODULES)] = _json({"module": override})
+
+
+def _module_address(folder: Path, target: Path) -> str:
+    """A module's source as Terraform wants it: with a dot in front."""
+    address = os.path.relpath(target, folder)
+    return address if address.startswith("../") else f"./{address}"
 
 
 def _local_target(directory: Path, address: str) -> Path | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
@@ -86,7 +87,10 @@ def execute(
             work(options, progress, os.environ, result)
     except TerraformError as error:
         failure = error
-    module.no_log_values |= set(result.secrets)
+    # A sensitive attribute may be as harmless as "us-east-1". What Terraform itself shows in an output is
+    # no secret, and must reach the play as it is.
+    shown = json.dumps(result.values.get("outputs"), ensure_ascii=False)
+    module.no_log_values |= {secret for secret in result.secrets if secret not in shown}
     module.no_log_values -= secrets_in(result.revealed)
     for warning in (*result.warnings, *(f"Terraform: {text}" for text in result.terraform_warnings)):
         module.warn(warning)
