@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -203,14 +204,15 @@ def bake(
         image_name = f"{request.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(began))}"
         log = Log(work.logs / f"{image_name}.log", scrubber)
         attempt = Attempt(uuid.uuid4().hex, str(log.path))
+        # The ansible provisioner leaves the bake's key in the folder for temporary files. Not in work_dir:
+        # sockets are made there too, whose paths have to be short.
+        temporary = Path(tempfile.mkdtemp(prefix="packer-"))
         try:
             progress.say(f"Baking {image_name}. Why: {', '.join(plan.reasons)}. Log: {log.path}")
             variable_files = _write_files(request, plan, work, image_name, attempt.run_id)
-            work.create_temporary()
-            packer = Packer(binary, work.path, {**environment, "PACKER_TMP_DIR": str(work.temporary)}, log)
-            built = _run_packer(
-                packer, variable_files, work, attempt, timeout=request.timeout, progress=progress
-            )
+            packer = Packer(binary, work.path, {**environment, "TMPDIR": str(temporary)}, log)
+            callbacks = _callbacks(work, attempt, temporary)
+            built = _run_packer(packer, variable_files, callbacks, request.timeout, progress)
             facts = {
                 "duration": round(time.time() - began, 1),
                 "fingerprint": plan.fingerprint,
@@ -229,7 +231,7 @@ def bake(
                 log_path=str(log.path),
             ) from error
         finally:
-            work.remove_secrets()
+            _remove_secrets(work, temporary)
             log.close()
         work.note_bake(Bake(image.ami_id, plan.fingerprint, plan.parts))
     return {**facts, **image_facts(image)}
@@ -289,19 +291,16 @@ def _check_variables(request: Request) -> None:
 
 
 def _run_packer(
-    packer: Packer,
-    variable_files: list[Path],
-    work: WorkDir,
-    attempt: Attempt,
-    *,
-    timeout: float,
-    progress: Progress,
+    packer: Packer, variable_files: list[Path], callbacks: Callbacks, timeout: float, progress: Progress
 ) -> Built:
     if packer.version() >= FIRST_WITH_INIT:
         packer.init()
     packer.validate(variable_files)
+    return packer.build(variable_files, progress=progress, timeout=timeout, callbacks=callbacks)
 
-    # Both run in the supervisor, which outlives this process if it has to.
+
+def _callbacks(work: WorkDir, attempt: Attempt, temporary: Path) -> Callbacks:
+    """What the supervisor does, which outlives this process if it has to."""
 
     def started(_pid: int) -> None:
         work.note_attempt(attempt)
@@ -309,15 +308,19 @@ def _run_packer(
     def ended(finished: Finished, module_is_dead: bool) -> None:
         """Tidy up and leave word for the next run when nobody else will."""
         if module_is_dead:
-            work.remove_secrets()
+            _remove_secrets(work, temporary)
         if module_is_dead or not _is_heard(finished):
             stopped = finished.interrupted and finished.returncode
             how = f"was stopped ({finished.interrupted})" if stopped else "ended"
             outcome = f"{how} with exit code {finished.returncode}"
             work.note_attempt(Attempt(attempt.run_id, attempt.log_path, outcome))
 
-    callbacks = Callbacks(started=started, ended=ended)
-    return packer.build(variable_files, progress=progress, timeout=timeout, callbacks=callbacks)
+    return Callbacks(started=started, ended=ended)
+
+
+def _remove_secrets(work: WorkDir, temporary: Path) -> None:
+    work.remove_sensitive()
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _is_heard(finished: Finished) -> bool:

@@ -58,7 +58,6 @@ class WorkDir:
         self.sensitive_variables = path / "sensitive.pkrvars.json"
         self.provisioner_variables = path / "provisioner_variables.json"
         self.manifest = path / "manifest.json"
-        self.temporary = path / ".tmp"
         self.logs = path / "log"
         self._copied = path / ".template_files.json"
         self._bake = path / ".bake.json"
@@ -102,15 +101,9 @@ class WorkDir:
         """The attempt's end has been reported."""
         self._attempt.unlink(missing_ok=True)
 
-    def create_temporary(self) -> None:
-        """Make an empty folder for Packer's own temporary files, which it does not always remove itself."""
-        shutil.rmtree(self.temporary, ignore_errors=True)
-        self.temporary.mkdir(mode=0o700)
-
-    def remove_secrets(self) -> None:
-        """Remove the sensitive variables, and Packer's temporary files with the key of the bake."""
+    def remove_sensitive(self) -> None:
+        """Remove the file with the sensitive variables."""
         self.sensitive_variables.unlink(missing_ok=True)
-        shutil.rmtree(self.temporary, ignore_errors=True)
 
     @staticmethod
     def _read(path: Path) -> Any:

@@ -517,7 +517,7 @@ say() { printf '%s\n' "1795464818,,ui,say,==> amazon-ebs.tiny: $1"; }
 case $1 in
   version) echo "1795464818,,version,1.14.2" ;;
   build)
-    echo "$PACKER_TMP_DIR" > temporary
+    echo "$TMPDIR" > temporary; touch "$TMPDIR/ansible-key1"
     say "Provisioning with Ansible..."
     say "Executing Ansible: ansible-playbook image.yml"
     say "TASK [iac.ds_stack.base : Install packages] ****"
@@ -545,8 +545,7 @@ def test_newer_versions_get_their_plugins_first(baker: Baker, ec2: Any, base_ima
     assert baker.bake(binary=str(packer))["ami_id"] == ami_id
     calls = [line.split()[0] for line in (baker.work / "calls").read_text().splitlines()]
     assert calls == ["version", "init", "validate", "build"]
-    assert (baker.work / "temporary").read_text().strip() == str(baker.work / ".tmp")
-    assert not (baker.work / ".tmp").exists()
+    assert not Path((baker.work / "temporary").read_text().strip()).exists(), "the key of the bake is gone"
 
     (baker.template / "fail").touch()
     result = baker.fail(binary=str(packer), force=True)
