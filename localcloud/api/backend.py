@@ -155,12 +155,12 @@ class LocalEC2(EC2Backend):
             raise EC2ClientError("InvalidParameterValue", f"Device {device_path} is already in use")
         if instance.state not in ("pending", "running", "stopped"):
             raise EC2ClientError("IncorrectState", f"The instance '{instance_id}' is {instance.state}")
+        is_root = device_path == instance.root_device_name
+        volume.disk = None if is_root else self._new_disk(instance, volume, device_path)
         attachment = super().attach_volume(volume_id, instance_id, device_path, delete_on_termination)
-        if attachment and device_path != instance.root_device_name:
-            volume.disk = self._new_disk(instance, volume, device_path)
-            if instance.state == "running":
-                attachment.status = "attaching"
-                instance.do(lambda: self._plug(instance, attachment))
+        if attachment and volume.disk and instance.state != "stopped":
+            attachment.status = "attaching"
+            instance.do(lambda: self._plug(instance, attachment))
         return attachment
 
     def _new_disk(self, instance: LocalInstance, volume: Volume, device_path: str) -> Disk:
