@@ -80,7 +80,7 @@ def clean_environment(environ: Mapping[str, str]) -> tuple[dict[str, str], list[
 def find_binary(name: str | None) -> str:
     """The path of the binary asked for, or of the first of terraform and tofu on PATH."""
     for candidate in [name] if name else ["terraform", "tofu"]:
-        path = shutil.which(Path(candidate).expanduser())
+        path = shutil.which(os.path.expanduser(candidate))  # noqa: PTH111 (Path would lose the dot of ./terraform)
         if path is not None:
             return path
     if name:
@@ -262,7 +262,8 @@ class Cli:
         return f": {text[-3000:]}" if text else ""
 
     def _hint(self, diagnostic: Diagnostic) -> str | None:
-        return lock_hint(diagnostic, self.directory, time.time()) or backend_hint(diagnostic, self.directory)
+        by_hand = f"cd {self.directory} && {self._name}"
+        return lock_hint(diagnostic, by_hand, time.time()) or backend_hint(diagnostic, by_hand)
 
     def _see_log(self) -> str:
         return f"\nFull text: {self.log.path}" if self.log.path else ""
@@ -279,8 +280,11 @@ def describe_interruption(finished: _process.Finished) -> str:
     return f"was interrupted ({finished.interrupted}) after {after} and {end}."
 
 
-def lock_hint(diagnostic: Diagnostic, directory: Path, now: float) -> str | None:
-    """Who holds the state's lock, since when, and how to break it; None for other diagnostics."""
+def lock_hint(diagnostic: Diagnostic, by_hand: str, now: float) -> str | None:
+    """Who holds the state's lock, since when, and how to break it; None for other diagnostics.
+
+    by_hand: how a person's command begins.
+    """
     text = f"{diagnostic.summary}\n{diagnostic.detail}"
     if "state lock" not in text:
         return None
@@ -297,17 +301,17 @@ def lock_hint(diagnostic: Diagnostic, directory: Path, now: float) -> str | None
     return (
         f"The state is locked by {info.get('Who', 'somebody')} ({info.get('Operation', 'unknown operation')}"
         f"{age}). Wait for its end (lock_timeout). Only if that process is surely dead, free the lock: "
-        f"cd {directory} && terraform force-unlock {info['ID']}"
+        f"{by_hand} force-unlock {info['ID']}"
     )
 
 
-def backend_hint(diagnostic: Diagnostic, directory: Path) -> str | None:
+def backend_hint(diagnostic: Diagnostic, by_hand: str) -> str | None:
     """What to do when the state is to be kept elsewhere than before; None for other diagnostics."""
     if not re.search(r"state migration|-migrate-state", f"{diagnostic.summary}\n{diagnostic.detail}"):
         return None
     return (
-        f"The backend is another one than before. To move the state there: cd {directory} && "
-        "terraform init -migrate-state. To leave it behind and use what is there: terraform init -reconfigure"
+        f"The backend is another one than before. To move the state there: {by_hand} init -migrate-state. "
+        f"To leave it behind and use what is there: {by_hand} init -reconfigure"
     )
 
 

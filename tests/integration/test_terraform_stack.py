@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import DirectoryLock
+from ansible_collections.iac.ds_stack.plugins.modules import terraform_drift_info, terraform_stack
 
-from tests.integration.terraform_stacks import MAIN, SLOW, Stack, actions, files, isolated_stack, snapshot
+from tests.integration.terraform_stacks import (
+    DRIFT,
+    MAIN,
+    SLOW,
+    STACK,
+    Stack,
+    actions,
+    files,
+    isolated_stack,
+    snapshot,
+)
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
@@ -599,3 +612,49 @@ def test_what_the_file_system_refuses_is_told(stack: Stack) -> None:
     shutil.rmtree(logs)
     logs.write_text("in the way")
     assert stack.fail()["msg"] == f"{logs}: File exists"
+
+
+def test_a_person_can_run_terraform_there_by_hand(stack: Stack) -> None:
+    stack.write("", "terraform.tfvars")
+    stack.apply(variables={"size": 5})
+    plan = ["terraform", "plan", "-input=false", "-detailed-exitcode"]
+    assert subprocess.run(plan, cwd=stack.work_dir, capture_output=True, check=False).returncode == 0
+
+
+def test_opentofu_is_run_by_its_own_name(stack: Stack, tmp_path: Path) -> None:
+    """No OpenTofu can be had here: this one is terraform, which calls itself tofu in its events."""
+    tofu = tmp_path / "tofu"
+    tofu.write_text(
+        '#!/bin/bash\nterraform "$@" | sed "s/\\"terraform\\":\\"/\\"tofu\\":\\"/"\nexit ${PIPESTATUS[0]}\n'
+    )
+    tofu.chmod(0o755)
+    result = stack.apply(binary=str(tofu))
+    assert result["summary"]["add"] == 2
+    assert result["version"].startswith("1.")
+    assert f"$ {tofu} apply" in Path(result["log_path"]).read_text()
+    stack.write("output x {")
+    assert stack.fail(binary=str(tofu))["msg"].startswith("tofu init failed: ")
+
+
+def test_results_are_documented(stack: Stack) -> None:
+    ours = {"changed", "diff", "invocation", "warnings"}  # every module's
+    for module, main in ((terraform_stack, STACK), (terraform_drift_info, DRIFT)):
+        documented = yaml.safe_load(module.RETURN)
+        result = stack.run(main, diff=True)
+        assert set(result) - ours == set(documented)
+    sample = yaml.safe_load(terraform_stack.RETURN)["summary"]["sample"]
+    assert sample.keys() == stack.apply()["summary"].keys()
+
+
+def test_module_outputs_that_happen_to_equal_a_sensitive_value_stay_readable(stack: Stack) -> None:
+    stack.write(
+        """
+resource "terraform_data" "x" {
+  input = sensitive("us-east-1")
+}
+output "zone" {
+  value = "us-east-1a"
+}
+"""
+    )
+    assert stack.apply()["outputs"] == {"zone": "us-east-1a"}

@@ -73,12 +73,12 @@ Terraform acquires a state lock to protect the state.""",
 
 def test_a_state_lock_is_explained() -> None:
     now = datetime(2026, 11, 23, 20, 19, 37, tzinfo=timezone.utc).timestamp()
-    hint = cli.lock_hint(LOCKED, Path("/stacks/demo"), now)
+    hint = cli.lock_hint(LOCKED, "cd /stacks/demo && tofu", now)
     assert hint is not None
     assert hint.startswith("The state is locked by ada@desk (OperationTypeApply, 2 h 5 min ago).")
-    assert hint.endswith("cd /stacks/demo && terraform force-unlock 8f0b1c9e-2d5f")
-    assert cli.lock_hint(Diagnostic("error", "Something else"), Path(), now) is None
-    assert cli.lock_hint(Diagnostic("error", "Error acquiring the state lock"), Path(), now) is None
+    assert hint.endswith("free the lock: cd /stacks/demo && tofu force-unlock 8f0b1c9e-2d5f")
+    assert cli.lock_hint(Diagnostic("error", "Something else"), "", now) is None
+    assert cli.lock_hint(Diagnostic("error", "Error acquiring the state lock"), "", now) is None
 
 
 @pytest.fixture
