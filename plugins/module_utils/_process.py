@@ -63,6 +63,10 @@ class DirectoryLocked(ProcessError):
     """Another run works in the directory."""
 
 
+class SupervisorKilled(ProcessError):
+    """The tool may still run, with nobody to stop it."""
+
+
 @dataclass(frozen=True)
 class Finished:
     """How a tool ended.
@@ -192,7 +196,7 @@ def _parse_answer(answer: bytes, program: str) -> dict:
     try:
         result = json.loads(answer)
     except ValueError:
-        raise ProcessError(
+        raise SupervisorKilled(
             f"The process that supervises {program} was killed. {program} may still be running: "
             "wait for its end before the next run."
         ) from None

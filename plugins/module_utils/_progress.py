@@ -4,11 +4,12 @@
 """The module's end of live progress: lines that the action plugin shows while the module runs.
 
 A module cannot print. The action plugin (plugin_utils/progress.py) makes a directory, gives its path to the
-module in the environment and follows the file `lines` in it. It holds the file `lease` locked
-as long as it waits for the result, so that the supervisor of the tool (`_process.run`) learns when nobody
-waits any more. In the other direction, `lines` is locked as long as somebody may still write to it.
+module in the environment and follows the file `lines` in it. It holds the file `lease` locked as long as it
+waits for the result, so that the supervisor of the tool (`_process.run`) learns when nobody waits any more.
+In the other direction, `lines` is locked as long as somebody may still write to it.
 
-Where there is no such directory (async, a remote host, another user) nothing is written and nothing fails.
+On a remote host there is nothing to follow: there the lines are kept and returned with the result. Where
+nobody listens (async, another user's directory) nothing is written and nothing fails.
 """
 
 from __future__ import annotations
@@ -17,12 +18,20 @@ import contextlib
 import fcntl
 import os
 import re
+import tempfile
 from pathlib import Path
+from typing import IO
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import Lease
 
 VARIABLE = "IAC_DS_STACK_PROGRESS"
-"""In the environment: the directory."""
+"""In the environment: the directory, or RETURN."""
+
+RETURN = "return"
+"""The lines are wanted with the result."""
+
+RESULT = "progress"
+"""The name they have in it; the action plugin takes them out."""
 
 LINES = "lines"
 LEASE = "lease"
@@ -38,7 +47,7 @@ def plain(text: str) -> str:
 class Progress:
     """Says lines to the person at the console.
 
-    directory: see above; None where nobody listens.
+    wanted: the directory, RETURN, or None where nobody listens.
     """
 
     @classmethod
@@ -46,15 +55,27 @@ class Progress:
         """What the action plugin of the module wants, once: it is not passed on to other programs."""
         return cls(os.environ.pop(VARIABLE, None))
 
-    def __init__(self, directory: str | None) -> None:
+    def __init__(self, wanted: str | None) -> None:
         self._fd = -1
+        self._kept: IO[bytes] | None = None
         self.lease: Lease | None = None
         """For `_process.run`."""
-        if directory is not None:
+        if wanted == RETURN:
+            # A file, as most lines come from another process, the tool's supervisor.
+            self._kept = tempfile.TemporaryFile()  # noqa: SIM115 (closed by its end)
+            self._fd = self._kept.fileno()
+        elif wanted is not None:
             with contextlib.suppress(OSError):
-                self._fd = os.open(Path(directory, LINES), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+                self._fd = os.open(Path(wanted, LINES), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
                 fcntl.flock(self._fd, fcntl.LOCK_SH)
-            self.lease = Lease(Path(directory, LEASE))
+            self.lease = Lease(Path(wanted, LEASE))
+
+    def result(self) -> dict[str, list[str]]:
+        """What is to be added to the module's result."""
+        if self._kept is None:
+            return {}
+        self._kept.seek(0)
+        return {RESULT: self._kept.read().decode("utf-8", "replace").splitlines()}
 
     def say(self, text: str) -> None:
         """Show a text of one or more lines; no secrets."""

@@ -205,6 +205,10 @@ class Cli:
                 grace=self.grace,
                 lease=self.progress.lease,
             )
+        except _process.SupervisorKilled as error:
+            raise TerraformError(
+                f"{error}{self._see_log()}", interrupted="its supervisor was killed"
+            ) from error
         except _process.ProcessError as error:
             raise TerraformError(f"{error}{self._see_log()}") from error
 

@@ -92,6 +92,7 @@ def execute(
     shown = json.dumps(result.values.get("outputs"), ensure_ascii=False)
     module.no_log_values |= {secret for secret in result.secrets if secret not in shown}
     module.no_log_values -= secrets_in(result.revealed)
+    result.values.update(progress.result())
     for warning in (*result.warnings, *(f"Terraform: {text}" for text in result.terraform_warnings)):
         module.warn(warning)
     if module._diff:

@@ -19,8 +19,8 @@ description:
   - Runs C(terraform init) only when something that it depends on has changed.
   - Terraform runs under a supervisor of its own. When the play is interrupted, Terraform gets one SIGINT and
     the time to finish what it is doing, save its state and free its lock; the next run says what happened.
-  - On the control machine itself (connection P(ansible.builtin.local#connection)) progress is shown while
-    Terraform runs.
+  - Progress is shown while Terraform runs on the control machine itself, which is where it belongs
+    (connection P(ansible.builtin.local#connection)), and at the end when it runs on a remote host.
 requirements:
   - Terraform >= 1.10 or OpenTofu >= 1.10
 extends_documentation_fragment:

@@ -18,7 +18,13 @@ from typing import Any
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.iac.ds_stack.plugins.module_utils._progress import LEASE, LINES, VARIABLE
+from ansible_collections.iac.ds_stack.plugins.module_utils._progress import (
+    LEASE,
+    LINES,
+    RESULT,
+    RETURN,
+    VARIABLE,
+)
 
 INTERVAL = 0.2
 """Seconds between two looks at the file."""
@@ -64,7 +70,7 @@ class Follower:
 
 
 class ProgressAction(ActionBase):
-    """Runs the module of its own name; shows what it says while it runs.
+    """Runs the module of its own name; shows what it says while it runs, on a remote host afterwards.
 
     On a task `timeout`, and when the play is killed, it lets go of the lease, so that the tool is asked to
     stop. On a timeout it waits a while for its end before it passes the timeout on.
@@ -80,23 +86,30 @@ class ProgressAction(ActionBase):
         if wrap_async:  # nobody waits: neither lines nor a lease
             return self._execute_module(task_vars=task_vars, wrap_async=True)
         try:
-            if self._connection.transport != "local":  # a file over there cannot be followed
-                return self._execute_module(task_vars=task_vars)
-            return self._run_and_show(task_vars or {})
+            show = _shower(task_vars or {})
+            if self._connection.transport == "local":
+                return self._run_and_show(task_vars, show)
+            return self._show_afterwards(task_vars, show)
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
 
-    def _run_and_show(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _show_afterwards(
+        self, task_vars: dict[str, Any] | None, show: Callable[[str], None]
+    ) -> dict[str, Any]:
+        self._task.environment.append({VARIABLE: RETURN})
+        try:
+            result: dict[str, Any] = self._execute_module(task_vars=task_vars)
+        finally:
+            del self._task.environment[-1]
+        for line in result.pop(RESULT, []):
+            show(line)
+        return result
+
+    def _run_and_show(self, task_vars: dict[str, Any] | None, show: Callable[[str], None]) -> dict[str, Any]:
         directory = Path(tempfile.mkdtemp(prefix="progress-", dir=C.DEFAULT_LOCAL_TMP))
         self._task.environment.append({VARIABLE: str(directory)})
         lines = directory / LINES
         lines.touch(mode=0o600)
-        several = len(task_vars.get("ansible_play_hosts", [])) > 1
-        prefix = f"[{task_vars.get('inventory_hostname')}] " if several else "  "
-
-        def show(line: str) -> None:
-            Display().display(prefix + line)
-
         try:
             with (directory / LEASE).open("w") as lease:
                 fcntl.flock(lease, fcntl.LOCK_EX)
@@ -110,6 +123,13 @@ class ProgressAction(ActionBase):
         finally:
             del self._task.environment[-1]
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _shower(task_vars: dict[str, Any]) -> Callable[[str], None]:
+    """What shows a line; it names the host where there are several."""
+    several = len(task_vars.get("ansible_play_hosts", [])) > 1
+    prefix = f"[{task_vars.get('inventory_hostname')}] " if several else "  "
+    return lambda line: Display().display(prefix + line)
 
 
 def wait_for_writers(path: Path) -> None:

@@ -223,3 +223,37 @@ def test_a_second_play_in_the_same_directory_is_refused(play: Play, tmp_path: Pa
     os.killpg(first.pid, signal.SIGINT)
     first.wait(10)
     wait_for(play.is_quiet, "the end of terraform", 15)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="chroot needs root")
+def test_on_a_host_that_is_not_local_progress_is_shown_at_the_end(play: Play) -> None:
+    inventory = play.folder / "inventory"
+    # Any connection that is not "local" will do.
+    inventory.write_text(
+        "localhost ansible_connection=community.general.chroot ansible_host=/ "
+        f"ansible_python_interpreter={sys.executable}\n"
+    )
+    assert play.start(TALKS, "-i", str(inventory), sensitive_variables={"password": SECRET}).wait(60) == 0
+    wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
+    assert play.when("changed: [localhost]") - play.when("terraform_data.first: created after 0 s (1/2)") < 1
+    assert "progress" not in play.output
+
+
+def test_the_supervisor_is_killed_and_the_next_run_waits_for_terraform(play: Play) -> None:
+    process = play.start(SLOW.replace("sleep 60", "sleep 8"))
+    wait_for(lambda: "sleep 8" in play.output, "the slow resource")
+    record = play.work_dir / ".terraform_stack/run.json"
+    terraform = json.loads(record.read_text())["pid"]
+    supervisor = int(Path(f"/proc/{terraform}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(supervisor, signal.SIGKILL)
+    assert process.wait(20) == 2
+    wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
+    assert "The process that supervises" in play.output
+    assert play.start(SLOW.replace("sleep 60", "true")).wait(60) == 2
+    wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
+    assert f"still runs as process {terraform}" in " ".join(play.output.split())
+    wait_for(lambda: not Path(f"/proc/{terraform}").exists(), "the end of terraform")
+    assert play.start(SLOW.replace("sleep 60", "true")).wait(60) == 0
+    wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
+    assert "was killed before its end" in play.output
+    assert play.resources() == ["quick", "slow"]

@@ -229,6 +229,19 @@ def test_progress_reaches_the_file_and_never_fails(tmp_path: Path) -> None:
     assert lease.lost()
 
 
+def test_progress_that_cannot_be_followed_is_returned() -> None:
+    progress = Progress("return")
+    pid = os.fork()
+    if pid == 0:
+        progress.say("from the supervisor")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    progress.say("from the module")
+    assert progress.result() == {"progress": ["from the supervisor", "from the module"]}
+    assert progress.lease is None
+    assert Progress(None).result() == {}
+
+
 def test_binaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(cli.TerraformError, match="Neither terraform nor tofu is on PATH"):
