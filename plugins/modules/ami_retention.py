@@ -1,0 +1,212 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ami_retention
+short_description: Removes the old images of a stack
+version_added: 0.1.0
+author:
+  - The iac.ds_stack developers (!UNKNOWN)
+description:
+  - Keeps the newest images of a stack, deregisters the others and deletes their snapshots.
+  - The images of a stack are those of this account with the tags C(ds-stack:name=<stack>) and
+    C(ds-stack:part=image).
+  - An image stays in any case while an instance was started from it and is not terminated, while a version of
+    a launch template names it, or while it is among O(protect).
+options:
+  stack:
+    description: Name of the stack.
+    type: str
+    required: true
+  keep:
+    description: How many of the newest images stay. At least one does.
+    type: int
+    default: 3
+  min_age:
+    description: Images younger than this number of days stay too.
+    type: int
+    default: 0
+  protect:
+    description: Ids of images that stay, such as the one that the stack's configuration names.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Can run in check mode and says what would happen without changing anything.
+    support: full
+  diff_mode:
+    description: Shows the ids of the stack's images before and after.
+    support: full
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+"""
+
+EXAMPLES = r"""
+- name: Keep the three newest images of a stack
+  iac.ds_stack.ami_retention:
+    stack: demo
+
+- name: Keep the newest one, and all of the last month
+  iac.ds_stack.ami_retention:
+    stack: demo
+    keep: 1
+    min_age: 30
+    protect: [ami-0123456789abcdef0]
+"""
+
+RETURN = r"""
+removed:
+  description: The images that were removed, the newest first. In check mode those that would be.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - image_id: ami-0fedcba9876543210
+      name: demo-20260901-120000
+      creation_date: "2026-09-01T12:04:11+00:00"
+      snapshot_ids: [snap-0123456789abcdef0]
+kept:
+  description: The images that stay, the newest first, each with the reason.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - image_id: ami-0123456789abcdef0
+      name: demo-20261101-120000
+      creation_date: "2026-11-01T12:03:54+00:00"
+      snapshot_ids: [snap-0fedcba9876543210]
+      reason: instance i-0123456789abcdef0 was started from it
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
+    delete_snapshot,
+    deregister_image,
+    describe_images,
+    describe_instances,
+    describe_launch_template_versions,
+    describe_launch_templates,
+)
+from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.iac.ds_stack.plugins.module_utils._image_retention import Image, decide
+
+ARGUMENTS: dict[str, Any] = {
+    "stack": {"type": "str", "required": True},
+    "keep": {"type": "int", "default": 3},
+    "min_age": {"type": "int", "default": 0},
+    "protect": {"type": "list", "elements": "str", "default": []},
+}
+
+_NOT_TERMINATED = ["pending", "running", "shutting-down", "stopping", "stopped"]
+
+
+class RetentionError(Exception):
+    """The task contradicts itself, or something could not be removed; the message says what to do."""
+
+
+def stack_images(client: Any, stack: str) -> list[Image]:
+    """Return the stack's images."""
+    tags = {"ds-stack:name": stack, "ds-stack:part": "image"}
+    filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
+    return [Image.parse(one) for one in describe_images(client, Owners=["self"], Filters=filters)]
+
+
+def used_by_others(client: Any, image_ids: list[str]) -> dict[str, str]:
+    """Return which of the images instances and launch templates need: image id → by whom."""
+    used = {}
+    for template in describe_launch_templates(client):
+        template_id = template["LaunchTemplateId"]
+        versions = describe_launch_template_versions(client, LaunchTemplateId=template_id)
+        for version in versions:
+            image_id = version["LaunchTemplateData"].get("ImageId")
+            if image_id in image_ids:
+                number = version["VersionNumber"]
+                used[image_id] = f"launch template {template_id} names it in version {number}"
+    filters = [
+        {"Name": "image-id", "Values": image_ids},
+        {"Name": "instance-state-name", "Values": _NOT_TERMINATED},
+    ]
+    for reservation in describe_instances(client, Filters=filters):
+        for instance in reservation["Instances"]:
+            used[instance["ImageId"]] = f"instance {instance['InstanceId']} was started from it"
+    return used
+
+
+def remove(client: Any, images: Iterable[Image]) -> None:
+    """Deregister images and delete their snapshots.
+
+    Raises RetentionError at the end when a snapshot could not be deleted: nothing would find it later.
+    """
+    left: dict[str, str] = {}
+    for image in images:
+        deregister_image(client, image.image_id)
+        for snapshot_id in image.snapshot_ids:
+            try:
+                delete_snapshot(client, snapshot_id)
+            except AnsibleAWSError as error:
+                left[snapshot_id] = str(error)
+    if left:
+        problems = "; ".join(f"{snapshot_id}: {problem}" for snapshot_id, problem in left.items())
+        raise RetentionError(
+            "The images were deregistered, but some of their snapshots are left and cost money. "
+            f"Delete them by hand. {problems}"
+        )
+
+
+def retain(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
+    """Apply the rules and return the module's result."""
+    stack, keep, min_age = (module.params[name] for name in ("stack", "keep", "min_age"))
+    if keep < 1 or min_age < 0:
+        raise RetentionError("keep is at least 1, min_age at least 0.")
+    images = stack_images(client, stack)
+    used = used_by_others(client, [image.image_id for image in images]) if images else {}
+    used.update(dict.fromkeys(module.params["protect"], "protected by the task"))
+    decisions = decide(images, keep, timedelta(days=min_age), used)
+    doomed = [decision.image for decision in decisions if not decision.keep]
+    if not module.check_mode:
+        remove(client, doomed)
+    return {
+        "changed": bool(doomed),
+        "removed": [_describe(image) for image in doomed],
+        "kept": [_describe(one.image) | {"reason": one.reason} for one in decisions if one.keep],
+        "diff": {
+            "before": {"images": [one.image.image_id for one in decisions]},
+            "after": {"images": [one.image.image_id for one in decisions if one.keep]},
+        },
+    }
+
+
+def _describe(image: Image) -> dict[str, Any]:
+    return {
+        "image_id": image.image_id,
+        "name": image.name,
+        "creation_date": image.created.isoformat(timespec="seconds"),
+        "snapshot_ids": list(image.snapshot_ids),
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleAWSModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = retain(module, module.client("ec2"))
+    except RetentionError as error:
+        module.fail_json(msg=str(error))
+    except AnsibleAWSError as error:
+        module.fail_json_aws_error(error)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
