@@ -34,7 +34,9 @@ def certificate(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def browser(address: str, certificate: Path) -> Hub:
     """A browser that has not signed in."""
-    return Hub(f"https://{address}:8000", ca_file=certificate)
+    hub = Hub(f"https://{address}:8000", ca_file=certificate)
+    hub.wait_until_ready()
+    return hub
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,20 @@ def test_user_outside_the_group_is_refused(browser: Hub) -> None:
 def test_root_is_refused(browser: Hub) -> None:
     with pytest.raises(SignInRefusedError):
         browser.sign_in("root", PASSWORD)
+
+
+def test_expired_account_is_refused(browser: Hub) -> None:
+    """So does the machine lock out a user who was removed."""
+    with pytest.raises(SignInRefusedError):
+        browser.sign_in("eve", PASSWORD)
+
+
+def test_clients_address_is_known_behind_the_proxy(host: Host, browser: Hub) -> None:
+    with pytest.raises(SignInRefusedError):
+        browser.sign_in("mallory", PASSWORD)
+    gateway = host.check_output("ip route show default").split()[2]
+    log = host.check_output("journalctl --unit jupyterhub --output cat --lines 20")
+    assert f"403 POST /hub/login?next=%2Fhub%2Fhome (@{gateway})" in log
 
 
 def test_only_admins_see_the_admin_page(browser: Hub, alice: Hub) -> None:
@@ -123,8 +139,10 @@ def test_user_environment_arrives_literally(alice: Hub) -> None:
 
 @pytest.mark.usefixtures("alice")
 def test_server_has_its_limits(host: Host) -> None:
-    assert show(host, UNIT, "MemoryMax", "CPUQuotaPerSecUSec", "PrivateTmp", "OOMPolicy") == {
-        "MemoryMax": str(1500 * 1024**2),
+    found = show(host, UNIT, "MemoryMax", "CPUQuotaPerSecUSec", "PrivateTmp", "OOMPolicy")
+    memory = int(host.check_output("getconf _PHYS_PAGES")) * int(host.check_output("getconf PAGE_SIZE"))
+    assert abs(int(found.pop("MemoryMax")) - memory // 2) <= 4096
+    assert found == {
         "CPUQuotaPerSecUSec": "1.500000s",
         "PrivateTmp": "yes",
         "OOMPolicy": "continue",
