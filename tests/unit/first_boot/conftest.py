@@ -5,5 +5,4 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.dont_write_bytecode = True  # the role's files are part of an image's fingerprint
 sys.path.insert(0, str(Path(__file__).parents[3] / "roles/first_boot/files"))

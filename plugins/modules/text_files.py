@@ -1,0 +1,174 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: text_files
+short_description: Writes many small text files at once
+version_added: 0.1.0
+author:
+  - The iac.ds_stack developers (!UNKNOWN)
+description:
+  - Does what a loop over M(ansible.builtin.copy) or M(ansible.builtin.template) does, in one go. A loop needs
+    several connections for each file, which is most of the time that a role with many small files takes.
+  - The files belong to the user that the module runs as, root in most roles.
+options:
+  files:
+    description: The files.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Where the file is. Folders that are missing are made, with mode C(0755).
+        type: path
+        required: true
+      content:
+        description: The text.
+        type: str
+        required: true
+      mode:
+        description: The permissions, in octal or symbolic notation.
+        type: raw
+        default: "0644"
+  purge:
+    description:
+      - Patterns (as a shell has them, with absolute paths) of files that are removed unless they are among
+        O(files). Links are removed, not followed; folders stay.
+    type: list
+    elements: path
+    default: []
+attributes:
+  check_mode:
+    description: Can run in check mode and says what would happen without changing anything.
+    support: full
+  diff_mode:
+    description: Shows each file's text before and after.
+    support: full
+seealso:
+  - module: ansible.builtin.copy
+"""
+
+EXAMPLES = r"""
+- name: Write the units
+  iac.ds_stack.text_files:
+    files:
+      - path: /etc/systemd/system/hub.service
+        content: "{{ lookup('ansible.builtin.template', 'hub.service.j2') }}"
+      - path: /etc/hub/token
+        content: "{{ hub_token }}\n"
+        mode: "0600"
+    purge: ["/etc/hub/*.conf"]
+"""
+
+RETURN = r"""
+written:
+  description: Files whose text or permissions have changed, or in check mode would.
+  returned: always
+  type: list
+  elements: str
+removed:
+  description: Files that were removed, or in check mode would be.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import glob
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "path": {"type": "path", "required": True},
+            "content": {"type": "str", "required": True},
+            "mode": {"type": "raw", "default": "0644"},
+        },
+    },
+    "purge": {"type": "list", "elements": "path", "default": []},
+}
+
+
+def read(path: Path) -> str | None:
+    """Return a file's text, or None when there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return None
+
+
+def write(module: AnsibleModule, path: Path, content: str) -> None:
+    """Replace a file in one step, so that nobody ever reads half of it."""
+    for folder in reversed([one for one in path.parents if not one.exists()]):
+        folder.mkdir()
+        folder.chmod(0o755)  # whatever the umask says
+    descriptor, unfinished = tempfile.mkstemp(dir=module.tmpdir)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(content)
+    module.atomic_move(unfinished, str(path))
+
+
+def ensure(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, Any] | None:
+    """Give a file its text and permissions, and return the difference, or None when there was none."""
+    path, content = Path(wanted["path"]), wanted["content"]
+    before = read(path)
+    if before != content and not module.check_mode:
+        write(module, path, content)
+    changed = before != content
+    if path.exists():
+        changed = module.set_mode_if_different(str(path), wanted["mode"], changed)
+    if not changed:
+        return None
+    return {"before_header": str(path), "after_header": str(path), "before": before or "", "after": content}
+
+
+def doomed(patterns: list[str], wanted: list[dict[str, Any]]) -> list[Path]:
+    """Return the files that a pattern names and nobody wants."""
+    # Path.glob takes no absolute patterns.
+    found = {Path(name) for pattern in patterns for name in glob.glob(pattern)}  # noqa: PTH207
+    kept = {Path(one["path"]) for one in wanted}
+    return sorted(path for path in found - kept if path.is_symlink() or not path.is_dir())
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """Do what the task asks for and return the module's result. Raises OSError."""
+    removed = doomed(module.params["purge"], module.params["files"])
+    differences = [found for one in module.params["files"] if (found := ensure(module, one))]
+    for path in removed:
+        differences.append(
+            {"before_header": str(path), "after_header": str(path), "before": read(path) or "", "after": ""}
+        )
+        if not module.check_mode:
+            path.unlink()
+    names = [found["before_header"] for found in differences]
+    written = names[: len(names) - len(removed)]
+    return {
+        "changed": bool(differences),
+        "written": written,
+        "removed": [str(path) for path in removed],
+        "diff": differences,
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = run(module)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The module text_files, on a folder of the test's."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.iac.ds_stack.plugins.modules import text_files
+
+
+class Runner:
+    """Runs the module in this process."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+
+    def __call__(
+        self, files: dict[str, Any], purge: tuple[str, ...] = (), mode: str = "0644", check: bool = False
+    ) -> dict[str, Any]:
+        arguments = {
+            "files": [
+                {"path": str(self.folder / name), "content": content, "mode": mode}
+                for name, content in files.items()
+            ],
+            "purge": [str(self.folder / pattern) for pattern in purge],
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+        }
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            text_files.main()
+        result: dict[str, Any] = json.loads(self._capsys.readouterr().out)
+        return result
+
+    def names(self, paths: list[str]) -> list[str]:
+        return [str(Path(path).relative_to(self.folder)) for path in paths]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Runner:
+    return Runner(tmp_path, capsys)
+
+
+def permissions(path: Path) -> int:
+    return path.stat().st_mode & 0o7777
+
+
+def test_files_are_written_once(run: Runner) -> None:
+    result = run({"a.conf": "one\n", "deep/down/b.conf": "zwölf\n"})
+    assert result["changed"]
+    assert run.names(result["written"]) == ["a.conf", "deep/down/b.conf"]
+    assert (run.folder / "deep/down/b.conf").read_text(encoding="utf-8") == "zwölf\n"
+    assert not run({"a.conf": "one\n", "deep/down/b.conf": "zwölf\n"})["changed"]
+
+
+def test_only_what_differs_is_written(run: Runner) -> None:
+    run({"a": "one", "b": "two"})
+    before = (run.folder / "a").stat().st_ino
+    result = run({"a": "one", "b": "three"})
+    assert run.names(result["written"]) == ["b"]
+    assert (run.folder / "a").stat().st_ino == before
+    assert [(one["before"], one["after"]) for one in result["diff"]] == [("two", "three")]
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_permissions(run: Runner, umask: int) -> None:
+    old = os.umask(umask)
+    try:
+        run({"bin/script": "#!/bin/sh\n"}, mode="0755")
+        assert permissions(run.folder / "bin") == 0o755
+        assert permissions(run.folder / "bin/script") == 0o755
+        assert not run({"bin/script": "#!/bin/sh\n"}, mode="0755")["changed"]
+        result = run({"bin/script": "#!/bin/sh\n"}, mode="0600")
+    finally:
+        os.umask(old)
+    assert run.names(result["written"]) == ["bin/script"]
+    assert permissions(run.folder / "bin/script") == 0o600
+
+
+def test_purge(run: Runner) -> None:
+    run({"x/kept.py": "", "x/old.py": "", "x/other.txt": ""})
+    (run.folder / "x/folder.py").mkdir()
+    (run.folder / "x/link.py").symlink_to(run.folder / "x/other.txt")
+    result = run({"x/kept.py": "", "x/new.py": ""}, purge=("x/*.py",))
+    assert run.names(result["removed"]) == ["x/link.py", "x/old.py"]
+    assert run.names(result["written"]) == ["x/new.py"]
+    assert sorted(path.name for path in (run.folder / "x").iterdir()) == [
+        "folder.py",
+        "kept.py",
+        "new.py",
+        "other.txt",
+    ]
+
+
+def test_check_mode_changes_nothing(run: Runner) -> None:
+    run({"a": "one", "old": ""})
+    result = run({"a": "two", "new/b": ""}, purge=("*",), mode="0600", check=True)
+    assert run.names(result["written"]) == ["a", "new/b"]
+    assert run.names(result["removed"]) == ["old"]
+    assert (run.folder / "a").read_text() == "one"
+    assert permissions(run.folder / "a") == 0o644
+    assert not (run.folder / "new").exists()
+
+
+def test_error_names_the_place(run: Runner) -> None:
+    run({"a": "one"})
+    result = run({"a/b": "two"})
+    assert result["failed"]
+    assert str(run.folder / "a") in result["msg"]
