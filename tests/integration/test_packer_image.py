@@ -383,6 +383,40 @@ def test_an_overlay_replaces_files_and_leaves_the_template_alone(baker: Baker) -
     assert not (baker.work / "source.pkr.hcl").exists(), "what the template no longer has"
 
 
+def test_a_template_in_json(baker: Baker) -> None:
+    for path in baker.template.iterdir():
+        path.unlink()
+    strings, maps = ("image_name", "region", "base_image_id", "manifest_path", "mark"), ("tags", "run_tags")
+    declared = {name: {"type": "string"} for name in strings} | {
+        name: {"type": "map(string)"} for name in maps
+    }
+    source = {
+        "ami_name": "${var.image_name}",
+        "region": "${var.region}",
+        "source_ami": "${var.base_image_id}",
+        "tags": "${var.tags}",
+        "run_tags": "${var.run_tags}",
+        "instance_type": "t3.micro",
+        "communicator": "none",
+        "custom_endpoint_ec2": baker.environment["AWS_ENDPOINT_URL"],
+        "skip_metadata_api_check": True,
+        "skip_region_validation": True,
+        "aws_polling": {"delay_seconds": 1, "max_attempts": 60},
+    }
+    template = {
+        "variable": declared,
+        "source": {"amazon-ebs": {"tiny": source}},
+        "build": {
+            "sources": ["amazon-ebs.tiny"],
+            "provisioner": {"shell-local": {"inline": ["echo it is ${var.mark}"]}},
+            "post-processor": {"manifest": {"output": "${var.manifest_path}"}},
+        },
+    }
+    (baker.template / "image.pkr.json").write_text(json.dumps(template))
+    baked = baker.bake(variables={"mark": "json"})
+    assert "it is json" in Path(baked["log_path"]).read_text()
+
+
 def test_a_broken_template_is_explained_in_packers_words(baker: Baker) -> None:
     (baker.template / "source.pkr.hcl").write_text(SOURCE.replace("instance_type", "instance_tyqe"))
     result = baker.fail()
