@@ -70,7 +70,7 @@ options:
   plugin_cache_dir:
     description:
       - A folder in which stacks share their providers. It is made if it does not exist. Many stacks may use
-        it at the same time.
+        it at the same time. Not used in check mode, which writes nowhere.
     type: path
   timeout:
     description:

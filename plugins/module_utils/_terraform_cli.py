@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ansible_collections.iac.ds_stack.plugins.module_utils import _process
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress, plain
@@ -35,6 +35,9 @@ OLDEST = (1, 10)
 """The first version with native locking of S3 states and ephemeral variables at apply."""
 
 LOGS_KEPT = 10
+
+TEXT_SHOWN = 3000
+"""Characters of an error that is no diagnostic; all of it is in the log."""
 
 
 class TerraformError(Exception):
@@ -222,7 +225,8 @@ class Cli:
         what = f"{self._name} {command}"
         if finished.interrupted is not None:
             raise TerraformError(
-                f"{what} {describe_interruption(finished)}{self._errors(result)}{self._see_log()}",
+                "\n".join([f"{what} {describe_interruption(finished, command)}", *self._errors(result)])
+                + self._see_log(),
                 result.diagnostics,
                 changed=bool(result.applied),
                 interrupted=finished.interrupted,
@@ -233,7 +237,10 @@ class Cli:
             kind: type[TerraformError] = InitNeeded
         else:
             kind = TerraformError
-        why = self._errors(result) or f" with exit code {finished.returncode}."
+        if "flag provided but not defined: -json" in result.text:
+            self._refuse_version("too old")
+        errors = self._errors(result)
+        why = f": {chr(10).join(errors)}" if errors else f" with exit code {finished.returncode}."
         raise kind(
             f"{what} failed{why}{self._see_log()}",
             result.diagnostics,
@@ -243,8 +250,11 @@ class Cli:
     def _check_version(self, version: str) -> None:
         numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
         if numbers < OLDEST:
-            wanted = ".".join(map(str, OLDEST))
-            raise TerraformError(f"{self.binary} is version {version}; {wanted} or later is needed.")
+            self._refuse_version(f"version {version}")
+
+    def _refuse_version(self, what: str) -> NoReturn:
+        wanted = ".".join(map(str, OLDEST))
+        raise TerraformError(f"{self.binary} is {what}; {wanted} or later is needed.")
 
     def _for_people(self, diagnostic: Diagnostic) -> Diagnostic:
         """Without secrets, and with the place in the source instead of the one in the copy of it."""
@@ -257,13 +267,13 @@ class Cli:
             file=None if file is None else self.mirror.origin(file),
         )
 
-    def _errors(self, result: Digest) -> str:
-        """Terraform's own words; where it gave no diagnostic, the text it wrote."""
+    def _errors(self, result: Digest) -> list[str]:
+        """Terraform's own words; where it gave no diagnostic, the end of the text it wrote."""
         if result.errors:
             hints = [hint for item in result.errors if (hint := self._hint(item))]
-            return ": " + "\n".join([*(item.text() for item in result.errors), *hints])
+            return [*(item.text() for item in result.errors), *hints]
         text = self.scrubber.text(result.text.strip())
-        return f": {text[-3000:]}" if text else ""
+        return [text[-TEXT_SHOWN:]] if text else []
 
     def _hint(self, diagnostic: Diagnostic) -> str | None:
         by_hand = f"cd {self.directory} && {self._name}"
@@ -273,13 +283,14 @@ class Cli:
         return f"\nFull text: {self.log.path}" if self.log.path else ""
 
 
-def describe_interruption(finished: _process.Finished) -> str:
-    """ "was interrupted (timeout) after 5 s and stopped cleanly"."""
-    end = (
-        "did not stop in time and was killed: its state may lack what it did last"
-        if finished.killed
-        else "stopped: what it had done until then is in its state"
-    )
+def describe_interruption(finished: _process.Finished, command: str = "apply") -> str:
+    """ "was interrupted (timeout) after 5 s and stopped: what it had done until then is in its state."."""
+    if command != "apply":
+        end = "stopped: nothing was changed"
+    elif finished.killed:
+        end = "did not stop in time and was killed: its state may lack what it did last"
+    else:
+        end = "stopped: what it had done until then is in its state"
     after = _process.format_seconds(finished.duration)
     return f"was interrupted ({finished.interrupted}) after {after} and {end}."
 

@@ -131,7 +131,7 @@ def open_site(
             yield None
             return
         binary = find_binary(options.binary)
-        if options.plugin_cache_dir is not None:
+        if options.plugin_cache_dir is not None and not options.check:
             environment["TF_PLUGIN_CACHE_DIR"] = str(options.plugin_cache_dir)
             # Without this a stack that has no lock file yet downloads every provider in spite of the cache.
             environment["TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE"] = "1"
@@ -307,7 +307,7 @@ def _init(options: Options, site: Site) -> None:
     marker = site.private / "init.sha256"
     marker.unlink(missing_ok=True)
     site.cli.progress.say("initializing")
-    with _cache_lock(options.plugin_cache_dir):
+    with _cache_lock(None if options.check else options.plugin_cache_dir):
         site.cli.events(args)
     mirrors.write_file(marker, _init_digest(site.cli, options).encode())
 

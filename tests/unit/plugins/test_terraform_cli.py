@@ -151,6 +151,12 @@ def test_an_old_version_is_refused(fake: cli.Cli) -> None:
         fake.events(["plan"])
 
 
+def test_a_version_that_does_not_know_our_options_is_refused(fake: cli.Cli) -> None:
+    program(fake, "print('flag provided but not defined: -json', file=sys.stderr); sys.exit(1)")
+    with pytest.raises(cli.TerraformError, match=r"is too old; 1\.10 or later is needed"):
+        fake.events(["init"])
+
+
 def test_opentofu_tells_its_version_in_its_own_field(fake: cli.Cli) -> None:
     program(fake, """print('{"type":"version","tofu":"1.10.5"}')""")
     assert fake.events(["plan"])[1].version == "1.10.5"
