@@ -8,6 +8,8 @@ module in the environment and follows the file `lines` in it. It holds the file 
 waits for the result, so that the supervisor of the tool (`_process.run`) learns when nobody waits any more.
 In the other direction, `lines` is locked as long as somebody may still write to it.
 
+A question goes the same way: the module writes the file `question`, the plugin asks and writes `answer`.
+
 On a remote host there is nothing to follow: there the lines are kept and returned with the result. Where
 nobody listens (async, another user's directory) nothing is written and nothing fails.
 """
@@ -19,6 +21,7 @@ import fcntl
 import os
 import re
 import tempfile
+import time
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +38,11 @@ RESULT = "progress"
 
 LINES = "lines"
 LEASE = "lease"
+QUESTION = "question"
+ANSWER = "answer"
+
+INTERVAL = 0.2
+"""Seconds between two looks at a file."""
 
 _UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -57,6 +65,7 @@ class Progress:
 
     def __init__(self, wanted: str | None) -> None:
         self._fd = -1
+        self._directory: Path | None = None
         self._kept: IO[bytes] | None = None
         self.lease: Lease | None = None
         """For `_process.run`."""
@@ -68,7 +77,25 @@ class Progress:
             with contextlib.suppress(OSError):
                 self._fd = os.open(Path(wanted, LINES), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
                 fcntl.flock(self._fd, fcntl.LOCK_SH)
+                self._directory = Path(wanted)
             self.lease = Lease(Path(wanted, LEASE))
+
+    def ask(self, question: str, deadline: float | None) -> str | None:
+        """Put a question to the person at the console and wait for the answer.
+
+        deadline: `time.monotonic()` value. Returns None when there is nobody to answer.
+        """
+        if self._directory is None or self.lease is None:
+            return None
+        new = self._directory / f".{QUESTION}"
+        new.write_text(question, encoding="utf-8")
+        new.rename(self._directory / QUESTION)
+        while not self.lease.lost() and (deadline is None or time.monotonic() < deadline):
+            try:
+                return (self._directory / ANSWER).read_text(encoding="utf-8") or None
+            except FileNotFoundError:
+                time.sleep(INTERVAL)
+        return None
 
     def result(self) -> dict[str, list[str]]:
         """What is to be added to the module's result."""

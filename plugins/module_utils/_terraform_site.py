@@ -67,6 +67,7 @@ class Options:
     plugin_cache_dir: Path | None = None
     max_destroys: int | None = None
     protect: Sequence[str] = ()
+    confirm: bool = False
     reveal_outputs: Sequence[str] = ()
     check: bool = False
 

@@ -82,9 +82,25 @@ def _converge(options: Options, planned: Planned, result: Result) -> None:
     cli.progress.say(f"plan: {say_summary(summarize(plan.changes))}")
     if options.check:
         return
+    if options.confirm:
+        _confirm(cli, plan)
     applied = _apply(options, planned, plan)
     outputs = {} if options.state == "absent" else _applied_outputs(options, cli, applied, result)
     _report(result, replace(plan, outputs=outputs, outputs_unknown=[]), planned.digest, applied)
+
+
+def _confirm(cli: Cli, plan: Plan) -> None:
+    """Ask whether to go on. Raises TerraformError unless the answer is yes."""
+    for change in (*plan.changes, *plan.output_changes):
+        cli.progress.say(f"  {change.address}: {change.action}")
+    answer = cli.progress.ask("Apply this plan? Only 'yes' does it", cli.deadline)
+    if answer is None:
+        raise TerraformError(
+            "`confirm` is set and there is nobody to ask: the run is not interactive, not local, or async. "
+            "Nothing was changed."
+        )
+    if answer != "yes":
+        raise TerraformError("The plan was turned down at the console. Nothing was changed.")
 
 
 def _apply(options: Options, planned: Planned, plan: Plan) -> Digest:

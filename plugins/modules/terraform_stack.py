@@ -58,6 +58,12 @@ options:
       - The task fails before anything is changed if the plan would destroy more resources than this,
         replacements included. No limit by default.
     type: int
+  confirm:
+    description:
+      - Show the plan and ask at the terminal before anything is changed. What is then applied is that plan.
+      - In a run that is not interactive, on a remote host and with C(async), a plan that is not empty fails.
+    type: bool
+    default: false
   refresh:
     description: Whether to ask the provider for the real objects before planning.
     type: bool
@@ -279,6 +285,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "replace": {"type": "list", "elements": "str", "default": []},
     "protect": {"type": "list", "elements": "str", "default": []},
     "max_destroys": {"type": "int"},
+    "confirm": {"type": "bool", "default": False},
     "refresh": {"type": "bool", "default": True},
     "upgrade": {"type": "bool", "default": False},
     "parallelism": {"type": "int"},

@@ -16,32 +16,41 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
+from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import (
+    ANSWER,
+    INTERVAL,
     LEASE,
     LINES,
+    QUESTION,
     RESULT,
     RETURN,
     VARIABLE,
 )
-
-INTERVAL = 0.2
-"""Seconds between two looks at the file."""
 
 PATIENCE = 60.0
 """Seconds that a task which timed out waits for its tool to stop."""
 
 
 class Follower:
-    """Shows the lines that are appended to a file, as they come; a context manager.
+    """Shows the lines that a module says, as they come, and answers its question; a context manager.
 
+    directory: see module_utils/_progress.py. ask: returns the answer, empty when there is nobody to ask.
     orphaned: called once when the process that started this one, which is the play, has died.
     """
 
-    def __init__(self, path: Path, show: Callable[[str], None], orphaned: Callable[[], None]) -> None:
-        self._path = path
+    def __init__(
+        self,
+        directory: Path,
+        show: Callable[[str], None],
+        ask: Callable[[str], str],
+        orphaned: Callable[[], None],
+    ) -> None:
+        self._directory = directory
         self._show = show
+        self._ask = ask
         self._orphaned = orphaned
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -52,21 +61,41 @@ class Follower:
 
     def __exit__(self, *_exc: object) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(INTERVAL * 10)  # it may be stuck in a question that nobody answers any more
 
     def _follow(self) -> None:
         rest = ""
         parent: int | None = os.getppid()
-        with self._path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        asked = False
+        with (self._directory / LINES).open(encoding="utf-8", errors="replace", newline="\n") as file:
             stopping = False
             while not stopping:
                 stopping = self._stop.wait(INTERVAL)  # once more after the end: the last lines
                 *lines, rest = (rest + file.read()).split("\n")
                 for line in lines:
                     self._show(line)
+                if not asked and (self._directory / QUESTION).exists():
+                    asked = True
+                    self._answer()
                 if parent not in (None, os.getppid()):
                     parent = None
                     self._orphaned()
+
+    def _answer(self) -> None:
+        answer = self._ask((self._directory / QUESTION).read_text(encoding="utf-8"))
+        new = self._directory / f".{ANSWER}"
+        new.write_text(answer, encoding="utf-8")
+        new.rename(self._directory / ANSWER)
+
+
+def ask_at_console(question: str) -> str:
+    """Ask the person at the terminal; empty when there is none."""
+    try:
+        return Display().prompt_until(question).decode("utf-8", "replace").strip() or "no"
+    except AnsiblePromptInterrupt:
+        return "no"
+    except AnsiblePromptNoninteractive:
+        return ""
 
 
 class ProgressAction(ActionBase):
@@ -113,7 +142,7 @@ class ProgressAction(ActionBase):
         try:
             with (directory / LEASE).open("w") as lease:
                 fcntl.flock(lease, fcntl.LOCK_EX)
-                with Follower(lines, show, lambda: fcntl.flock(lease, fcntl.LOCK_UN)):
+                with Follower(directory, show, ask_at_console, lambda: fcntl.flock(lease, fcntl.LOCK_UN)):
                     try:
                         return self._execute_module(task_vars=task_vars)
                     except BaseException:  # a task timeout is no Exception

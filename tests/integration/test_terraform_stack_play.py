@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -66,7 +68,9 @@ class Play:
         self.source.mkdir()
         self.lines: list[tuple[float, str]] = []
 
-    def start(self, config: str, *args: str, keywords: str = "", **options: object) -> subprocess.Popen[str]:
+    def start(
+        self, config: str, *args: str, keywords: str = "", in_terminal: bool = False, **options: object
+    ) -> subprocess.Popen[str]:
         (self.source / "main.tf").write_text(config)
         options = {"source": str(self.source), "work_dir": str(self.work_dir), **options}
         playbook = self.folder / "play.yml"
@@ -77,8 +81,11 @@ class Play:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
         environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
         self.lines = []
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *args]
+        if in_terminal:
+            return subprocess.Popen(command, cwd=ROOT, env=environment, text=True)
         play = subprocess.Popen(
-            [Path(sys.executable).with_name("ansible-playbook"), playbook, *args],
+            command,
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -257,3 +264,41 @@ def test_the_supervisor_is_killed_and_the_next_run_waits_for_terraform(play: Pla
     wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
     assert "was killed before its end" in play.output
     assert play.resources() == ["quick", "slow"]
+
+
+def test_confirm_fails_where_nobody_can_be_asked(play: Play) -> None:
+    assert play.start(SLOW, confirm=True).wait(60) == 2
+    wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
+    assert "`confirm` is set and there is nobody to ask" in " ".join(play.output.split())
+    assert not (play.work_dir / "terraform.tfstate").exists()
+    assert play.secrets_left() == []
+
+
+@pytest.mark.parametrize(("answer", "applied"), [("yes", True), ("y", False), ("\x03", False)])
+def test_confirm_asks_at_the_terminal(play: Play, answer: str, applied: bool) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        try:
+            process = play.start(SLOW.replace("sleep 60", "true"), confirm=True, in_terminal=True)
+            os._exit(process.wait())
+        finally:
+            os._exit(70)
+    said = ""
+
+    def read(until: str) -> None:
+        nonlocal said
+        while until not in said:
+            said += os.read(terminal, 4096).decode()
+
+    read("Only 'yes' does it")
+    assert "terraform_data.quick: create" in said
+    time.sleep(0.5)
+    os.write(terminal, f"{answer}\r".encode())
+    read("PLAY RECAP")
+    with contextlib.suppress(OSError):
+        while chunk := os.read(terminal, 4096):
+            said += chunk.decode()
+    os.waitpid(pid, 0)
+    assert ("changed: [localhost]" in said) is applied
+    assert (play.work_dir / "terraform.tfstate").exists() is applied
+    assert ("turned down" in said) is not applied
