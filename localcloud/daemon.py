@@ -63,6 +63,8 @@ class Lock:
 
 def start(run: RunDir, with_mirror: bool, log: Log) -> None:
     """Start an account, or find that it runs. Raises LocalCloudError."""
+    preflight.check_root()
+    preflight.check_tools()
     lock = Lock()
     if not lock.take():
         holder = lock.read()
@@ -83,7 +85,7 @@ def _start(run: RunDir, with_mirror: bool, lock: Lock, log: Log) -> None:
     left = _reap(run, lock)
     if left:
         log(f"Removed what a killed local cloud had left: {', '.join(left)}.")
-    preflight.check()
+    preflight.check_ports()
     providers = provider.find()
     base_image.ensure(log)
     mirror = _mirror(log) if with_mirror else None
@@ -107,7 +109,7 @@ def _start(run: RunDir, with_mirror: bool, lock: Lock, log: Log) -> None:
         server.kill()
         server.wait()
         words = run.log.read_text().strip().splitlines()[-1:]
-        reaper.reap([run.path])
+        reaper.reap([run.path], server.pid)
         raise LocalCloudError(f"The server does not start: {' '.join(words) or 'it says nothing'}") from None
     log(_summary(providers, mirror, run))
 
@@ -140,6 +142,7 @@ def status() -> dict[str, Any] | None:
 
 def stop(run: RunDir, log: Log) -> None:
     """Stop the account and remove all that is left of it or of a killed one. Raises LocalCloudError."""
+    preflight.check_root()
     lock = Lock()
     try:
         if not lock.take():
@@ -183,8 +186,9 @@ def _take_within(lock: Lock, seconds: float) -> bool:
 
 
 def _reap(run: RunDir, lock: Lock) -> list[str]:
-    last = lock.read().get("run")
-    return reaper.reap(sorted({run.path, *([Path(last)] if last else [])}))
+    last = lock.read()
+    folders = {run.path, *([Path(last["run"])] if last else [])}
+    return reaper.reap(sorted(folders), last.get("pid"))
 
 
 def _summary(providers: Path | None, mirror: Path | None, run: RunDir) -> str:

@@ -1,11 +1,12 @@
 """One instance as a podman system container: boot, halt, commit, devices. Knows nothing of the API."""
 
+import contextlib
 import os
 import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,8 +192,29 @@ class Machine:
         """Take a data volume's device and links away."""
         self._inside_mounts(f"rm -f {disk.node} {' '.join(disk.links())}")
 
+    @contextlib.contextmanager
+    def frozen(self, disk: Disk) -> Iterator[None]:
+        """Hold still what is mounted of a data volume, so that a copy of it is of one moment."""
+        points = self._mount_points(disk) if self.pid else []
+        held = [point for point in points if succeeds(*self._enter(), "fsfreeze", "--freeze", point)]
+        try:
+            yield
+        finally:
+            for point in held:
+                succeeds(*self._enter(), "fsfreeze", "--unfreeze", point)
+
+    def _mount_points(self, disk: Disk) -> list[str]:
+        device = Path(disk.loop).stat().st_rdev
+        wanted = f"{os.major(device)}:{os.minor(device)}"
+        lines = Path(f"/proc/{self.pid}/mountinfo").read_text().splitlines()
+        # A file system that is mounted twice is frozen once.
+        return [fields[4] for fields in map(str.split, lines) if fields[2] == wanted][:1]
+
+    def _enter(self) -> tuple[str, ...]:
+        return ("nsenter", "--target", str(self.pid), "--mount")
+
     def _inside_mounts(self, script: str) -> None:
-        run("nsenter", "--target", str(self.pid), "--mount", "sh", "-ec", script)
+        run(*self._enter(), "sh", "-ec", script)
 
     def release(self) -> None:
         """Let go of the machine's namespaces, because it has ended or is about to."""

@@ -30,7 +30,7 @@ class Nft:
         self._loaded: dict[str, str] = {}
 
     def load(self, table: str, chains: str) -> None:
-        """Replace a table in one transaction; nothing is done when it is already so.
+        """Replace a table in one transaction; nothing is done when it is already so, or after `close`.
 
         Args:
             table: family and name, for example ``inet ds_stack``.
@@ -39,7 +39,7 @@ class Nft:
         Raises LocalCloudError with nft's words.
         """
         with self._lock:
-            if self._loaded.get(table) == chains:
+            if not self._context or self._loaded.get(table) == chains:
                 return
             own = f"table {table} {{\n flags owner;\n"
             self._run(f"{own}}}\ndelete table {table}\n{own}{chains}\n}}\n")

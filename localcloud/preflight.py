@@ -22,10 +22,14 @@ COMMANDS = {
 }
 
 
-def check() -> None:
-    """Raise LocalCloudError with the first thing that is missing."""
+def check_root() -> None:
+    """Raise LocalCloudError for anybody but root."""
     if os.geteuid() != 0:
         raise LocalCloudError("The local cloud needs root (containers with systemd, loop devices, nftables).")
+
+
+def check_tools() -> None:
+    """Raise LocalCloudError with the first thing that this machine lacks."""
     missing = [command for command in COMMANDS if not shutil.which(command)]
     if missing == ["terraform"]:
         raise LocalCloudError("terraform is missing: install Terraform 1.10 or later and put it on PATH.")
@@ -36,6 +40,10 @@ def check() -> None:
         )
     if not Path("/dev/loop-control").exists():
         raise LocalCloudError("There are no loop devices (/dev/loop-control): load the kernel module loop.")
+
+
+def check_ports() -> None:
+    """Raise LocalCloudError when somebody else listens where we shall. Reap a killed account first."""
     for port in (API_PORT, MIRROR_PORT):
         if not _free(port):
             raise LocalCloudError(f"Port {port} is in use by another program: stop that first (ss -ltnp).")

@@ -3,28 +3,37 @@
 The nftables tables need no care: they belong to the server's socket and go with it.
 """
 
+import contextlib
+import os
 import re
 import shutil
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
 from localcloud.api import IMAGE_REPOSITORY
 from localcloud.host_network import NETWORK_PREFIX, remove_host_addresses
-from localcloud.paths import LABEL, PREFIX
+from localcloud.paths import CONTAINERS_CONF, LABEL, PREFIX
 from localcloud.podman import labelled, podman
 from localcloud.processes import run, succeeds
 from localcloud.volumes import loops_below
 
+CNI_LEASES = Path("/var/lib/cni/networks")
+
 _INSTANCE = re.compile(rf"{PREFIX}i-[0-9a-f]+")
 
 
-def reap(folders: Iterable[Path]) -> list[str]:
+def reap(folders: Iterable[Path], server: int | None) -> list[str]:
     """Remove what is left of accounts with these run folders; returns what was there, for the message.
+
+    Args:
+        folders: run folders.
+        server: process id of the server that ran last, if known; what it had started is ended first.
 
     Must not be called while an account runs. Containers of others (molecule's bear our label, too, by
     their image) are known by their names and left alone.
     """
-    found = []
+    found = [f"process {end(process)}" for process in orphans(server)] if server else []
     for name in labelled("container"):
         if _INSTANCE.fullmatch(name):
             podman("rm", "--force", "--time", "0", name)
@@ -32,6 +41,7 @@ def reap(folders: Iterable[Path]) -> list[str]:
     for name in labelled("network"):
         if name.startswith(NETWORK_PREFIX):
             podman("network", "rm", name)
+            shutil.rmtree(CNI_LEASES / name, ignore_errors=True)  # podman forgets them
             found.append(f"network {name}")
     for image in podman("images", "--format", "{{.Repository}}:{{.Tag}}", IMAGE_REPOSITORY).split():
         podman("rmi", "--force", image)
@@ -46,3 +56,28 @@ def reap(folders: Iterable[Path]) -> list[str]:
             found.append(f"folder {folder}")
     remove_host_addresses()
     return found
+
+
+def orphans(server: int, proc: Path = Path("/proc")) -> list[int]:
+    """Processes that a dead server had started and that still run, such as a half-done `podman commit`.
+
+    They are known by its session and by the setting that it gives them; the id alone may be another's.
+    """
+    mark = f"CONTAINERS_CONF={CONTAINERS_CONF}".encode()
+    found = []
+    for folder in proc.glob("[0-9]*"):
+        try:
+            # After the name, which is in parentheses: state, parent, group, session.
+            session = (folder / "stat").read_text().rpartition(")")[2].split()[3]
+            if int(session) == server and mark in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:  # it has just ended
+            continue
+    return sorted(found)
+
+
+def end(process: int) -> int:
+    """Kill a process; nothing happens when it is gone. Returns its id."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    return process

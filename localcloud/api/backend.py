@@ -1,5 +1,6 @@
 """The EC2 backend: moto's, with the calls overridden that touch machines, disks and images."""
 
+import contextlib
 import hashlib
 from datetime import datetime, timezone
 from typing import Any, ClassVar
@@ -134,6 +135,7 @@ class LocalEC2(EC2Backend):
         volume.size = int(volume.size)
         if volume.volume_type == "gp3" and not volume.throughput:
             volume.throughput = GP3_THROUGHPUT
+        volume.snapshot_id = volume.snapshot_id or ""  # AWS' answer has the field also without a snapshot
         if volume.snapshot_id:
             self.cloud.volumes.restore(volume.snapshot_id, volume.id, volume.size)
         return volume
@@ -158,6 +160,8 @@ class LocalEC2(EC2Backend):
         is_root = device_path == instance.root_device_name
         volume.disk = None if is_root else self._new_disk(instance, volume, device_path)
         attachment = super().attach_volume(volume_id, instance_id, device_path, delete_on_termination)
+        if attachment:
+            attachment.delete_on_termination = delete_on_termination
         if attachment and volume.disk and instance.state != "stopped":
             attachment.status = "attaching"
             instance.do(lambda: self._plug(instance, attachment))
@@ -233,8 +237,14 @@ class LocalEC2(EC2Backend):
         snapshot = super().create_snapshot(volume_id, description, owner_id, from_ami)
         snapshot.size_then = self.get_volume(volume_id).size
         if not from_ami:
-            self.cloud.volumes.snapshot(volume_id, snapshot.id)
+            with self._held_still(volume_id):
+                self.cloud.volumes.snapshot(volume_id, snapshot.id)
         return snapshot
+
+    def _held_still(self, volume_id: str) -> contextlib.AbstractContextManager[None]:
+        attachment, disk = self.get_volume(volume_id).attachment, self.disk(volume_id)
+        machine = attachment.instance.machine if attachment else None
+        return machine.frozen(disk) if machine and disk else contextlib.nullcontext()
 
     def delete_snapshot(self, snapshot_id: str) -> Snapshot:
         """DeleteSnapshot."""

@@ -205,13 +205,13 @@ class LocalInstance(Instance):
         cloud.submit(lambda: self._wait_for_ssh(began))
 
     def _failed(self, first: bool, message: str) -> None:
-        if self.machine:
-            self.machine.release()
         if first:
             if self.machine:
                 self.machine.remove()
             self._finish_termination()
         else:
+            if self.machine:
+                self.machine.halt()
             super().stop()
         self.state_reason = StateReason(f"Server.InternalError: {message}", "Server.InternalError")
 

@@ -384,16 +384,16 @@ def test_a_volume_moves_between_machines_with_its_files(
         return link
 
     link = attach(first)
-    cloud.say(
-        first, f"sudo mkfs.ext4 -q {link} && sudo mount {link} /mnt && echo kept | sudo tee /mnt/file && sync"
-    )
+    cloud.say(first, f"sudo mkfs.ext4 -q {link} && sudo mount {link} /mnt && echo kept | sudo tee /mnt/file")
+    # Of one moment, although it is mounted and nothing was flushed.
+    snapshot = cloud.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    cloud.say(first, "echo still writable | sudo tee /mnt/other")
     cloud.ec2.detach_volume(VolumeId=volume, InstanceId=first)
     time.sleep(1.5)
     assert state() == "in-use"  # mounted: busy, as on AWS
     cloud.say(first, "sudo umount /mnt")
     until(lambda: state() == "available")
     assert cloud.ssh(first, "test -e /dev/nvme1n1").returncode == 1
-    snapshot = cloud.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     attach(second)
     assert (
         cloud.say(second, "sudo mount /dev/nvme1n1 /mnt && cat /mnt/file && sudo rm /mnt/file && sync")

@@ -10,7 +10,7 @@ import yaml
 
 from localcloud import account_files, cli, daemon, preflight, reaper
 from localcloud.errors import LocalCloudError
-from localcloud.paths import RunDir
+from localcloud.paths import CONTAINERS_CONF, RunDir
 
 
 @pytest.fixture
@@ -73,22 +73,23 @@ def test_what_the_machine_lacks_is_one_line(
     monkeypatch.setattr(preflight.os, "geteuid", lambda: uid)
     monkeypatch.setattr(preflight.shutil, "which", lambda name: None if name in missing else f"/bin/{name}")
     with pytest.raises(LocalCloudError, match=words) as caught:
-        preflight.check()
+        preflight.check_root()
+        preflight.check_tools()
     assert "\n" not in str(caught.value)
 
 
 def test_a_port_in_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(preflight.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(preflight, "_free", lambda port: port != 5601)
     with pytest.raises(LocalCloudError, match="Port 5601 is in use"):
-        preflight.check()
+        preflight.check_ports()
 
 
 @pytest.fixture
 def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> daemon.Lock:
     """The machine's lock in a folder of the test's, held by another account."""
     monkeypatch.setattr(daemon, "LOCK", tmp_path / "lock")
+    monkeypatch.setattr(daemon.preflight, "check_root", lambda: None)
+    monkeypatch.setattr(daemon.preflight, "check_tools", lambda: None)
     other = daemon.Lock()
     assert other.take()
     other.write(RunDir(Path("/elsewhere/run")), 4711)
@@ -135,7 +136,7 @@ def test_the_reaper_leaves_other_peoples_containers_alone(
     monkeypatch.setattr(reaper, "loops_below", lambda _: [])
     folder = tmp_path / "run"
     folder.mkdir()
-    found = reaper.reap([folder])
+    found = reaper.reap([folder], None)
     assert found == [
         "container ds-stack-i-0123456789abcdef0",
         "network ds-stack-vpc-10-77-0-0-16",
@@ -146,6 +147,21 @@ def test_the_reaper_leaves_other_peoples_containers_alone(
         "ds-stack-i-0123456789abcdef0",
         "ds-stack-vpc-10-77-0-0-16",
     ]
+
+
+def test_only_what_the_dead_server_started_is_ended(tmp_path: Path) -> None:
+    def process(number: int, session: int, environment: str) -> None:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "stat").write_text(f"{number} (a (b) c) S 1 {session} {session} 0 -1")
+        (folder / "environ").write_bytes(environment.encode())
+
+    ours = f"HOME=/root\0CONTAINERS_CONF={CONTAINERS_CONF}\0"
+    process(100, 4711, ours)
+    process(101, 4711, "HOME=/root\0")  # the number was given to somebody else's session
+    process(102, 4712, ours)
+    (tmp_path / "103").mkdir()  # gone meanwhile
+    assert reaper.orphans(4711, tmp_path) == [100]
 
 
 def test_status_without_an_account(
