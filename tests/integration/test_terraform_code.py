@@ -468,6 +468,35 @@ def test_a_new_image_replaces_the_machine_and_keeps_the_volume(stack: Stack) -> 
     assert old["State"]["Name"] == "terminated"
 
 
+def test_options_reach_what_they_are_about(stack: Stack) -> None:
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234"
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+    more = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+    machine, data = at_once(
+        lambda: stack.instance.planned(
+            kms_key_id=key,
+            static_ip=True,
+            permissions_boundary=boundary,
+            policy_arns=[more],
+            instance_type="m7i.large",
+        ),
+        lambda: stack.data.planned(size_gib=6, final_snapshot=False),
+    )
+
+    actions, volume = data["module.data_volume.aws_ebs_volume.this"]
+    assert (actions, volume["size"], volume["final_snapshot"]) == (["update"], 6, False)
+
+    changes = {address.partition(".aws_")[2]: change for address, change in machine.items()}
+    assert changes["instance.machine"][1]["root_block_device"][0]["kms_key_id"] == key
+    assert changes["instance.machine"][1]["instance_type"] == "m7i.large"
+    assert changes["eip.machine[0]"][0] == ["create"]
+    assert changes["eip_association.machine[0]"][0] == ["create"]
+    actions, role = changes["iam_role.machine"]
+    assert (actions, role["permissions_boundary"]) == (["update"], boundary)
+    attached = changes[f'iam_role_policy_attachment.further["{more}"]']
+    assert (attached[0], attached[1]["policy_arn"]) == (["create"], more)
+
+
 REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "network": (
         {
