@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -127,6 +127,7 @@ class Cli:
     """How to call Terraform in one directory.
 
     deadline: `time.monotonic()` value at which a call is asked to stop. grace: seconds it then has.
+    abandon: called in the supervisor when the module was killed during a call, to remove what is secret.
     """
 
     binary: str
@@ -138,6 +139,7 @@ class Cli:
     progress: Progress
     deadline: float | None = None
     grace: float = 300.0
+    abandon: Callable[[], None] | None = None
 
     def in_workspace(self, workspace: str) -> Cli:
         """The same, with another workspace selected for its calls only."""
@@ -198,12 +200,19 @@ class Cli:
         argv = [self.binary, *args]
         self.log.write(f"$ {' '.join(argv)}")
         timeout = None if self.deadline is None else max(0.1, self.deadline - time.monotonic())
+
+        def ended(finished: _process.Finished, orphaned: bool) -> None:
+            if orphaned and self.abandon is not None:
+                self.abandon()
+            if callbacks.ended is not None:
+                callbacks.ended(finished, orphaned)
+
         try:
             return _process.run(
                 argv,
                 cwd=self.directory,
                 env=self.environment,
-                callbacks=callbacks,
+                callbacks=replace(callbacks, ended=ended),
                 timeout=timeout,
                 grace=self.grace,
                 lease=self.progress.lease,
@@ -340,7 +349,7 @@ class Record:
     path: Path
 
     def begin(self, operation: str, log: Path | None) -> _process.Callbacks:
-        """The callbacks that keep the record; at the end they remove secrets if nobody else will."""
+        """The callbacks that keep the record."""
         facts: dict[str, Any] = {
             "operation": operation,
             "began": time.time(),
@@ -351,9 +360,7 @@ class Record:
             facts.update(pid=pid, born=_birth(pid))
             self._write(facts)
 
-        def ended(finished: _process.Finished, orphaned: bool) -> None:
-            if orphaned:
-                remove_secrets(self.path.parent)
+        def ended(finished: _process.Finished, _orphaned: bool) -> None:
             facts.update(
                 ended=time.time(),
                 interrupted=finished.interrupted,

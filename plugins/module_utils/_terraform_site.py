@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import shutil
@@ -202,6 +203,7 @@ def _working(options: Options, make_cli: MakeCli, result: Result) -> Iterator[Si
         try:
             mirrors.write_file(var_files[1], json.dumps(options.sensitive_variables).encode())
             initialized = not options.upgrade and _is_initialized(options, cli, private)
+            cli = replace(cli, abandon=lambda: remove_secrets(private))
             yield Site(cli, private, var_files, initialized, record)
         except TerraformError as error:
             # Whoever interrupts a run from outside does not see its result: keep it for the next run.
@@ -223,10 +225,11 @@ def _checking(options: Options, mirror: mirrors.Mirror, make_cli: MakeCli) -> It
     """
     with tempfile.TemporaryDirectory(prefix="terraform_stack-") as name:
         private = Path(name)
+        abandon = functools.partial(shutil.rmtree, private, ignore_errors=True)
         var_files = [private / mirrors.VARIABLES, private / SENSITIVE_VARIABLES]
         mirrors.write_file(var_files[0], json.dumps(options.variables).encode())
         mirrors.write_file(var_files[1], json.dumps(options.sensitive_variables).encode())
-        cli = make_cli(options.work_dir, None)
+        cli = replace(make_cli(options.work_dir, None), abandon=abandon)
         usable = _is_initialized(options, cli, options.work_dir / mirrors.PRIVATE)
         if usable and _differs_by_values_only(options, mirror) and _workspace_of(cli) == options.workspace:
             yield Site(cli, private, var_files, initialized=True)
@@ -237,7 +240,7 @@ def _checking(options: Options, mirror: mirrors.Mirror, make_cli: MakeCli) -> It
             mirror = mirror.with_backend(_absolute(mirror.backend, options.work_dir))
         mirrors.write(mirror, mirrors.compare(mirror, root), root)
         _borrow_providers(options.work_dir, root)
-        yield Site(make_cli(root, None), private, var_files)
+        yield Site(replace(cli, directory=root), private, var_files)
 
 
 def _state_is_local(mirror: mirrors.Mirror) -> bool:

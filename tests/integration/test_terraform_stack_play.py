@@ -65,7 +65,9 @@ class Play:
         self.folder = folder
         self.source = folder / "source"
         self.work_dir = folder / "work"
+        self.temporary = folder / "tmp"
         self.source.mkdir()
+        self.temporary.mkdir()
         self.lines: list[tuple[float, str]] = []
 
     def start(
@@ -79,7 +81,11 @@ class Play:
             f"    - iac.ds_stack.terraform_stack: {json.dumps(options)}\n{keywords}"
         )
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-        environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+        environment |= {
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "TMPDIR": str(self.temporary),
+        }
         self.lines = []
         command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *args]
         if in_terminal:
@@ -211,6 +217,24 @@ def test_the_module_is_killed(play: Play) -> None:
     assert play.start(SLOW.replace("sleep 60", "true")).wait(60) == 0
     wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
     assert "was interrupted (the module was killed) after" in play.output
+
+
+def test_the_module_is_killed_in_check_mode(play: Play) -> None:
+    planning = play.folder / "planning"
+    slow = play.folder / "slow"
+    # Its parent is the supervisor, whose parent is the module.
+    slow.write_text(
+        f"#!/bin/sh\n[ $1 = plan ] || exec terraform $@\nps -o ppid= -p $PPID > {planning}.new\n"
+        f"mv {planning}.new {planning}\nexec sleep 60\n"
+    )
+    slow.chmod(0o755)
+    process = play.start(SLOW, "--check", sensitive_variables={"password": SECRET}, binary=str(slow))
+    wait_for(planning.exists, "the plan")
+    assert list(play.temporary.glob("terraform_stack-*/sensitive.tfvars.json"))
+    os.kill(int(planning.read_text()), signal.SIGKILL)
+    assert process.wait(20) == 2
+    wait_for(lambda: not list(play.temporary.glob("terraform_stack-*")), "the removal of the copy", 10)
+    assert not play.work_dir.exists()
 
 
 def test_async_runs_to_its_end(play: Play) -> None:
