@@ -376,7 +376,9 @@ class Conda:
             raise CondaError(f"{self.path} cannot be run: {error.strerror}.") from error
 
     def change(self, *arguments: str) -> dict[str, Any]:
-        """Run a command that solves or installs; return its JSON answer.
+        """Run a command that solves or installs; return its JSON answer, empty where it gives none.
+
+        Some versions answer nothing, or no JSON, to an explicit install that went well.
 
         :raises CondaError: with conda's own reason; ``details`` has ``cmd``, ``rc``, ``stderr`` and,
             where conda said it, ``exception_name``.
@@ -384,10 +386,8 @@ class Conda:
         command = [*arguments, "--yes", "--quiet", "--json"]
         done = self._run(command)
         payload = parse_json(done.stdout)
-        if done.returncode == 0 and payload is not None and payload.get("success", True):
-            return payload
-        if done.returncode == 0 and not done.stdout.strip():
-            return {}  # an explicit install answers nothing
+        if done.returncode == 0 and (payload is None or payload.get("success", True)):
+            return payload or {}
         details = {
             "cmd": mask(" ".join([str(self.path), *command])),
             "rc": done.returncode,
@@ -398,6 +398,16 @@ class Conda:
             raise CondaError(words or f"conda ended with {done.returncode} and said nothing", details)
         details["exception_name"] = payload.get("exception_name")
         raise CondaError(explain(payload), details)
+
+    def plan(self, command: str, *arguments: str) -> Changes:
+        """What a command would install and remove.
+
+        :raises CondaError: as :meth:`change`, and for an answer that cannot be read.
+        """
+        answer = self.change(command, "--dry-run", *arguments)
+        if not answer:
+            raise CondaError(f"{self.path} does not answer 'conda {command} --dry-run --json' with JSON.")
+        return planned_changes(answer)
 
     def installed(self, prefix: Path) -> list[Package]:
         """The packages of an environment, as ``conda list --explicit --md5`` has them."""

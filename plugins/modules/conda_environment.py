@@ -165,7 +165,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._conda import (
     is_environment,
     missing_packages,
     parse_lock,
-    planned_changes,
     read_record,
     spec_name,
     surplus_names,
@@ -303,16 +302,15 @@ def ensure_specs(environment: Environment, request: Request, check_mode: bool) -
             # A prefix of its own: at the real one there may be half an environment.
             with tempfile.TemporaryDirectory() as folder:
                 prefix = ["--prefix", str(Path(folder, "environment"))]
-                plan = environment.conda.change("create", "--dry-run", *prefix, *request.arguments())
-            return Outcome(planned_changes(plan), before, before, changed=True)
+                changes = environment.conda.plan("create", *prefix, *request.arguments())
+            return Outcome(changes, before, before, changed=True)
         environment.create(["--no-default-packages", *request.arguments()], check=lambda: None)
     else:
         try:
-            plan = environment.conda.change("install", "--dry-run", *prefix, *request.arguments())
+            changes = environment.conda.plan("install", *prefix, *request.arguments())
         except CondaError as error:
             message = f"{environment.prefix} is as it was, since conda cannot solve the request. {error}"
             raise CondaError("\n".join([message, *warnings]), error.details) from error
-        changes = planned_changes(plan)
         if check_mode:
             return Outcome(changes, before, before, bool(changes), warnings)
         if changes:

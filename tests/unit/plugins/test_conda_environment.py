@@ -122,6 +122,19 @@ def test_check_mode_with_a_lock_runs_nothing(machine: Machine) -> None:
     assert leftovers(machine) == []
 
 
+def test_an_explicit_install_may_answer_anything(machine: Machine) -> None:
+    """What counts is its exit code, and the packages afterwards."""
+    machine.script(create={"stdout": "Preparing transaction: done"})
+    assert machine(lock=machine.lock(ALPHA))["explicit"] == [ALPHA]
+
+
+def test_a_dry_run_without_an_answer_is_no_plan(machine: Machine) -> None:
+    machine.script(create_dry={"stdout": "done"})
+    result = machine(check=True, specs=["beta"])
+    assert result["failed"]
+    assert "does not answer 'conda create --dry-run --json' with JSON" in result["msg"]
+
+
 def test_a_changed_lock_installs_and_removes_only_what_differs(machine: Machine) -> None:
     machine(lock=machine.lock(OLD_ALPHA, BETA))
     (machine.prefix / "share").mkdir()
