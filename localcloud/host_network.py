@@ -1,8 +1,10 @@
 """The host's side of the network: one bridge per VPC, public addresses by 1:1 NAT."""
 
+import shutil
 import threading
 from collections.abc import Mapping
 from ipaddress import ip_network
+from pathlib import Path
 
 from localcloud.addresses import HOST, PUBLIC_NETWORK
 from localcloud.nftables import Nft
@@ -12,6 +14,7 @@ from localcloud.processes import run, succeeds
 
 TABLE = "ip localcloud_nat"
 NETWORK_PREFIX = f"{PREFIX}vpc-"
+CNI_LEASES = Path("/var/lib/cni/networks")
 
 
 def nat_chains(addresses: Mapping[str, str]) -> str:
@@ -33,6 +36,19 @@ def nat_chains(addresses: Mapping[str, str]) -> str:
         " chain arriving { type nat hook prerouting priority -110; dnat to ip daddr map @public; }\n"
         " chain leaving { type nat hook output priority -110; dnat to ip daddr map @public; }"
     )
+
+
+def network_name(cidr: str) -> str:
+    """Name of the podman network of a VPC's CIDR."""
+    return NETWORK_PREFIX + cidr.translate(str.maketrans("./", "--"))
+
+
+def remove_network(name: str) -> bool:
+    """Remove a podman network and its leases, which podman forgets; False when it is not there or used."""
+    if not succeeds("podman", "network", "rm", name):
+        return False
+    shutil.rmtree(CNI_LEASES / name, ignore_errors=True)
+    return True
 
 
 class HostNetwork:
@@ -60,7 +76,7 @@ class HostNetwork:
 
         VPCs with the same CIDR share a bridge; only security groups keep them apart there.
         """
-        name = NETWORK_PREFIX + cidr.translate(str.maketrans("./", "--"))
+        name = network_name(cidr)
         with self._lock:
             if not succeeds("podman", "network", "exists", name):
                 podman(
@@ -68,6 +84,11 @@ class HostNetwork:
                     "--gateway", str(ip_network(cidr)[1]), name,
                 )  # fmt: skip
         return name
+
+    def remove_vpc_network(self, cidr: str) -> None:
+        """Remove the podman network of a VPC's CIDR; nothing happens when there is none or it is used."""
+        with self._lock:
+            remove_network(network_name(cidr))
 
     def close(self) -> None:
         """Take everything away but the podman networks, which the reaper removes."""

@@ -12,13 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from localcloud.api import IMAGE_REPOSITORY
-from localcloud.host_network import NETWORK_PREFIX, remove_host_addresses
+from localcloud.host_network import NETWORK_PREFIX, remove_host_addresses, remove_network
 from localcloud.paths import CONTAINERS_CONF, LABEL, PREFIX
 from localcloud.podman import labelled, podman
 from localcloud.processes import run, succeeds
 from localcloud.volumes import loops_below
-
-CNI_LEASES = Path("/var/lib/cni/networks")
 
 _INSTANCE = re.compile(rf"{PREFIX}i-[0-9a-f]+")
 
@@ -40,8 +38,7 @@ def reap(folders: Iterable[Path], server: int | None) -> list[str]:
             found.append(f"container {name}")
     for name in labelled("network"):
         if name.startswith(NETWORK_PREFIX):
-            podman("network", "rm", name)
-            shutil.rmtree(CNI_LEASES / name, ignore_errors=True)  # podman forgets them
+            remove_network(name)
             found.append(f"network {name}")
     for image in podman("images", "--format", "{{.Repository}}:{{.Tag}}", IMAGE_REPOSITORY).split():
         podman("rmi", "--force", image)

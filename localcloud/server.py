@@ -66,9 +66,12 @@ class App:
         refusal = self._injected(action) or (signed and self._refusal(signed, target, body))
         if refusal:
             return _error(refusal, bool(target))(environ, start_response)
+        changes = bool(signed and action and not action.startswith(READS))
         with self._cloud.lock:
-            answer = list(self._moto(environ, start_response))
-            if signed and signed.service == "ec2" and action and not action.startswith(READS):
+            answer = list(
+                self._moto(environ, _logging(start_response, action) if changes else start_response)
+            )
+            if changes and signed and signed.service == "ec2":
                 for backend in backends()[:1]:
                     backend.synchronise()
         return answer
@@ -138,6 +141,16 @@ class App:
             }
 
 
+def _logging(start_response: StartResponse, action: str) -> StartResponse:
+    """Note a call that changes something: its name and what became of it, nothing of its content."""
+
+    def noted(status: str, *arguments: Any) -> Any:
+        log.info("%s: %s", action, status)
+        return start_response(status, *arguments)
+
+    return noted
+
+
 def _query_action(request: Request, body: bytes) -> str:
     if request.mimetype != "application/x-www-form-urlencoded":
         return ""
@@ -184,6 +197,7 @@ def serve(run: RunDir, mirror: Path | None) -> None:
     image = podman("image", "inspect", "--format", "{{.Id}}", TAG)  # the tag may move on meanwhile
     cloud = Cloud(run, image)
     cloud.network.open()
+    os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"  # AWS' own policies, which roles may have attached
     gaps.install(cloud)
     if mirror:
         files = partial(_QuietFiles, directory=str(mirror))

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import time
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
@@ -303,7 +304,7 @@ class LocalEC2(EC2Backend):
         return ami
 
     def _commit(self, instance: LocalInstance, ami: LocalAmi, no_reboot: bool) -> None:
-        running = instance.state == "running" and not no_reboot
+        running, began = instance.state == "running" and not no_reboot, time.monotonic()
         try:
             if not instance.machine:
                 raise LocalCloudError(f"{instance.id} has never booted")
@@ -318,6 +319,7 @@ class LocalEC2(EC2Backend):
             state = ("available", "completed")
         with self.cloud.lock:
             ami.state, ami.ebs_snapshot.status = state
+        log.info("%s of %s is %s after %.1f s", ami.id, instance.id, state[0], time.monotonic() - began)
         if running:
             instance.boot_again()
 
@@ -352,6 +354,15 @@ class LocalEC2(EC2Backend):
                 f"The subnet '{subnet_id}' has dependencies and cannot be deleted."
             )
         return super().delete_subnet(subnet_id)
+
+    def delete_vpc(self, vpc_id: str) -> Any:
+        """DeleteVpc, with its bridge when no other VPC has the same CIDR."""
+        vpc = super().delete_vpc(vpc_id)
+        if not any(
+            other.cidr_block == vpc.cidr_block for backend in backends() for other in backend.vpcs.values()
+        ):
+            self.cloud.network.remove_vpc_network(vpc.cidr_block)
+        return vpc
 
     # --- addresses -------------------------------------------------------------------------------
 

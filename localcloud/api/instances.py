@@ -226,6 +226,7 @@ class LocalInstance(Instance):
         with self.ec2_backend.cloud.lock:
             if self.state == "stopping":
                 self._set("stopped")
+        log.info("%s is stopped", self.id)
 
     def _reboot(self) -> None:
         if self.state != "running" or not self.machine:
@@ -240,6 +241,7 @@ class LocalInstance(Instance):
             self._finish_termination()
             self.ec2_backend.synchronise()
         self.ec2_backend.prune_images()
+        log.info("%s is terminated", self.id)
         self._worker.shutdown(wait=False)
 
     def _finish_termination(self) -> None:

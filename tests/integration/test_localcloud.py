@@ -197,6 +197,7 @@ def profile(cloud: Cloud) -> str:
     allow = {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": path}
     rights = {"Version": "2012-10-17", "Statement": [allow]}
     iam.put_role_policy(RoleName="tests", PolicyName="tests", PolicyDocument=json.dumps(rights))
+    iam.attach_role_policy(RoleName="tests", PolicyArn="arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess")
     iam.create_instance_profile(InstanceProfileName="tests")
     iam.add_role_to_instance_profile(InstanceProfileName="tests", RoleName="tests")
     return "tests"
@@ -460,6 +461,19 @@ def test_a_boot_that_fails_ends_with_a_reason(cloud: Cloud, group: str) -> None:
     cloud.order_fault(boot="fail", message="the disk is on fire")
     ended = cloud.wait_for_state(launch(cloud, group, debian(cloud.ec2)), "terminated")
     assert "the disk is on fire" in ended["StateReason"]["Message"]
+
+
+def test_a_boot_without_sshd_can_be_ordered(cloud: Cloud, group: str) -> None:
+    cloud.order_fault(boot="no-sshd")
+    machine = launch(cloud, group, debian(cloud.ec2))
+    cloud.wait_for_state(machine, "running")
+    check = ["podman", "exec", f"ds-stack-{machine}", "systemctl", "is-enabled", "ssh.service"]
+
+    def answer() -> str:
+        return subprocess.run(check, capture_output=True, text=True, check=False).stdout.strip()
+
+    assert until(answer) in ("masked", "masked-runtime")
+    cloud.ec2.terminate_instances(InstanceIds=[machine])
 
 
 def test_termination_leaves_nothing_of_a_machine(cloud: Cloud, second: str, image: str, group: str) -> None:
