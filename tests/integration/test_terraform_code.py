@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -245,6 +246,19 @@ def test_the_code_is_formatted() -> None:
         capture_output=True, text=True, check=False, env=os.environ | {"TF_CLI_CONFIG_FILE": os.devnull},
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_variable_and_output_is_described() -> None:
+    undescribed = [
+        f"{file.relative_to(REPOSITORY)}: {block.splitlines()[0]}"
+        for name, wanted in (("variables.tf", ("description", "type")), ("outputs.tf", ("description",)))
+        for file in sorted((REPOSITORY / "terraform").rglob(name))
+        if ".terraform" not in file.parts
+        for block in file.read_text(encoding="utf-8").split("\n\n")
+        if re.match("(variable|output) ", block)
+        if not all(re.search(rf"^  {attribute} +=", block, re.MULTILINE) for attribute in wanted)
+    ]
+    assert undescribed == []
 
 
 def test_the_code_is_valid_and_uses_nothing_deprecated(roots: dict[str, Root]) -> None:
