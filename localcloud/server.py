@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.parse
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -98,12 +98,7 @@ class App:
             if signed.service != "ssm":
                 return None
             role = next((role for role in backend.roles.values() if role.name == holder.role), None)
-            documents = (
-                [json.loads(urllib.parse.unquote(text)) for text in role.policies.values()] if role else []
-            )
-            documents += (
-                [json.loads(policy.document) for policy in role.managed_policies.values()] if role else []
-            )
+            documents = list(_policies(role)) if role else []
         return refuse_ssm(holder, documents, target, json.loads(body or b"{}"), signed.region)
 
     def _control(self, request: Request) -> Response:
@@ -139,6 +134,14 @@ class App:
                     if i.state != "terminated"
                 ],
             }
+
+
+def _policies(role: Any) -> Iterator[dict[str, Any]]:
+    """The documents of a moto role: its own, and those attached to it in the version in force."""
+    for text in role.policies.values():
+        yield json.loads(urllib.parse.unquote(text))
+    for policy in role.managed_policies.values():
+        yield from (json.loads(version.document) for version in policy.versions if version.is_default)
 
 
 def _logging(start_response: StartResponse, action: str) -> StartResponse:
