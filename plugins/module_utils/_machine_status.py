@@ -69,11 +69,11 @@ def judge(wanted: Wanted, first: Seen | None, now: Seen | None, waited: float) -
     if now is None or now.document.get("instance_id") != wanted.instance_id:
         return Verdict.WAIT
     state, version = now.document["state"], now.document.get("config_version")
-    if version is None or version < wanted.config_version:
+    if version is not None and version < wanted.config_version:
         return Verdict.WAIT
-    if state == "ready":
+    if state == "ready" and version is not None:
         return Verdict.READY
-    if state == "failed":
+    if state == "failed":  # without a version, it could not even read its configuration
         said_before = first is not None and first.version == now.version
         return Verdict.WAIT if said_before and waited < RETRY_SECONDS else Verdict.FAILED
     return Verdict.WAIT

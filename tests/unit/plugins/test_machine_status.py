@@ -33,6 +33,7 @@ def seen(state: str, version: int = 1, **others: Any) -> Seen:
         pytest.param(None, seen("failed"), 5, Verdict.FAILED, id="failed"),
         pytest.param(None, seen("failed", instance_id="i-0"), 5, Verdict.WAIT, id="other machine failed"),
         pytest.param(None, seen("failed", config_version=2), 5, Verdict.WAIT, id="failed with older one"),
+        pytest.param(None, seen("failed", config_version=None), 5, Verdict.FAILED, id="cannot read it"),
         pytest.param(seen("failed"), seen("failed"), 5, Verdict.WAIT, id="failed before we came"),
         pytest.param(seen("failed"), seen("failed", 2), 5, Verdict.FAILED, id="failed again"),
         pytest.param(seen("failed"), seen("failed"), 121, Verdict.FAILED, id="does not try again"),
