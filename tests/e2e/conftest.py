@@ -35,7 +35,6 @@ def environment() -> dict[str, str]:
 class Played:
     """What a playbook printed, and what its recap counts."""
 
-    code: int
     text: str
 
     @property
@@ -54,8 +53,8 @@ class Stack:
     folder: Path
     variables: dict[str, Any] = field(default_factory=dict)
 
-    def play(self, playbook: str, check: bool = True, **extra: Any) -> Played:
-        """Run a playbook from a folder of the user's own, as a user does, and return what became of it."""
+    def begin(self, playbook: str, **extra: Any) -> subprocess.Popen[str]:
+        """Start a playbook from a folder of the user's own, as a user does."""
         variables = {
             "ds_stack_name": self.name,
             "ds_stack_dir": str(self.dir),
@@ -64,7 +63,7 @@ class Stack:
             **extra,
         }
         command = [str(ROOT / "scripts/on-localcloud"), "ansible-playbook", f"iac.ds_stack.{playbook}"]
-        result = subprocess.run(
+        return subprocess.Popen(
             [*command, "-e", json.dumps(variables)],
             cwd=self.folder,
             env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
@@ -72,12 +71,16 @@ class Stack:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
-        (self.folder / f"{playbook}.log").write_text(result.stdout)
-        if check and result.returncode:
-            pytest.fail(f"{playbook} failed:\n{result.stdout[-6000:]}")
-        return Played(result.returncode, result.stdout)
+
+    def play(self, playbook: str, **extra: Any) -> Played:
+        """Run a playbook to its end, which must be a good one."""
+        process = self.begin(playbook, **extra)
+        text, _ = process.communicate()
+        (self.folder / f"{playbook}.log").write_text(text)
+        if process.returncode:
+            pytest.fail(f"{playbook} failed:\n{text[-6000:]}")
+        return Played(text)
 
     @property
     def dir(self) -> Path:
@@ -106,7 +109,7 @@ class Stack:
         return [{"Name": "tag:ds-stack:name", "Values": [self.name]}]
 
     def left(self) -> dict[str, list[str]]:
-        """Return the ids of everything that carries the stack's tag or name, by kind without the empty ones."""
+        """Return the ids of all that carries the stack's tag or name, by kind without the empty ones."""
         ec2, filters = client("ec2"), self.filters()
         found = {
             "instance": [
