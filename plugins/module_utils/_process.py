@@ -44,7 +44,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -192,9 +192,9 @@ def run(
         return Finished(**result, stdout=_contents(out), stderr=_contents(err))
 
 
-def _parse_answer(answer: bytes, program: str) -> dict:
+def _parse_answer(answer: bytes, program: str) -> dict[str, Any]:
     try:
-        result = json.loads(answer)
+        result: dict[str, Any] = json.loads(answer)
     except ValueError:
         raise SupervisorKilled(
             f"The process that supervises {program} was killed. {program} may still be running: "
@@ -273,7 +273,7 @@ class _Lines:
             self._rest = b""
 
 
-def _quietly(function: Callable | None, *args: object) -> None:
+def _quietly(function: Callable[..., None] | None, *args: object) -> None:
     if function is not None:
         with contextlib.suppress(Exception):
             function(*args)
@@ -305,7 +305,7 @@ class _Supervisor:
     interrupted: str | None = None
     signalled: list[int] = field(default_factory=list)
 
-    def run(self) -> dict:
+    def run(self) -> dict[str, Any]:
         wake = self._detach()
         began = time.monotonic()
         try:
@@ -348,7 +348,7 @@ class _Supervisor:
             signal.signal(number, lambda signum, _frame: self.signalled.append(signum))
         return wake_r
 
-    def _watch(self, tool: subprocess.Popen, wake: int, began: float) -> bool:
+    def _watch(self, tool: subprocess.Popen[bytes], wake: int, began: float) -> bool:
         """Wait for the tool's end; return whether it had to be killed."""
         lines = [_Lines(self.out, self.callbacks.stdout), _Lines(self.err, self.callbacks.stderr)]
         deadline = began + self.timeout if self.timeout is not None else None
@@ -400,7 +400,7 @@ class _Supervisor:
             self.module_dead = not numbers
 
 
-def _send(tool: subprocess.Popen, number: int) -> None:
+def _send(tool: subprocess.Popen[bytes], number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if number == signal.SIGKILL:
             os.killpg(tool.pid, number)  # with all it has started
