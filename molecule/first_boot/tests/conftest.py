@@ -112,7 +112,15 @@ class Machine:
     def refresh(self) -> None:
         """Do what the timer does every minute, and wait for what that has started."""
         self.host.run("systemctl start ds-stack-init-refresh.service")
-        self.host.run("systemctl start ds-stack-init-refresh.service")  # waits for a boot that is tried again
+        end = time.monotonic() + 60
+        while jobs := self.run("systemctl list-jobs --no-legend 'ds-stack-*'"):
+            assert time.monotonic() < end, jobs
+            time.sleep(0.3)
+
+    def refresh_in_full(self) -> None:
+        """Refresh as if nothing had been done since the boot."""
+        self.run("rm /run/ds-stack/applied.json")
+        self.refresh()
 
     def metadata(self, **answers: str) -> None:
         """Let the metadata service give these answers besides its usual ones."""

@@ -135,7 +135,7 @@ def test_rotation_sets_the_password_once(machine: Machine, operator: Operator, k
     assert sha512_crypt.verify(operator.password("alice"), machine.shadow("alice"))
     machine.run("echo alice:Mine-again-9 | chpasswd")
     mine = machine.shadow("alice")
-    machine.reboot()
+    machine.refresh_in_full()
     assert machine.shadow("alice") == mine
 
 

@@ -207,15 +207,16 @@ def test_link(tmp_path: Path) -> None:
     assert str(path.readlink()) == "tls"
 
 
-def test_memory(tmp_path: Path) -> None:
-    assert memory.load(tmp_path) is None
+def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "FOLDER", tmp_path)
+    assert memory.load() is None
     applied = Applied(3, "none", {"ada": 1}, ["IP:10.0.0.1"], "ready", 5.0)
-    memory.save(applied, tmp_path)
-    assert memory.load(tmp_path) == applied
-    memory.forget_state(tmp_path)
-    assert memory.load(tmp_path) == replace(applied, state=None)
+    memory.save(applied)
+    assert memory.load() == applied
+    memory.forget_state()
+    assert memory.load() == replace(applied, state=None)
     (tmp_path / memory.NAME).write_text("nonsense")
-    assert memory.load(tmp_path) is None
+    assert memory.load() is None
 
 
 # Certificate and proxy

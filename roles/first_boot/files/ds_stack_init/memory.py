@@ -48,23 +48,23 @@ class Applied:
         )
 
 
-def load(folder: Path = FOLDER) -> Applied | None:
+def load() -> Applied | None:
     """Return what was noted, or None when nothing was, or nothing that makes sense."""
-    text = files.read(folder / NAME)
+    text = files.read(FOLDER / NAME)
     try:
         return Applied(**json.loads(text)) if text else None
     except (ValueError, TypeError):
         return None
 
 
-def save(applied: Applied, folder: Path = FOLDER) -> None:
+def save(applied: Applied) -> None:
     """Note what was done."""
-    files.make_folder(folder, 0o755)
-    files.write(folder / NAME, json.dumps(asdict(applied)), 0o600)
+    files.make_folder(FOLDER, 0o755)
+    files.write(FOLDER / NAME, json.dumps(asdict(applied)), 0o600)
 
 
-def forget_state(folder: Path = FOLDER) -> None:
+def forget_state() -> None:
     """Note that what was reported last is no longer so: the next refresh does everything again."""
-    applied = load(folder)
+    applied = load()
     if applied:
-        save(replace(applied, state=None), folder)
+        save(replace(applied, state=None))

@@ -1,0 +1,236 @@
+"""The order of things, and what is reported whatever goes wrong."""
+
+# mypy: disable-error-code="import-not-found"
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ds_stack_init import __main__ as program
+from ds_stack_init import accounts, memory, registry, steps, userdb, users
+from ds_stack_init.accounts import Account, Machine
+from ds_stack_init.config import Credential
+from ds_stack_init.errors import InitError
+from ds_stack_init.identity import Identity
+from ds_stack_init.memory import Applied
+from ds_stack_init.parameters import Parameter, Unavailable
+from ds_stack_init.registry import Record
+from ds_stack_init.settings import Settings
+
+HASH = "$6$rounds=500000$saltsaltsalt$" + "h" * 86
+CONFIG = {
+    "schema": 1,
+    "tls": "none",
+    "data_volume_id": "vol-0123456789abcdef0",
+    "users": [{"name": "ada"}],
+}
+
+
+class Ssm:
+    """The machine's parameters."""
+
+    def __init__(self, config: str = json.dumps(CONFIG)) -> None:
+        self.reports: list[dict[str, Any]] = []
+        self.text = config
+        self.problem: Exception | None = None
+
+    def config(self) -> Parameter:
+        if self.problem:
+            raise self.problem
+        return Parameter(self.text, 7)
+
+    def credential_versions(self) -> dict[str, int]:
+        return {"ada": 1}
+
+    def credentials(self) -> dict[str, Parameter]:
+        return {"ada": Parameter(json.dumps({"hash": HASH, "rotation": 1}), 1)}
+
+    def put_status(self, document: str) -> None:
+        self.reports.append(json.loads(document))
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "home").mkdir()
+    return Settings(None, None, "", "ds-users", 2000, tmp_path, (), (), 0, 0)
+
+
+@pytest.fixture
+def ssm(here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ssm:
+    """Let the program run here, as far as its steps do not touch the machine."""
+    parameters = Ssm()
+    machine = Identity("i-1", "ami-1", "eu-central-1", "demo")
+    monkeypatch.setattr(program.settings, "load", lambda: here)
+    monkeypatch.setattr(program.identity, "discover", lambda _: machine)
+    monkeypatch.setattr(program.Parameters, "of_machine", lambda *_: parameters)
+    monkeypatch.setattr(program, "_retry_boot", lambda: False)
+    monkeypatch.setattr(steps.services, "start", lambda _: None)
+    monkeypatch.setattr(steps.volume, "prepare", lambda *_: None)
+    monkeypatch.setattr(userdb, "read_machine", lambda _: Machine({}))
+    monkeypatch.setattr(userdb, "read_accounts", dict)
+    monkeypatch.setattr(users, "apply", lambda *_: None)
+    monkeypatch.setattr(memory, "FOLDER", tmp_path / "run")
+    return parameters
+
+
+def call(monkeypatch: pytest.MonkeyPatch, command: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["ds-stack-init", command])
+    code: int = program.main()
+    return code
+
+
+def fail_with(error: Exception) -> Callable[..., None]:
+    def fail(*_: Any) -> None:
+        raise error
+
+    return fail
+
+
+def test_boot_then_check(ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(monkeypatch, "boot") == 0
+    assert [one["state"] for one in ssm.reports] == ["starting"] * 3
+    assert ssm.reports[-1]["config_version"] == 7
+    assert call(monkeypatch, "check") == 0
+    assert ssm.reports[-1]["state"] == "ready"
+    assert ssm.reports[-1]["config_version"] == 7
+    assert registry.load(here.state)["ada"].password == HASH
+
+
+def test_refresh_ends_early_when_nothing_is_new(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+    call(monkeypatch, "boot")
+    call(monkeypatch, "check")
+    said = len(ssm.reports)
+    monkeypatch.setattr(steps.volume, "prepare", fail_with(AssertionError("was called")))
+    assert call(monkeypatch, "refresh") == 0
+    assert len(ssm.reports) == said
+
+
+def test_refresh_after_a_failed_check_looks_again(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+    call(monkeypatch, "boot")
+    down = steps.Check("hub", False, "down")
+    with monkeypatch.context() as patched:
+        patched.setattr(steps.services, "check_all", lambda *_: [down])
+        call(patched, "check")
+    assert ssm.reports[-1]["state"] == "failed"
+    assert ssm.reports[-1]["checks"] == [{"name": "hub", "ok": False, "detail": "down"}]
+    call(monkeypatch, "refresh")
+    assert ssm.reports[-1]["state"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (InitError("Attach the volume."), "Attach the volume."),
+        (ValueError(HASH), "ds-stack-init has a fault: ValueError at "),
+        (OSError(28, "No space left", HASH), "ds-stack-init has a fault: OSError at "),
+    ],
+)
+@pytest.mark.parametrize("command", ["boot", "refresh"])
+def test_every_failure_is_reported(  # noqa: PLR0917
+    ssm: Ssm,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    command: str,
+    error: Exception,
+    told: str,
+) -> None:
+    monkeypatch.setattr(steps.volume, "prepare", fail_with(error))
+    assert call(monkeypatch, command) == 1
+    report = ssm.reports[-1]
+    assert (report["state"], report["config_version"]) == ("failed", 7)
+    assert report["message"].startswith(told)
+    captured = capfd.readouterr()
+    assert HASH not in json.dumps(ssm.reports) + captured.out + captured.err + caplog.text
+
+
+def test_failure_makes_the_next_refresh_do_everything(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+    call(monkeypatch, "boot")
+    call(monkeypatch, "check")
+    with monkeypatch.context() as patched:
+        patched.setattr(ssm, "text", "nonsense")
+        patched.setattr(ssm, "credential_versions", lambda: {"ada": 2})
+        assert call(patched, "refresh") == 1
+    assert ssm.reports[-1]["state"] == "failed"
+    assert call(monkeypatch, "refresh") == 0
+    assert ssm.reports[-1]["state"] == "ready"
+
+
+def test_ssm_that_does_not_answer_for_a_moment_is_no_failure(
+    ssm: Ssm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(monkeypatch, "boot")
+    call(monkeypatch, "check")
+    said = len(ssm.reports)
+    ssm.problem = Unavailable("SSM cannot be reached.")
+    assert call(monkeypatch, "refresh") == 1
+    assert len(ssm.reports) == said
+
+
+def test_status_that_cannot_be_written_is_written_later(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+    call(monkeypatch, "boot")
+    with monkeypatch.context() as patched:
+        patched.setattr(ssm, "put_status", fail_with(Unavailable("throttled")))
+        assert call(patched, "check") == 0
+    call(monkeypatch, "refresh")
+    assert ssm.reports[-1]["state"] == "ready"
+
+
+def test_stop_keeps_passwords_and_reports(ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.save(here.state, {"ada": Record(2000, password=HASH)})
+    monkeypatch.setattr(userdb, "read_accounts", lambda: {"ada": Account(2000, password="$y$own")})
+    assert call(monkeypatch, "stop") == 0
+    assert registry.load(here.state)["ada"].password == "$y$own"
+    assert ssm.reports[-1]["state"] == "stopped"
+
+
+def test_interrupted_run_knows_its_accounts_and_sets_the_password(
+    ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(users, "apply", fail_with(InitError("power cut")))
+        call(patched, "boot")
+    assert registry.load(here.state) == {"ada": Record(2000)}
+    machine = Machine({"ada": Account(2000)})
+    credentials = {"ada": Credential(HASH, 1)}
+    plan = accounts.plan([accounts.User("ada")], credentials, registry.load(here.state), machine, 2000)
+    assert plan.users[0].password == HASH
+
+
+def test_machine_of_no_stack_is_left_alone(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program.identity, "discover", lambda _: None)
+    monkeypatch.setattr(steps.volume, "prepare", fail_with(AssertionError("was called")))
+    assert call(monkeypatch, "boot") == 0
+    assert ssm.reports == []
+
+
+def test_check_before_boot_is_a_failure(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(monkeypatch, "check") == 1
+    assert "was not made ready" in ssm.reports[-1]["message"]
+
+
+def test_user_without_a_password_is_told(ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssm, "credentials", dict)
+    call(monkeypatch, "boot")
+    monkeypatch.setattr(userdb, "read_accounts", lambda: {"ada": Account(2000)})
+    call(monkeypatch, "check")
+    assert ssm.reports[-1]["state"] == "failed"
+    assert "password of ada: none is in SSM" in ssm.reports[-1]["message"]
+
+
+def test_applied_is_noted(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+    call(monkeypatch, "boot")
+    found = memory.load()
+    assert isinstance(found, Applied)
+    assert (found.config_version, found.tls, found.credentials, found.state) == (7, "none", {"ada": 1}, None)
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["boot", "twice"]])
+def test_usage(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["ds-stack-init", *arguments])
+    assert program.main() == 2
