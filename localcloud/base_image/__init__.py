@@ -17,7 +17,7 @@ from localcloud import apt_settings
 from localcloud.errors import LocalCloudError
 from localcloud.paths import LABEL, cache_root
 from localcloud.podman import image_exists, podman
-from localcloud.processes import run
+from localcloud.processes import run, succeeds
 
 RELEASE = "bookworm"
 REPOSITORY = "localhost/ds-stack-base"
@@ -98,8 +98,19 @@ def ensure(log: Callable[[str], None]) -> str:
                 "--change", "ENV container=podman", "--change", f"LABEL {LABEL}",
                 "--change", f"LABEL {BUILT_LABEL}={int(tarball.stat().st_mtime)}", str(tarball), tagged,
             )  # fmt: skip
+            _forget_others(folder, digest)
         podman("tag", tagged, TAG)
     return TAG
+
+
+def _forget_others(folder: Path, digest: str) -> None:
+    """Remove images of other inputs; podman keeps those that a container still uses."""
+    for tag in podman("images", "--format", "{{.Tag}}", REPOSITORY).split():
+        if tag not in (digest, TAG.rpartition(":")[2]):
+            succeeds("podman", "rmi", f"{REPOSITORY}:{tag}")
+    for other in folder.iterdir():
+        if other.is_dir() and other.name != digest:
+            shutil.rmtree(other)
 
 
 def _build(inputs: Inputs, tarball: Path) -> None:
