@@ -59,6 +59,11 @@ class RunDir:
         return self.path / "volumes"
 
     @property
+    def temporary(self) -> Path:
+        """Folder for podman's temporary files."""
+        return self.path / "tmp"
+
+    @property
     def stacks(self) -> Path:
         """Folder of the stacks' Terraform state, which is worth nothing without the account."""
         return self.path / "stacks"

@@ -197,6 +197,9 @@ def serve(run: RunDir, mirror: Path | None) -> None:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(threadName)s %(message)s"
     )
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    # What podman has there half-done when the server is killed goes with the folder.
+    run.temporary.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = str(run.temporary)
     image = podman("image", "inspect", "--format", "{{.Id}}", TAG)  # the tag may move on meanwhile
     cloud = Cloud(run, image)
     cloud.network.open()
