@@ -143,6 +143,7 @@ def status() -> dict[str, Any] | None:
 def stop(run: RunDir, log: Log) -> None:
     """Stop the account and remove all that is left of it or of a killed one. Raises LocalCloudError."""
     preflight.check_root()
+    preflight.check_tools()  # before the server ends: without them nothing could be removed
     lock = Lock()
     try:
         if not lock.take():
