@@ -179,9 +179,19 @@ def test_missing_program() -> None:
         process.run("no-such-program")
 
 
-def test_processes_of_a_user() -> None:
+def test_processes_of_a_user(tmp_path: Path) -> None:
+    for number, (state, uids) in {
+        10: ("S (sleeping)", "2000\t2000\t2000\t2000"),
+        11: ("R (running)", "0\t0\t0\t0"),
+        12: ("S (sleeping)", "2000\t0\t0\t0"),  # has become root by sudo
+        13: ("Z (zombie)", "2000\t2000\t2000\t2000"),
+    }.items():
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "status").write_text(f"Name:\tx: y\nState:\t{state}\nUid:\t{uids}\n")
+    (tmp_path / "14").mkdir()  # has just ended
+    (tmp_path / "self").mkdir()
+    assert sorted(users.processes_of(2000, tmp_path)) == [10, 12]
     assert os.getpid() in users.processes_of(os.getuid(), Path("/proc"))
-    assert users.processes_of(54321, Path("/proc")) == []
 
 
 # Files

@@ -102,9 +102,9 @@ def processes_of(uid: int, proc: Path) -> list[int]:
     found = []
     for path in proc.glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just ended
-            status = (path / "status").read_text(encoding="utf-8", errors="replace")
-            uids = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
-            if str(uid) in uids:
+            text = (path / "status").read_text(encoding="utf-8", errors="replace")
+            status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+            if str(uid) in status["Uid"].split() and not status["State"].startswith("Z"):
                 found.append(int(path.name))
     return found
 
