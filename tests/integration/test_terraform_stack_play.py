@@ -202,6 +202,9 @@ def test_a_task_timeout_stops_terraform_before_the_task_fails(play: Play) -> Non
     assert play.resources() == ["quick", "slow"]
     wait_for(play.is_quiet, "the end of the module", 5)
     assert play.secrets_left() == []
+    assert play.start(SLOW.replace("sleep 60", "true")).wait(60) == 0
+    wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
+    assert "was interrupted (the play ended or the task timed out) after" in play.output
 
 
 def test_the_module_is_killed(play: Play) -> None:

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""What a task of terraform_stack costs: beside the bare terraform commands, and community.general.terraform.
+
+usage: tests/bench/terraform_stack.py [ROUNDS]      default: 7; the median of the rounds counts
+
+Times are seconds on the wall clock, so run it on a machine that does nothing else. A task's time is that of a
+play with it, less that of a play with another, trivial task. The order of the contestants changes from
+round to round.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+CONFIG = 'resource "terraform_data" "x" {\n  count = %d\n  input = count.index\n}\n'
+VARIABLES = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+ENVIRONMENT = {**VARIABLES, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "CHECKPOINT_DISABLE": "1"}
+
+
+def timed(commands: list[list[str | Path]], directory: Path) -> float:
+    """Seconds that commands take together; exit code 2 is that of a plan that is not empty."""
+    began = time.monotonic()
+    for command in commands:
+        run = subprocess.run(command, cwd=directory, env=ENVIRONMENT, capture_output=True, check=False)
+        if run.returncode not in (0, 2 if "-detailed-exitcode" in command else 0):
+            raise SystemExit(f"{command} failed:\n{run.stdout.decode()}{run.stderr.decode()}")
+    return time.monotonic() - began
+
+
+class Contest:
+    """One configuration in three directories, and the ways to apply it."""
+
+    def __init__(self, folder: Path, resources: int) -> None:
+        self.folder = folder
+        for name in ("source", "bare", "general"):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "main.tf").write_text(CONFIG % resources)
+        self.plays = {
+            "empty": self.play("empty", "ansible.builtin.ping", {}),
+            "ours": self.play(
+                "ours",
+                "iac.ds_stack.terraform_stack",
+                {"source": str(folder / "source"), "work_dir": str(folder / "work")},
+            ),
+            "general": self.play(
+                "general",
+                "community.general.terraform",
+                {"project_path": str(folder / "general"), "state": "present", "force_init": True},
+            ),
+        }
+
+    def play(self, name: str, module: str, options: dict[str, object]) -> Path:
+        """A playbook with a trivial task and, but for the empty one, the task in question."""
+        tasks: list[dict[str, object]] = [{"ansible.builtin.ping": {}}]
+        if options:
+            tasks.append({module: options})
+        path = self.folder / f"{name}.yml"
+        path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+        return path
+
+    def run(self, who: str) -> float:
+        """Seconds of one run."""
+        if who in self.plays:
+            return timed([[ANSIBLE, self.plays[who]]], ROOT)
+        plan: list[str | Path] = [
+            "terraform",
+            "plan",
+            "-json",
+            "-input=false",
+            "-detailed-exitcode",
+            "-out=plan",
+        ]
+        commands = [plan]
+        if who == "bare apply":
+            apply: list[str | Path] = ["terraform", "apply", "-json", "-input=false", "plan"]
+            commands = [
+                ["terraform", "init", "-input=false"],
+                plan,
+                ["terraform", "show", "-json", "plan"],
+                apply,
+            ]
+        return timed(commands, self.folder / "bare")
+
+    def forget(self) -> None:
+        """Back to where nothing was applied."""
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
+        for name in ("bare", "general"):
+            for path in (self.folder / name).glob("*tfstate*"):
+                path.unlink()
+
+
+def medians(names: list[str], rounds: int, run: Callable[[str], float]) -> dict[str, float]:
+    """The median time of each contestant."""
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for index in range(rounds):
+        turn = index % len(names)
+        for name in [*names[turn:], *names[:turn]]:
+            times[name].append(run(name))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def main() -> None:
+    """Print the table."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    print(f"median of {rounds}, seconds; a task's time is what it adds to a play")
+    print(
+        f"{'':34}{'bare':>8}{'ours':>8}{'general':>9}{'ours-bare':>11}{'ours/bare':>11}{'ours/general':>14}"
+    )
+    for resources, first in ((10, False), (10, True), (500, False)):
+        with tempfile.TemporaryDirectory() as name:
+            contest = Contest(Path(name), resources)
+            bare = "bare apply" if first else "bare plan"
+            if not first:
+                for who in ("bare apply", "ours", "general"):
+                    contest.run(who)
+
+            def run(who: str, contest: Contest = contest, first: bool = first) -> float:
+                if first:
+                    contest.forget()
+                return contest.run(who)
+
+            found = medians(["empty", bare, "ours", "general"], rounds, run)
+        ours, general = found["ours"] - found["empty"], found["general"] - found["empty"]
+        what = f"{resources} resources, {'first apply' if first else 'nothing to change'}"
+        print(
+            f"{what:34}{found[bare]:8.2f}{ours:8.2f}{general:9.2f}"
+            f"{ours - found[bare]:11.2f}{ours / found[bare]:11.2f}{ours / general:14.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
