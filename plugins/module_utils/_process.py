@@ -192,6 +192,23 @@ def run(
         return Finished(**result, stdout=_contents(out), stderr=_contents(err))
 
 
+def run_plainly(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Finished:
+    """Run a tool that only reads, without a supervisor: it may be killed at any time.
+
+    Raises ProcessError when the program cannot be started.
+    """
+    began = time.monotonic()
+    try:
+        done = subprocess.run(
+            argv, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except OSError as error:
+        raise ProcessError(f"Cannot run {argv[0]}: {error.strerror or error}.") from error
+    return Finished(
+        done.returncode, duration=time.monotonic() - began, stdout=done.stdout, stderr=done.stderr
+    )
+
+
 def _parse_answer(answer: bytes, program: str) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(answer)

@@ -127,6 +127,7 @@ class Cli:
     """How to call Terraform in one directory.
 
     deadline: `time.monotonic()` value at which a call is asked to stop. grace: seconds it then has.
+    supervised: whether calls run under `_process.run`. Without, callbacks are not called.
     abandon: called in the supervisor when the module was killed during a call, to remove what is secret.
     """
 
@@ -139,6 +140,7 @@ class Cli:
     progress: Progress
     deadline: float | None = None
     grace: float = 300.0
+    supervised: bool = True
     abandon: Callable[[], None] | None = None
 
     def in_workspace(self, workspace: str) -> Cli:
@@ -208,6 +210,8 @@ class Cli:
                 callbacks.ended(finished, orphaned)
 
         try:
+            if not self.supervised:
+                return _process.run_plainly(argv, cwd=self.directory, env=self.environment)
             return _process.run(
                 argv,
                 cwd=self.directory,

@@ -433,8 +433,16 @@ def read_outputs(
         environment["TF_WORKSPACE"] = workspace
     scrubber = Scrubber()
     mirror = mirrors.Mirror({}, frozenset(), None, None)
+    # Lookups run in Ansible's own processes, where a fork or a signal handler would be a liberty.
     cli = Cli(
-        find_binary(binary), work_dir, environment, mirror, Log(None, scrubber), scrubber, Progress(None)
+        find_binary(binary),
+        work_dir,
+        environment,
+        mirror,
+        Log(None, scrubber),
+        scrubber,
+        Progress(None),
+        supervised=False,
     )
     outputs: dict[str, dict[str, Any]] = cli.document(["output", "-json"])
     return outputs, warnings

@@ -88,6 +88,13 @@ def test_a_background_child_does_not_keep_us_waiting(tmp_path: Path) -> None:
     assert time.monotonic() - began < 3
 
 
+def test_a_plain_run(tmp_path: Path) -> None:
+    finished = _process.run_plainly(["sh", "-c", "pwd; echo e >&2; exit 2"], cwd=tmp_path, env=ENV)
+    assert (finished.returncode, finished.stdout, finished.stderr) == (2, f"{tmp_path}\n".encode(), b"e\n")
+    with pytest.raises(_process.ProcessError, match="Cannot run no-such-tool: No such file"):
+        _process.run_plainly(["no-such-tool"], cwd=tmp_path, env=ENV)
+
+
 def test_missing_program(tmp_path: Path) -> None:
     with pytest.raises(_process.ProcessError, match="Cannot run no-such-tool: No such file"):
         _process.run(["no-such-tool"], cwd=tmp_path, env=ENV)
