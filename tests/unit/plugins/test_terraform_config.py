@@ -9,8 +9,12 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config imp
     read_facts,
     top_level_blocks,
 )
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+# A busy machine is no finding.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 TRICKY = r"""
 # resource "commented" "out" {
@@ -44,6 +48,7 @@ def test_blocks_are_told_from_what_looks_like_them() -> None:
     assert read_facts("main.tf", TRICKY).module_sources == {"a": "../a", "b": "./b"}
 
 
+@PATIENT
 @given(st.text(alphabet='{}"\\\n#/*<EOT-$%ab =', max_size=60))
 def test_no_text_whatever_breaks_the_reader(text: str) -> None:
     read_facts("main.tf", text)

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_events as events
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+# A busy machine is no finding.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 ERROR: dict[str, Any] = {
     "@level": "error",
@@ -91,6 +95,7 @@ EVENTS = st.builds(
 )
 
 
+@PATIENT
 @given(EVENTS)
 def test_an_event_of_any_shape_is_no_exception(event: dict[str, Any]) -> None:
     events.digest([event])
@@ -98,6 +103,7 @@ def test_an_event_of_any_shape_is_no_exception(event: dict[str, Any]) -> None:
     events.Narrator(3).line(event)
 
 
+@PATIENT
 @given(st.lists(EVENTS.map(json.dumps) | st.text(max_size=30), max_size=6), st.data())
 def test_no_diagnostic_is_lost_between_damaged_lines(lines: list[str], data: st.DataObject) -> None:
     damaged = [line[: data.draw(st.integers(0, len(line)))] for line in lines]
