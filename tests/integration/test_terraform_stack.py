@@ -468,8 +468,8 @@ def test_a_missing_binary(stack: Stack) -> None:
 def test_a_timeout_stops_terraform_cleanly(stack: Stack) -> None:
     stack.write(SLOW)
     began = time.monotonic()
-    result = stack.fail(timeout=2)
-    assert time.monotonic() - began < 10
+    result = stack.fail(timeout=5)
+    assert time.monotonic() - began < 25
     assert "terraform apply was interrupted (timeout) after" in result["msg"]
     assert result["changed"] is True
     assert "terraform_data.quick" in stack.resources()

@@ -179,8 +179,8 @@ def test_an_interrupted_play_leaves_a_saved_state_and_the_next_run_says_so(
     wait_for(lambda: "sleep 60" in play.output, "the slow resource")
     os.killpg(process.pid, number)
     began = time.monotonic()
-    process.wait(10)
-    assert time.monotonic() - began < 3, "the play is over at once"
+    process.wait(30)
+    assert time.monotonic() - began < 10, "the play is over at once"
     wait_for(play.is_quiet, "the end of terraform", 15)
     assert play.resources() == ["quick", "slow"]
     assert not (play.work_dir / ".terraform.tfstate.lock.info").exists()
@@ -194,10 +194,10 @@ def test_an_interrupted_play_leaves_a_saved_state_and_the_next_run_says_so(
 
 
 def test_a_task_timeout_stops_terraform_before_the_task_fails(play: Play) -> None:
-    process = play.start(SLOW, keywords="      timeout: 6\n")
+    process = play.start(SLOW, keywords="      timeout: 10\n")
     assert process.wait(60) == 2
     wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
-    assert "Timed out after 6 second(s)" in play.output
+    assert "Timed out after 10 second(s)" in play.output
     assert play.when("terraform_data.slow: not created") < play.when("Timed out")
     assert play.resources() == ["quick", "slow"]
     wait_for(play.is_quiet, "the end of the module", 5)

@@ -123,7 +123,7 @@ def test_an_interrupted_apply_saves_the_state_and_frees_the_lock(
     stack: Stack, backend: dict[str, Any], s3: Any
 ) -> None:
     stack.write(SLOW)
-    stack.fail(backend=backend, timeout=3)
+    stack.fail(backend=backend, timeout=8)
     assert keys(s3) == [KEY]
     state = json.loads(s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read())
     assert sorted(item["name"] for item in state["resources"]) == ["quick", "slow"]

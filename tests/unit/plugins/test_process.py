@@ -101,7 +101,7 @@ def test_missing_program(tmp_path: Path) -> None:
 
 
 def test_timeout_sends_one_sigint_and_waits(tmp_path: Path) -> None:
-    finished = _process.run(python(STOPPABLE), cwd=tmp_path, env=ENV, timeout=0.8)
+    finished = _process.run(python(STOPPABLE), cwd=tmp_path, env=ENV, timeout=2)
     assert (finished.interrupted, finished.returncode, finished.killed) == ("timeout", 3, False)
     assert finished.stdout == b"ready\ngot 2\n"
 
@@ -110,7 +110,7 @@ def test_a_tool_that_does_not_stop_is_asked_again_then_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_process, "LAST_CHANCE", 0.3)
-    finished = _process.run(python(STUBBORN), cwd=tmp_path, env=ENV, timeout=0.8, grace=0.3)
+    finished = _process.run(python(STUBBORN), cwd=tmp_path, env=ENV, timeout=2, grace=0.3)
     assert (finished.interrupted, finished.returncode, finished.killed) == ("timeout", -signal.SIGKILL, True)
     assert finished.stdout == b"ready\nno\nno\n"
 
