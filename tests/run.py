@@ -154,6 +154,7 @@ def main(tiers: list[str]) -> int:
         print(f"{unknown} is no tier: there are {', '.join(known)}.", file=sys.stderr)
         return 2
     REPORTS.mkdir(parents=True, exist_ok=True)
+    os.environ["NO_COLOR"] = "1"
     os.environ.setdefault("CONTAINERS_CONF", str(ROOT / "localcloud/containers.conf"))
     chosen = [part for part in parts() if not tiers or part.tier in tiers]
     with ThreadPoolExecutor(AT_ONCE) as pool:
