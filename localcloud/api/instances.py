@@ -119,6 +119,7 @@ class LocalInstance(Instance):
             return copy.copy(self._state)
         self._require("stopped", "started")
         previous = super().start()
+        self._keep_elastic_addresses()
         self._set("pending")
         self._do(self._boot)
         return previous
@@ -129,6 +130,7 @@ class LocalInstance(Instance):
             return copy.copy(self._state)
         self._require("running", "stopped")
         previous = super().stop()
+        self._keep_elastic_addresses()
         self._set("stopping")
         self._do(self._halt)
         return previous
@@ -145,6 +147,12 @@ class LocalInstance(Instance):
             self._set("shutting-down")
             self._do(self._remove)
         return previous
+
+    def _keep_elastic_addresses(self) -> None:
+        """moto takes every public address away at a stop; an elastic one stays."""
+        for address in self.ec2_backend.addresses:
+            if address.eni in self.nics.values():
+                address.eni.public_ip = address.public_ip
 
     def _require(self, state: str, participle: str) -> None:
         if self.state != state:
@@ -268,6 +276,7 @@ class LocalInstance(Instance):
         else:
             with self.ec2_backend.cloud.lock:
                 super().stop()
+                self._keep_elastic_addresses()
                 self.state_reason = StateReason(
                     "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
                     "Client.InstanceInitiatedShutdown",

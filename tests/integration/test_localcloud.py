@@ -417,12 +417,16 @@ def test_poweroff_inside_stops_and_start_brings_everything_back(
     stopped = cloud.wait_for_state(second, "stopped")
     assert "PublicIpAddress" not in stopped
     assert "InstanceInitiatedShutdown" in stopped["StateReason"]["Code"]
+    elastic = cloud.ec2.allocate_address(Domain="vpc")
     cloud.ec2.start_instances(InstanceIds=[second])
     assert cloud.wait_for_state(second, "running")["PublicIpAddress"] != before
+    cloud.ec2.associate_address(AllocationId=elastic["AllocationId"], InstanceId=second)
+    assert cloud.describe(second)["PublicIpAddress"] == elastic["PublicIp"]
     assert cloud.say(second, "cat /etc/baked && test -b /dev/sdf && echo disk").split() == ["baked", "disk"]
-    # Stopped, a volume comes off at once.
     cloud.ec2.stop_instances(InstanceIds=[second])
-    cloud.wait_for_state(second, "stopped")
+    stopped = cloud.wait_for_state(second, "stopped")
+    assert stopped["PublicIpAddress"] == elastic["PublicIp"]  # an elastic address stays
+    # Stopped, a volume comes off at once.
     cloud.ec2.detach_volume(VolumeId=volume, InstanceId=second)
     assert cloud.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "available"
     cloud.ec2.delete_volume(VolumeId=volume)
