@@ -82,6 +82,17 @@ def test_expired_account_is_refused(browser: Hub) -> None:
         browser.sign_in("eve", PASSWORD)
 
 
+def test_removed_user_is_out_though_signed_in(host: Host, browser: Hub) -> None:
+    browser.sign_in("bob", PASSWORD)
+    host.check_output("usermod --expiredate 1970-01-02 bob")
+    try:
+        with pytest.raises(HubError, match=r"HTTP 403.*may not sign in any more"):
+            browser.start_server()
+        assert host.run("systemctl is-active jupyter-bob-singleuser").stdout.strip() == "inactive"
+    finally:
+        host.check_output("usermod --expiredate '' bob")
+
+
 def test_clients_address_is_known_behind_the_proxy(host: Host, browser: Hub) -> None:
     with pytest.raises(SignInRefusedError):
         browser.sign_in("mallory", PASSWORD)
