@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_events imp
     Event,
     Narrator,
     digest,
+    dumped_state,
     log_text,
     parse,
     parse_line,
@@ -106,6 +108,12 @@ class Log:
         if path is not None:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
+    def close(self) -> None:
+        """Nothing more is to come."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     def write(self, text: str) -> None:
         """Append lines."""
         if self._fd >= 0:
@@ -160,18 +168,36 @@ class Cli:
         Raises TerraformError for exit codes other than those to accept, and for an interruption.
         """
         narrator = narrator or Narrator()
+        rescued = f"errored-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.tfstate"
 
         def tell(raw: bytes) -> None:
             for item in parse_line(raw.decode("utf-8", "replace")):
                 if line := narrator.line(item):
                     self.progress.say(self.scrubber.text(line))
+                if state := dumped_state(item):
+                    save_state(state, rescued, self._refuges)
                 self.log.write(log_text(item))
 
         finished = self._run(
             args, replace(callbacks or _process.Callbacks(), stdout=tell, stderr=self._log_raw)
         )
         items = [*parse(finished.stdout), *self._stderr(finished)]
-        return finished.returncode, self._judge(args[0], finished, items, accept)
+        try:
+            return finished.returncode, self._judge(args[0], finished, items, accept)
+        except TerraformError as error:
+            for path in (directory / rescued for directory in self._refuges):
+                if path.exists():
+                    error.message += (
+                        f"\nTerraform could save its state nowhere; it is kept in {path}. Without it the "
+                        "resources are lost from sight. Mend the cause (a full disk?), then: "
+                        f"cd {self.directory} && {self._name} state push {path}"
+                    )
+            raise
+
+    @property
+    def _refuges(self) -> list[Path]:
+        """Where a state may be saved when its own place fails."""
+        return [self.directory, Path.home(), Path(tempfile.gettempdir())]
 
     def document(self, args: Sequence[str]) -> Any:
         """Run a command that prints one JSON document, which is not logged: it may hold secrets."""
@@ -294,6 +320,21 @@ class Cli:
 
     def _see_log(self) -> str:
         return f"\nFull text: {self.log.path}" if self.log.path else ""
+
+
+def save_state(state: dict[str, Any], name: str, directories: Sequence[Path]) -> Path | None:
+    """Write a state to the first directory that takes it, readable for nobody else."""
+    content = json.dumps(state).encode()
+    for directory in directories:
+        path = directory / name
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(content)
+            return path
+        except OSError:
+            with contextlib.suppress(OSError):
+                path.unlink()
+    return None
 
 
 def describe_interruption(finished: _process.Finished, command: str = "apply") -> str:

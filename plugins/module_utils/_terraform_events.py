@@ -100,6 +100,12 @@ def diagnostic_of(event: Event) -> Diagnostic | None:
     )
 
 
+def dumped_state(item: Event | str) -> dict[str, Any] | None:
+    """The state in an event that carries one: Terraform's last resort when it can save it nowhere."""
+    state = item.get("state") if isinstance(item, dict) and item.get("type") == "log" else None
+    return state if isinstance(state, dict) and "lineage" in state else None
+
+
 @dataclass(frozen=True)
 class Digest:
     """What a finished stream said.

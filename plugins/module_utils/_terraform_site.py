@@ -214,6 +214,7 @@ def _working(options: Options, make_cli: MakeCli, result: Result) -> Iterator[Si
             record.clear()
         finally:
             remove_secrets(private)
+            cli.log.close()
 
 
 @contextlib.contextmanager

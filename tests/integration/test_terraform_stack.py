@@ -658,3 +658,32 @@ output "zone" {
 """
     )
     assert stack.apply()["outputs"] == {"zone": "us-east-1a"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_that_is_full_when_the_state_is_written_loses_nothing(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    for folder in (home, stack.work_dir):
+        folder.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    stack.write(
+        """
+resource "terraform_data" "big" {
+  input = join("", [for index in range(1000) : join("", [for digit in range(120) : "x"])])
+}
+"""
+    )
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", stack.work_dir], check=True)
+    try:
+        message = stack.fail()["msg"]
+        (saved,) = home.glob("errored-*.tfstate")
+        push = message.rpartition("then: ")[2]
+        assert push == f"cd {stack.work_dir} && terraform state push {saved}"
+        subprocess.run(["mount", "-o", "remount,size=10M", stack.work_dir], check=True)
+        (stack.work_dir / "terraform.tfstate").unlink()  # it is cut off in the middle
+        subprocess.run(push, shell=True, check=True, capture_output=True)  # noqa: S602
+        assert stack.apply()["changed"] is False
+    finally:
+        subprocess.run(["umount", stack.work_dir], check=True)

@@ -176,6 +176,25 @@ def test_a_document_is_not_logged(fake: cli.Cli) -> None:
     assert "note" in log
 
 
+def test_a_state_that_terraform_can_save_nowhere_is_kept(
+    fake: cli.Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    state = {"version": 4, "lineage": "x", "resources": [{"secret": "hidden"}]}
+    event = {"type": "log", "@message": "Emergency state dump", "state": state}
+    program(fake, f"print({json.dumps(event)!r}); sys.exit(1)")
+    monkeypatch.setattr(cli.Cli, "_refuges", [tmp_path / "full", home])
+    with pytest.raises(cli.TerraformError) as caught:
+        fake.events(["apply"])
+    (saved,) = home.glob("errored-*.tfstate")
+    assert json.loads(saved.read_text()) == state
+    assert saved.stat().st_mode & 0o777 == 0o600
+    assert f"cd {tmp_path} && terraform state push {saved}" in caught.value.message
+    assert "hidden" not in caught.value.message + (tmp_path / "log").read_text()
+
+
 def test_record(tmp_path: Path) -> None:
     record = cli.Record(tmp_path / "run.json")
     assert record.report() is None
