@@ -47,11 +47,11 @@ def test_the_tarball_holds_the_product_and_nothing_else(tarball: Path) -> None:
 
 
 def test_the_playbooks_run_from_an_installed_collection(tarball: Path, tmp_path: Path) -> None:
-    install = ["ansible-galaxy", "collection", "install", "--no-deps", "--offline", str(tarball)]
-    subprocess.run([*install, "--collections-path", str(tmp_path)], check=True, capture_output=True)
     settings = tmp_path / "ansible.cfg"
     settings.touch()  # an empty one, so that the checkout's does not count
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path), "ANSIBLE_CONFIG": str(settings)}
+    install = ["ansible-galaxy", "collection", "install", "--no-deps", "--offline", str(tarball)]
+    subprocess.run(install, check=True, capture_output=True, cwd=tmp_path, env=environment)
     for playbook in ("bake", "destroy", "instance", "network", "site", "users"):
         played = subprocess.run(
             [
