@@ -14,7 +14,7 @@ PLAY := scripts/on-localcloud ansible-playbook -e @examples/localcloud.yml
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-destroy demo-stop test lint unit integration molecule e2e build clean
+.PHONY: help setup demo demo-users demo-destroy demo-stop test lint unit integration molecule e2e build clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,6 +32,10 @@ $(COLLECTION):
 demo: setup ## Run site.yml on the local cloud
 	python -m localcloud start
 	$(PLAY) site.yml
+	@echo "Here, on the local cloud, that is: make demo-users, make demo-destroy; and make demo-stop to end it."
+
+demo-users: setup ## Show the passwords of the demo's users
+	$(PLAY) playbooks/users.yml
 
 demo-destroy: setup ## Run destroy.yml on the local cloud (keeps the data volume and the image)
 	$(PLAY) playbooks/destroy.yml
