@@ -8,9 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
-DEFAULT_SECURITY_MIRROR = "http://deb.debian.org/debian-security"
-
+_DEFAULT = re.compile(r"https?://[\w.-]*debian\.org/debian\b")
 _KEEP = re.compile(r"Acquire::(https?|ftp|Check-|Retries|ForceIPv|Languages|AllowInsecureRepositories)", re.I)
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.S)
 
@@ -53,13 +51,22 @@ def sources(texts: Iterable[str], release: str) -> list[Source]:
     return found
 
 
-def default_sources(release: str) -> list[Source]:
-    """Debian's own servers, for a host that is not of that release."""
-    return [
-        Source(DEFAULT_MIRROR, release, ("main",)),
-        Source(DEFAULT_MIRROR, f"{release}-updates", ("main",)),
-        Source(DEFAULT_SECURITY_MIRROR, f"{release}-security", ("main",)),
-    ]
+def default_sources(release: str, texts: Iterable[str]) -> list[Source]:
+    """Debian's own servers, for a host that is not of that release.
+
+    Args:
+        release: the release's code name.
+        texts: where to find their address: the program debootstrap and its scripts.
+    """
+    for text in texts:
+        if match := _DEFAULT.search(text):
+            mirror = match[0]
+            return [
+                Source(mirror, release, ("main",)),
+                Source(mirror, f"{release}-updates", ("main",)),
+                Source(f"{mirror}-security", f"{release}-security", ("main",)),
+            ]
+    return []
 
 
 def _one_line(text: str) -> list[Source]:

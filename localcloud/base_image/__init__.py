@@ -34,6 +34,14 @@ PACKAGES = (
 )  # fmt: skip
 
 
+def _debootstrap() -> list[str]:
+    """The program and its scripts: Debian's name the address of Debian's servers."""
+    program = shutil.which("debootstrap")
+    paths = [Path(program)] if program else []
+    paths += sorted(Path("/usr/share/debootstrap/scripts").glob("*"))
+    return [path.read_text(errors="replace") for path in paths if path.is_file()]
+
+
 @dataclass(frozen=True)
 class Inputs:
     """All that decides what is in the image.
@@ -62,7 +70,12 @@ class Inputs:
             for path in sorted(FILES.rglob("*"))
             if path.is_file()
         }
-        found = apt_settings.sources(texts, RELEASE) or apt_settings.default_sources(RELEASE)
+        found = apt_settings.sources(texts, RELEASE) or apt_settings.default_sources(RELEASE, _debootstrap())
+        if not found:
+            raise LocalCloudError(
+                f"No package source of Debian {RELEASE} is known: put one into /etc/apt/sources.list.d, as "
+                "debootstrap names none either."
+            )
         return cls(
             sources=tuple(found),
             apt_configuration=apt_settings.configuration(run("apt-config", "dump")),

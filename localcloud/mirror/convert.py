@@ -161,8 +161,7 @@ def licence(metadata: Message) -> str:
 
 
 def home_page(metadata: Message) -> str:
-    """The project's own address, or its page on PyPI."""
+    """The project's own address; empty when it names none."""
     urls = dict(text.split(", ", 1) for text in metadata.get_all("Project-URL") or [] if ", " in text)
     lowered = {label.lower(): url for label, url in urls.items()}
-    fallback = f"https://pypi.org/project/{canonicalize_name(metadata['Name'])}/"
-    return metadata["Home-page"] or lowered.get("homepage") or fallback
+    return metadata["Home-page"] or lowered.get("homepage") or ""

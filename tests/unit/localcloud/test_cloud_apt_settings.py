@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localcloud.apt_settings import Source, configuration, default_sources, extra_certificates, sources
+from localcloud.apt_settings import configuration, default_sources, extra_certificates, sources
 
 DEB822 = """\
 Types: deb deb-src
@@ -61,13 +61,17 @@ def test_a_source_named_twice_counts_once() -> None:
     ]
 
 
-def test_defaults_cover_updates_and_security() -> None:
-    assert [source.suite for source in default_sources("bookworm")] == [
-        "bookworm",
-        "bookworm-updates",
-        "bookworm-security",
+def test_defaults_come_from_debootstrap_and_cover_updates_and_security() -> None:
+    texts = ["#!/bin/sh", 'DEF_MIRROR="http://mirror.debian.org/debian"\n']
+    assert [source.line() for source in default_sources("bookworm", texts)] == [
+        "deb http://mirror.debian.org/debian bookworm main",
+        "deb http://mirror.debian.org/debian bookworm-updates main",
+        "deb http://mirror.debian.org/debian-security bookworm-security main",
     ]
-    assert default_sources("bookworm")[0] == Source("http://deb.debian.org/debian", "bookworm", ("main",))
+
+
+def test_without_any_address_there_are_no_defaults() -> None:
+    assert default_sources("bookworm", ['DEF_MIRROR="http://mirror.example/ubuntu"']) == []
 
 
 def test_only_settings_about_servers_are_kept() -> None:

@@ -159,7 +159,7 @@ def test_licence(lines: list[str], licence: str) -> None:
             ["Project-URL: Docs, https://d.example", "Project-URL: Homepage, https://h.example"],
             "https://h.example",
         ),
-        ([], "https://pypi.org/project/thing/"),
+        ([], ""),
     ],
 )
 def test_home_page(lines: list[str], home: str) -> None:
