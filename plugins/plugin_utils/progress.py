@@ -71,10 +71,12 @@ class Follower:
             stopping = False
             while not stopping:
                 stopping = self._stop.wait(INTERVAL)  # once more after the end: the last lines
+                # Looked for before the lines are read: what was said before the question is shown before it.
+                question = not asked and (self._directory / QUESTION).exists()
                 *lines, rest = (rest + file.read()).split("\n")
                 for line in lines:
                     self._show(line)
-                if not asked and (self._directory / QUESTION).exists():
+                if question:
                     asked = True
                     self._answer()
                 if parent not in (None, os.getppid()):

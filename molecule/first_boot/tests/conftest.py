@@ -111,7 +111,11 @@ class Machine:
 
     def refresh(self) -> None:
         """Do what the timer does every minute, and wait for what that has started."""
+        self._wait_for_jobs()  # a refresh of the timer's that began earlier may have read what was before
         self.host.run("systemctl start ds-stack-init-refresh.service")
+        self._wait_for_jobs()
+
+    def _wait_for_jobs(self) -> None:
         end = time.monotonic() + 60
         while jobs := self.run("systemctl list-jobs --no-legend 'ds-stack-*'"):
             assert time.monotonic() < end, jobs
