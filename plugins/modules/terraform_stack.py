@@ -296,8 +296,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    execute(module, run, check=module.check_mode)
+    execute(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

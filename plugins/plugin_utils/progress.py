@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ansible import constants as C
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
@@ -29,6 +30,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._progress import (
     RETURN,
     VARIABLE,
 )
+from ansible_collections.iac.ds_stack.plugins.plugin_utils import forked
 
 PATIENCE = 60.0
 """Seconds that a task which timed out waits for its tool to stop."""
@@ -103,12 +105,16 @@ def ask_at_console(question: str) -> str:
 class ProgressAction(ActionBase):
     """Runs the module of its own name; shows what it says while it runs, on a remote host afterwards.
 
+    program: what the module is, if its work is to be done in a fork of Ansible's process where that is the
+        same: on the control machine itself, as the same user. Elsewhere, and without, the module is started.
+
     On a task `timeout`, and when the play is killed, it lets go of the lease, so that the tool is asked to
     stop. On a timeout it waits a while for its end before it passes the timeout on.
     """
 
     _supports_check_mode = True
     _supports_async = True
+    program: forked.Program | None = None
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Called by Ansible."""
@@ -144,9 +150,10 @@ class ProgressAction(ActionBase):
         try:
             with (directory / LEASE).open("w") as lease:
                 fcntl.flock(lease, fcntl.LOCK_EX)
+                wait = self._start(task_vars, lease)  # the fork comes before the thread
                 with Follower(directory, show, ask_at_console, lambda: fcntl.flock(lease, fcntl.LOCK_UN)):
                     try:
-                        return self._execute_module(task_vars=task_vars)
+                        return wait()
                     except BaseException:  # a task timeout is no Exception
                         fcntl.flock(lease, fcntl.LOCK_UN)
                         wait_for_writers(lines)
@@ -154,6 +161,21 @@ class ProgressAction(ActionBase):
         finally:
             del self._task.environment[-1]
             shutil.rmtree(directory, ignore_errors=True)
+
+    def _start(self, task_vars: dict[str, Any] | None, lease: IO[str]) -> Callable[[], dict[str, Any]]:
+        """Start the work, if it can be done in a fork; return what waits for the result."""
+        if self.program is None or not forked.AVAILABLE or self._play_context.become:
+            return lambda: self._execute_module(task_vars=task_vars)
+        environment: dict[str, Any] = {}
+        self._compute_environment_string(environment)
+        work = functools.partial(
+            self.program.run,
+            self._task.action,
+            forked.plain_arguments(self._task.args),
+            check=self._task.check_mode,
+            diff=self._task.diff,
+        )
+        return forked.start(work, {name: str(value) for name, value in environment.items()}, lease.fileno())
 
 
 def _shower(task_vars: dict[str, Any]) -> Callable[[str], None]:
