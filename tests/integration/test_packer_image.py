@@ -290,6 +290,7 @@ def test_another_stack_does_not_share_the_image(baker: Baker) -> None:
     assert other["ami_id"] != first["ami_id"]
 
 
+@pytest.mark.fault(17)
 def test_a_failing_provisioner(baker: Baker, ec2: Any) -> None:
     result = baker.fail(variables={"script": "echo about to fail; echo oh no >&2; exit 3"})
     assert "Script exited with non-zero exit status: 3" in result["msg"]

@@ -38,6 +38,8 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     return isolated_stack(tmp_path, monkeypatch)
 
 
+@pytest.mark.fault(1)
+@pytest.mark.fault(2)
 def test_create_then_no_change_then_change_and_replace_then_destroy(stack: Stack) -> None:
     created = stack.apply()
     assert created["changed"] is True
@@ -95,6 +97,7 @@ def test_init_runs_only_when_its_inputs_changed(stack: Stack) -> None:
     assert inits(stack.apply()) == 1
 
 
+@pytest.mark.fault(3)
 def test_a_change_of_nothing_but_an_output_is_applied(stack: Stack) -> None:
     stack.apply()
     stack.write(MAIN + 'output "greeting" {\n  value = "hello"\n}\n')
@@ -141,6 +144,7 @@ def test_max_destroys(stack: Stack) -> None:
     assert stack.apply(variables={"size": 2}, max_destroys=1)["changed"] is True
 
 
+@pytest.mark.fault(8)
 def test_variables_of_every_type_arrive_as_they_are(stack: Stack) -> None:
     stack.write(
         """
@@ -173,6 +177,8 @@ output "v" {
     assert result["changed"] is False
 
 
+@pytest.mark.fault(7)
+@pytest.mark.fault(9)
 def test_a_secret_is_nowhere_to_be_found(stack: Stack, tmp_path: Path) -> None:
     stack.write(
         MAIN
@@ -229,6 +235,7 @@ def test_diff_shows_what_changes_with_secrets_masked_at_every_depth(stack: Stack
     assert SECRET not in json.dumps(result)
 
 
+@pytest.mark.fault(12)
 def test_a_failing_precondition_says_where_and_why(stack: Stack) -> None:
     stack.write(
         """
@@ -254,6 +261,7 @@ resource "terraform_data" "machine" {
     assert diagnostic["code"].strip() == "condition     = var.number > 0"
 
 
+@pytest.mark.fault(12)
 def test_a_failing_provisioner_keeps_all_of_its_text(stack: Stack) -> None:
     stack.write(
         'resource "terraform_data" "first" {}\n'
@@ -266,6 +274,7 @@ def test_a_failing_provisioner_keeps_all_of_its_text(stack: Stack) -> None:
     assert result["changed"] is True, "the first resource was made"
 
 
+@pytest.mark.fault(1)
 def test_check_mode_changes_nothing_and_tells_what_would_be(stack: Stack, tmp_path: Path) -> None:
     result = stack.run(check=True, variables={"size": 3})
     assert result["changed"] is True
@@ -335,6 +344,7 @@ output "x" {
     assert f"{stack.source.parent}/modules/names/bad.tf:1" in stack.fail()["msg"]
 
 
+@pytest.mark.fault(6)
 def test_overrides_and_backend(stack: Stack, tmp_path: Path) -> None:
     overrides = {"output": {"size": {"value": "overridden"}}}
     backend = {"type": "local", "config": {"path": str(tmp_path / "elsewhere.tfstate")}}
@@ -349,6 +359,7 @@ def test_overrides_and_backend(stack: Stack, tmp_path: Path) -> None:
     assert destroyed["summary"]["destroy"] == 2
 
 
+@pytest.mark.fault(5)
 def test_workspaces(stack: Stack) -> None:
     assert stack.run(check=True, workspace="blue")["summary"]["add"] == 2
     assert not stack.work_dir.exists()
@@ -368,6 +379,7 @@ def test_targets_and_replace(stack: Stack) -> None:
     assert actions(stack.apply(replace=["terraform_data.disk"])) == {"terraform_data.disk": "replace"}
 
 
+@pytest.mark.fault(18)
 def test_a_second_run_is_refused_with_the_name_of_the_first(stack: Stack) -> None:
     stack.apply()
     with DirectoryLock(stack.work_dir / ".terraform_stack/lock", "terraform_stack, state present"):
@@ -376,6 +388,7 @@ def test_a_second_run_is_refused_with_the_name_of_the_first(stack: Stack) -> Non
     assert stack.apply()["changed"] is False
 
 
+@pytest.mark.fault(14)
 def test_a_locked_state_names_holder_age_and_the_way_out(stack: Stack) -> None:
     stack.apply()
     (stack.work_dir / ".terraform.tfstate.lock.info").write_text(
@@ -406,6 +419,7 @@ def test_a_locked_state_names_holder_age_and_the_way_out(stack: Stack) -> None:
     assert f"cd {stack.work_dir} && terraform force-unlock 11111111-2222" in message
 
 
+@pytest.mark.fault(15)
 def test_a_hostile_environment_is_ignored_with_a_warning(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -465,6 +479,7 @@ def test_a_missing_binary(stack: Stack) -> None:
     assert "There is no program no-such-terraform" in stack.fail(binary="no-such-terraform")["msg"]
 
 
+@pytest.mark.fault(13)
 def test_a_timeout_stops_terraform_cleanly(stack: Stack) -> None:
     stack.write(SLOW)
     began = time.monotonic()
@@ -476,6 +491,7 @@ def test_a_timeout_stops_terraform_cleanly(stack: Stack) -> None:
     assert not (stack.work_dir / ".terraform.tfstate.lock.info").exists()
 
 
+@pytest.mark.fault(3)
 def test_all_kinds_of_changes_in_one_plan(stack: Stack) -> None:
     stack.write(
         """
@@ -558,6 +574,7 @@ resource "terraform_data" "each" {
     assert stack.apply()["changed"] is False
 
 
+@pytest.mark.fault(7)
 def test_a_secret_three_modules_deep_stays_masked(stack: Stack) -> None:
     down = """
 variable "secret" {
@@ -621,6 +638,7 @@ def test_a_person_can_run_terraform_there_by_hand(stack: Stack) -> None:
     assert subprocess.run(plan, cwd=stack.work_dir, capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.fault(16)
 def test_opentofu_is_run_by_its_own_name(stack: Stack, tmp_path: Path) -> None:
     """No OpenTofu can be had here: this one is terraform, which calls itself tofu in its events."""
     tofu = tmp_path / "tofu"

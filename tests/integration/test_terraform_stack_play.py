@@ -148,6 +148,8 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 40) -> N
         time.sleep(0.05)
 
 
+@pytest.mark.fault(7)
+@pytest.mark.fault(11)
 def test_progress_is_shown_while_terraform_runs_and_no_secret_even_with_vvv(play: Play) -> None:
     assert play.start(TALKS, "-vvv", "--diff", sensitive_variables={"password": SECRET}).wait(60) == 0
     wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
@@ -161,6 +163,7 @@ def test_progress_is_shown_while_terraform_runs_and_no_secret_even_with_vvv(play
     assert "\x1b" not in play.output
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize(
     ("number", "reasons"),
     [
@@ -193,6 +196,7 @@ def test_an_interrupted_play_leaves_a_saved_state_and_the_next_run_says_so(
     assert not (play.work_dir / ".terraform_stack/run.json").exists(), "once is enough"
 
 
+@pytest.mark.fault(13)
 def test_a_task_timeout_stops_terraform_before_the_task_fails(play: Play) -> None:
     process = play.start(SLOW, keywords="      timeout: 10\n")
     assert process.wait(60) == 2
@@ -246,6 +250,7 @@ def test_async_runs_to_its_end(play: Play) -> None:
     assert play.resources() == ["quick", "slow"]
 
 
+@pytest.mark.fault(18)
 def test_a_second_play_in_the_same_directory_is_refused(play: Play, tmp_path: Path) -> None:
     first = play.start(SLOW)
     wait_for(lambda: "sleep 60" in play.output, "the slow resource")
