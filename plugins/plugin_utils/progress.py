@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -102,6 +104,27 @@ def ask_at_console(question: str) -> str:
         return ""
 
 
+@contextlib.contextmanager
+def ended_with_the_play() -> Iterator[None]:
+    """End this process, and so its connection, when the play that started it has died."""
+    play = os.getppid()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(INTERVAL * 5):
+            if os.getppid() != play:
+                os.kill(os.getpid(), signal.SIGTERM)  # as the play does when it can
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 class ProgressAction(ActionBase):
     """Runs the module of its own name; shows what it says while it runs, on a remote host afterwards.
 
@@ -135,7 +158,8 @@ class ProgressAction(ActionBase):
     ) -> dict[str, Any]:
         self._task.environment.append({VARIABLE: RETURN})
         try:
-            result: dict[str, Any] = self._execute_module(task_vars=task_vars)
+            with ended_with_the_play():
+                result: dict[str, Any] = self._execute_module(task_vars=task_vars)
         finally:
             del self._task.environment[-1]
         for line in result.pop(RESULT, []):

@@ -1,4 +1,4 @@
-"""The faults that wrappers of Terraform and Packer are known for: for each a test shows that it is not ours."""
+"""The faults that wrappers of Terraform and Packer are known for, each with a test that we have it not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FAULTS = {
     4: "the lock options are ignored while planning",
     5: "a workspace is selected before init and cannot be made",
     6: "state file or backend are ignored on destroy, so nothing is destroyed and that is called a success",
-    7: "secrets in variables, outputs, diff, diagnostics, logs, exceptions, -vvv; only the root module masked",
+    7: "secrets in variables, outputs, diff, diagnostics, logs, -vvv; only the root module masked",
     8: "booleans, null, multi-line strings, big numbers, unicode, `${`, nested objects and sets break",
     9: "plan files with secrets are left behind",
     10: "valid configurations crash the wrapper's own strict parser",
