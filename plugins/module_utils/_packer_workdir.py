@@ -15,10 +15,13 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import Entry
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import top_level_blocks
+
+Kept = TypeVar("Kept")
+"""What is kept in a file of its own, Bake or Attempt."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ def _declared_in_json(text: bytes) -> Iterable[str]:
     return [name for group in groups if isinstance(group, dict) for name in group]
 
 
-def _load(kind: type, fields: Any) -> Any:
+def _load(kind: type[Kept], fields: Any) -> Kept | None:
     try:
         return kind(**fields)
     except TypeError:

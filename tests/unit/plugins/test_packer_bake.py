@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake as pb
-from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError
+from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError, changed_parts
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import Image
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_workdir import Bake, WorkDir
 
@@ -80,7 +80,7 @@ def test_the_parts_of_a_fingerprint(request_: pb.Request) -> None:
 )
 def test_what_is_part_of_it(request_: pb.Request, change: dict[str, Any], parts: list[str]) -> None:
     before, after = pb.fingerprint_parts(request_), pb.fingerprint_parts(replace(request_, **change))
-    assert pb.fp.changed_parts(before, after) == parts
+    assert changed_parts(before, after) == parts
 
 
 @pytest.mark.parametrize("path", ["/roles", "../roles", "roles/../../roles"])

@@ -123,7 +123,7 @@ def test_a_diagnostic_behind_a_truncated_event_on_the_same_line_is_found() -> No
 
 
 def test_digest() -> None:
-    stream = [
+    stream: list[Any] = [
         {"type": "version", "terraform": "1.11.4"},
         {"type": "resource_drift", "change": {"resource": {"addr": "a.b"}, "action": "update"}},
         ERROR,
