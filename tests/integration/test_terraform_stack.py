@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,30 @@ def test_init_runs_only_when_its_inputs_changed(stack: Stack) -> None:
     assert inits(stack.apply()) == 1
 
 
+@pytest.mark.fault(2)
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_is_applied_is_the_plan_that_was_reviewed(stack: Stack, tmp_path: Path, state: str) -> None:
+    """Whatever happens to the configuration between the review and the apply."""
+    stack.apply()
+    late, more = tmp_path / "late", stack.work_dir / "late.tf"
+    late.write_text(
+        f"""#!/bin/sh
+[ $1 != apply ] || echo 'resource "terraform_data" "late" {{}}' > {more}
+exec terraform "$@"
+"""
+    )
+    late.chmod(0o755)
+    result = stack.apply(binary=str(late), variables={"size": 2}, state=state)
+    reviewed = {"present": ["replace", "update"], "absent": ["delete", "delete"]}
+    assert sorted(actions(result).values()) == reviewed[state]
+    assert stack.resources() == (
+        [] if state == "absent" else ["terraform_data.disk", "terraform_data.machine"]
+    )
+    log = Path(result["log_path"]).read_text()
+    assert ("-destroy" in log) is (state == "absent")
+    assert re.search(r"^\$ .* apply .*plan\.tfplan$", log, re.MULTILINE)
+
+
 @pytest.mark.fault(3)
 def test_a_change_of_nothing_but_an_output_is_applied(stack: Stack) -> None:
     stack.apply()
@@ -170,10 +196,14 @@ output "v" {
         "list": [1, "two", [3], {}],
         "nested": {"a": {"b": [None, False]}},
     }
+    stack.write('variable "set" {\n  type = set(object({ name = string, on = bool }))\n}\n', "set.tf")
+    stack.write('output "set" {\n  value = var.set\n}\n', "set_output.tf")
+    members = [{"name": "a", "on": True}, {"name": "${b}", "on": False}]
     for option in ("variables", "sensitive_variables"):
-        result = stack.apply(**{option: {"v": value}})
+        result = stack.apply(**{option: {"v": value, "set": members}})
         written = json.loads((stack.work_dir / "terraform.tfstate").read_text())
         assert written["outputs"]["v"]["value"] == value
+        assert sorted(written["outputs"]["set"]["value"], key=str) == sorted(members, key=str)
     assert result["changed"] is False
 
 
@@ -638,20 +668,38 @@ def test_a_person_can_run_terraform_there_by_hand(stack: Stack) -> None:
     assert subprocess.run(plan, cwd=stack.work_dir, capture_output=True, check=False).returncode == 0
 
 
+def simulate_tofu(folder: Path) -> Path:
+    terraform = shutil.which("terraform")
+    program = Path(__file__).with_name("simulated_tofu.py")
+    folder.mkdir()
+    tofu = folder / "tofu"
+    tofu.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}" "{terraform}" "$@"\n')
+    tofu.chmod(0o755)
+    return tofu
+
+
 @pytest.mark.fault(16)
 def test_opentofu_is_run_by_its_own_name(stack: Stack, tmp_path: Path) -> None:
-    """No OpenTofu can be had here: this one is terraform, which calls itself tofu in its events."""
-    tofu = tmp_path / "tofu"
-    tofu.write_text(
-        '#!/bin/bash\nterraform "$@" | sed "s/\\"terraform\\":\\"/\\"tofu\\":\\"/"\nexit ${PIPESTATUS[0]}\n'
-    )
-    tofu.chmod(0o755)
+    tofu = simulate_tofu(tmp_path / "bin")
     result = stack.apply(binary=str(tofu))
     assert result["summary"]["add"] == 2
-    assert result["version"].startswith("1.")
+    assert result["version"] == "1.10.6"
     assert f"$ {tofu} apply" in Path(result["log_path"]).read_text()
+    assert stack.apply(binary=str(tofu))["changed"] is False
+    stack.write(MAIN + 'output "greeting" {\n  value = "hello"\n}\n')
+    only_output = stack.apply(binary=str(tofu))
+    assert (only_output["changed"], only_output["changes"]) == (True, [])
+    assert stack.apply(binary=str(tofu), state="absent")["summary"]["destroy"] == 2
     stack.write("output x {")
     assert stack.fail(binary=str(tofu))["msg"].startswith("tofu init failed: ")
+
+
+@pytest.mark.fault(16)
+def test_opentofu_is_found_where_there_is_no_terraform(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(simulate_tofu(tmp_path / "bin").parent))
+    assert stack.apply()["version"] == "1.10.6"
 
 
 def test_results_are_documented(stack: Stack) -> None:
