@@ -17,6 +17,7 @@ import yaml
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import DirectoryLock
 from ansible_collections.iac.ds_stack.plugins.modules import terraform_drift_info, terraform_stack
 
+from tests.integration.interruptions import document
 from tests.integration.terraform_stacks import (
     DRIFT,
     MAIN,
@@ -447,6 +448,17 @@ def test_a_locked_state_names_holder_age_and_the_way_out(stack: Stack) -> None:
     assert "Error acquiring the state lock" in message
     assert "The state is locked by ada@desk (OperationTypeApply, 2 h 0 min ago)" in message
     assert f"cd {stack.work_dir} && terraform force-unlock 11111111-2222" in message
+    assert not list(stack.work_dir.rglob("*.tfplan"))
+    assert stack.resources() == ["terraform_data.disk", "terraform_data.machine"]
+    document(
+        "Another Terraform holds the lock of the state",
+        "the task fails after `lock_timeout`; names holder and age and the command that frees the lock",
+        "ends",
+        "untouched",
+        "of the other",
+        "removed",
+        "",
+    )
 
 
 @pytest.mark.fault(15)
@@ -747,9 +759,25 @@ resource "terraform_data" "big" {
         (saved,) = home.glob("errored-*.tfstate")
         push = message.rpartition("then: ")[2]
         assert push == f"cd {stack.work_dir} && terraform state push {saved}"
+        assert saved.stat().st_mode & 0o777 == 0o600
+        private = stack.work_dir / ".terraform_stack"
+        assert not [name for name in ("plan.tfplan", "sensitive.tfvars.json") if (private / name).exists()]
+        with DirectoryLock(private / "lock", "test"):
+            pass
+        assert stack.fail()["msg"].startswith("terraform plan failed: Error refreshing state")
         subprocess.run(["mount", "-o", "remount,size=10M", stack.work_dir], check=True)
         (stack.work_dir / "terraform.tfstate").unlink()  # it is cut off in the middle
         subprocess.run(push, shell=True, check=True, capture_output=True)  # noqa: S602
         assert stack.apply()["changed"] is False
+        document(
+            "The disk is full when the state is written",
+            "the task fails, says where the state is kept instead (your home, else the temporary folder) and "
+            "with which command it is put back",
+            "ends",
+            "kept elsewhere, mode 0600",
+            "free",
+            "removed",
+            "refuses a state that is cut off",
+        )
     finally:
         subprocess.run(["umount", stack.work_dir], check=True)
