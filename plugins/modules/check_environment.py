@@ -189,7 +189,7 @@ class UnfitError(Exception):
     """Something has to be mended first."""
 
     def __init__(self, problems: list[str]) -> None:
-        lines = "".join(f"\n  - {problem}" for problem in problems)
+        lines = "".join("\n  - " + problem.replace("\n", "\n    ") for problem in problems)
         super().__init__(f"Nothing was done. This has to be mended first:{lines}")
 
 

@@ -157,7 +157,8 @@ def test_nothing_is_said_about_what_is_not_known() -> None:
             },
             "ds_stack_bake_instance_type: t3.medium is not offered in eu-central-1a, where the bake would "
             "run. "
-            "Take another type, or a subnet for ds_stack_bake_subnet_id in one of eu-central-1b, eu-central-1c.",
+            "Take another type, or a subnet for ds_stack_bake_subnet_id in one of eu-central-1b, "
+            "eu-central-1c.",
         ),
         (
             {},
@@ -204,7 +205,8 @@ def test_nothing_is_said_about_what_is_not_known() -> None:
         (
             {},
             {"refusals": [Refusal("RunInstances", "PendingVerification", "Your account is being verified.")]},
-            "RunInstances fails in eu-central-1. AWS says: PendingVerification: Your account is being verified.",
+            "RunInstances fails in eu-central-1. AWS says: PendingVerification: Your account is "
+            "being verified.",
         ),
     ],
 )
