@@ -70,7 +70,7 @@ def test_nothing_is_said_about_what_is_not_known() -> None:
     [
         (
             {},
-            {"types": {"t3.medium": ACCOUNT.types["t3.medium"]}},  # type: ignore[index]
+            {"types": {"t3.medium": ACCOUNT.types["t3.medium"]}},
             "ds_stack_instance_type: t3.large is not offered in eu-central-1. Take one of: aws ec2 "
             "describe-instance-type-offerings --region eu-central-1",
         ),
