@@ -87,6 +87,7 @@ class Wanted:
     instance_type: str | None = None
     root_volume_size: int | None = None
     availability_zone: str | None = None
+    subnet_id: str | None = None
     bake_subnet_id: str | None = None
     kms_key_id: str | None = None
 
@@ -174,7 +175,8 @@ class Account:
     types: of those that are wanted, the ones that are offered. base_image: the pinned one, or the newest
     with the name; False when there is none. has_baked: whether the stack has an image made from the pinned
     one. own_image: the stack's newest. volume_zone: the data volume's zone, empty when there is none.
-    bake_subnets: where a bake could run. vpcs: how many there are, without the stack's own.
+    subnets: the one that the machine is to be in. bake_subnets: where a bake could run.
+    vpcs: how many there are, without the stack's own. has_vpc: whether the stack has one.
     vcpu_limits: kind of instances → quota. key_state: of the KMS key, empty when there is no such key.
     refusals: questions that were not answered, those of dry runs among them.
     """
@@ -186,6 +188,7 @@ class Account:
     has_baked: bool | None = None
     own_image: Image | None = None
     volume_zone: str | None = None
+    subnets: Sequence[Subnet] | None = None
     bake_subnets: Sequence[Subnet] | None = None
     vpcs: int | None = None
     has_vpc: bool | None = None
@@ -211,9 +214,9 @@ def vcpu_quota(instance_type: str) -> str | None:
 
 
 def machine_zone(wanted: Wanted, account: Account) -> str | None:
-    """The zone of the machine: its volume's, the one that was asked for, or the network's first."""
-    first = account.zones[0] if account.zones else None
-    return account.volume_zone or wanted.availability_zone or first
+    """The zone of the machine: its volume's, the one that was asked for, or the first that there is."""
+    zones = [subnet.zone for subnet in account.subnets or ()] or account.zones
+    return account.volume_zone or wanted.availability_zone or (zones[0] if zones else None)
 
 
 def program_problems(programs: Sequence[Program]) -> Iterator[str]:
@@ -395,6 +398,21 @@ def _root_volume(wanted: Wanted, account: Account) -> Iterator[str]:
         )
 
 
+def _subnet(wanted: Wanted, account: Account) -> Iterator[str]:
+    if account.subnets is None:
+        return
+    if not account.subnets:
+        yield f"ds_stack_subnet_id: there is no subnet {wanted.subnet_id} in {wanted.region}."
+        return
+    zone, other = account.subnets[0].zone, machine_zone(wanted, account)
+    if other != zone:
+        what = "the data volume is" if account.volume_zone else "ds_stack_availability_zone wants the machine"
+        yield (
+            f"ds_stack_subnet_id: {wanted.subnet_id} is in {zone}, and {what} in {other}. Take a subnet in "
+            f"{other}."
+        )
+
+
 def _bake_network(wanted: Wanted, account: Account) -> Iterator[str]:
     if account.bake_subnets is None:
         return
@@ -474,6 +492,7 @@ _RULES: tuple[Callable[[Wanted, Account], Iterator[str]], ...] = (
     _architectures,
     _base_image,
     _root_volume,
+    _subnet,
     _bake_network,
     _vpc_quota,
     _vcpu_quotas,

@@ -107,7 +107,8 @@ def ask(make_client: MakeClient, wanted: Wanted) -> Account:
         has_baked=_some(answers.get("DescribeImages baked")),
         own_image=_newest(answers.get("DescribeImages own")),
         volume_zone=_volume_zone(answers.get("DescribeVolumes")),
-        bake_subnets=answers.get("DescribeSubnets"),
+        subnets=answers.get("DescribeSubnets machine"),
+        bake_subnets=answers.get("DescribeSubnets bake"),
         vpcs=_count_other(answers.get("DescribeVpcs"), wanted.stack),
         has_vpc=_has_own(answers.get("DescribeVpcs"), wanted.stack),
         vpc_limit=answers.get("GetServiceQuota VPC"),
@@ -165,7 +166,10 @@ def _questions(
             yield f"GetServiceQuota {kind}", _quota(quotas, "ec2", VCPU_QUOTAS[kind][1])
     if BAKE in wanted.stages:
         yield from _questions_of_bake(ec2, wanted)
-    if NETWORK in wanted.stages:
+    subnet_id = wanted.subnet_id
+    if subnet_id and {NETWORK, INSTANCE} & wanted.stages:
+        yield "DescribeSubnets machine", lambda: _subnets(ec2, _is_subnet(subnet_id))
+    if NETWORK in wanted.stages and not subnet_id:
         yield "DescribeVpcs", lambda: describe_vpcs(ec2)
         yield "GetServiceQuota VPC", _quota(make_client("service-quotas", wanted.region), "vpc", "L-F678F1CE")
     if INSTANCE in wanted.stages:
@@ -194,24 +198,20 @@ def _questions_of_bake(ec2: Client, wanted: Wanted) -> Iterator[tuple[str, Calla
                 {"Name": "state", "Values": ["available"]},
             ]
             yield "DescribeImages baked", lambda: describe_images(ec2, Owners=["self"], Filters=made_from)
-    if wanted.bake_subnet_id:
-        here = [{"Name": "subnet-id", "Values": [wanted.bake_subnet_id]}]
-    else:
-        here = [{"Name": "default-for-az", "Values": ["true"]}]
-    yield (
-        "DescribeSubnets",
-        lambda: [
-            Subnet(one["SubnetId"], one["AvailabilityZone"]) for one in describe_subnets(ec2, Filters=here)
-        ],
-    )
+    default = {"Name": "default-for-az", "Values": ["true"]}
+    where = _is_subnet(wanted.bake_subnet_id) if wanted.bake_subnet_id else default
+    yield "DescribeSubnets bake", lambda: _subnets(ec2, where)
 
 
 def _dry_runs(ec2: Client, wanted: Wanted, account: Account) -> Iterator[tuple[str, Callable[[], None]]]:
     """What the stages are going to call, as far as AWS can be asked before whether it would let them."""
     image = account.image
+    subnets = {
+        "ds_stack_bake_instance_type": wanted.bake_subnet_id,
+        "ds_stack_instance_type": wanted.subnet_id,
+    }
     tags = [{"Key": "ds-stack:name", "Value": wanted.stack}]
     if image:
-        where = {"SubnetId": wanted.bake_subnet_id} if wanted.bake_subnet_id and BAKE in wanted.stages else {}
         for variable, name in wanted.machines:
             if name in (account.types or {name}):
                 yield (
@@ -223,7 +223,7 @@ def _dry_runs(ec2: Client, wanted: Wanted, account: Account) -> Iterator[tuple[s
                         MinCount=1,
                         MaxCount=1,
                         TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
-                        **(where if variable == "ds_stack_bake_instance_type" else {}),
+                        **({"SubnetId": subnet} if (subnet := subnets[variable]) else {}),
                     ),
                 )
     if BAKE in wanted.stages:
@@ -303,6 +303,16 @@ def _zones(ec2: Client) -> list[str]:
     """The zones in which the network has a subnet, in its order."""
     kind = [{"Name": "zone-type", "Values": ["availability-zone"]}]
     return sorted(one["ZoneName"] for one in describe_availability_zones(ec2, Filters=kind))
+
+
+def _subnets(ec2: Client, where: Mapping[str, Any]) -> list[Subnet]:
+    return [
+        Subnet(one["SubnetId"], one["AvailabilityZone"]) for one in describe_subnets(ec2, Filters=[where])
+    ]
+
+
+def _is_subnet(subnet_id: str) -> dict[str, Any]:
+    return {"Name": "subnet-id", "Values": [subnet_id]}
 
 
 def _running(ec2: Client, stack: str) -> list[Running]:

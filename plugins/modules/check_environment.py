@@ -89,6 +89,9 @@ options:
   availability_zone:
     description: Zone for a new data volume; by default the first of the region.
     type: str
+  subnet_id:
+    description: Subnet of the machine, where it is not to be in a network of its own.
+    type: str
   root_volume_size:
     description: Size of the root volume in GiB.
     type: int
@@ -180,6 +183,7 @@ ARGUMENTS: dict[str, Any] = {
     "bake_subnet_id": {"type": "str"},
     "instance_type": {"type": "str"},
     "availability_zone": {"type": "str"},
+    "subnet_id": {"type": "str"},
     "root_volume_size": {"type": "int"},
     "kms_key_id": {"type": "str"},
 }
@@ -211,6 +215,7 @@ def read_wanted(module: AnsibleAWSModule) -> rules.Wanted:
                 "instance_type",
                 "kms_key_id",
                 "root_volume_size",
+                "subnet_id",
             )
         },
     )

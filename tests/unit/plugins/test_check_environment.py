@@ -226,6 +226,18 @@ def test_there_is_no_default_vpc(ec2: Any, run: Any) -> None:
     assert found == "ds_stack_bake_subnet_id: there is no subnet subnet-0 in us-east-1."
 
 
+def test_a_subnet_of_ones_own_decides_the_zone_and_needs_no_vpc(ec2: Any, run: Any) -> None:
+    subnets = {one["AvailabilityZone"]: one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]}
+    for number in range(4):
+        ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")
+    assert not run(subnet_id=subnets["us-east-1b"]).get("failed")
+    (found,) = problems(run(subnet_id=subnets["us-east-1e"]))
+    assert found.startswith("ds_stack_instance_type: t3.large is not offered in us-east-1e, where")
+    assert problems(run(subnet_id="subnet-0")) == [
+        "ds_stack_subnet_id: there is no subnet subnet-0 in us-east-1."
+    ]
+
+
 def test_the_quota_of_vpcs_is_used_up(ec2: Any, run: Any) -> None:
     for number in range(4):
         ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")

@@ -135,6 +135,23 @@ def test_nothing_is_said_about_what_is_not_known() -> None:
             "ds_stack_root_volume_size: 8 GiB is smaller than the image demo-1. Take 20 or more.",
         ),
         (
+            {"subnet_id": "subnet-0"},
+            {"subnets": []},
+            "ds_stack_subnet_id: there is no subnet subnet-0 in eu-central-1.",
+        ),
+        (
+            {"subnet_id": "subnet-2"},
+            {"subnets": [Subnet("subnet-2", "eu-central-1b")], "volume_zone": "eu-central-1a"},
+            "ds_stack_subnet_id: subnet-2 is in eu-central-1b, and the data volume is in eu-central-1a. Take "
+            "a subnet in eu-central-1a.",
+        ),
+        (
+            {"subnet_id": "subnet-2", "availability_zone": "eu-central-1a"},
+            {"subnets": [Subnet("subnet-2", "eu-central-1b")]},
+            "ds_stack_subnet_id: subnet-2 is in eu-central-1b, and ds_stack_availability_zone wants the machine "
+            "in eu-central-1a. Take a subnet in eu-central-1a.",
+        ),
+        (
             {"bake_subnet_id": "subnet-0"},
             {"bake_subnets": []},
             "ds_stack_bake_subnet_id: there is no subnet subnet-0 in eu-central-1.",
