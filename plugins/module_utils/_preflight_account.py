@@ -13,12 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-try:
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
-except ImportError:
-    pass  # a problem among others: the module tells it, and asks nothing here
-
 from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
     describe_availability_zones,
     describe_images,
@@ -46,6 +40,16 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._preflight import (
     machine_zone,
     vcpu_quota,
 )
+
+try:
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+    from botocore.parsers import ResponseParserError
+
+    #: No answer: AWS says no, cannot be reached, or a proxy answers in its place.
+    NO_ANSWER = (AnsibleAWSError, BotoCoreError, ClientError, ResponseParserError)
+except ImportError:
+    pass  # a problem among others: the module tells it, and asks nothing here
 
 Client = Any
 Answer = TypeVar("Answer")
@@ -78,7 +82,7 @@ def refusal_to_identify(make_client: MakeClient, homes: Iterable[str]) -> Refusa
     """Why AWS does not know the credentials; None when it does."""
     try:
         _first_answer(homes, lambda region: make_client("sts", region).get_caller_identity())
-    except (AnsibleAWSError, BotoCoreError, ClientError) as error:
+    except NO_ANSWER as error:
         return _refusal("GetCallerIdentity", error)
     return None
 
@@ -89,7 +93,7 @@ def enabled_regions(make_client: MakeClient, homes: Iterable[str]) -> Mapping[st
         found = _first_answer(
             homes, lambda region: describe_regions(make_client("ec2", region), AllRegions=True)
         )
-    except (AnsibleAWSError, BotoCoreError, ClientError):
+    except NO_ANSWER:
         return None
     return {one["RegionName"]: one.get("OptInStatus") != "not-opted-in" for one in found}
 
@@ -138,7 +142,7 @@ class _Survey:
         for name, future in futures.items():
             try:
                 self.answers[name] = future.result()
-            except (AnsibleAWSError, BotoCoreError, ClientError) as error:
+            except NO_ANSWER as error:
                 refusal = _refusal(name, error)
                 if refusal not in self.refusals:
                     self.refusals.append(refusal)

@@ -17,6 +17,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight_too
 from ansible_collections.iac.ds_stack.plugins.modules import check_environment
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 from moto import mock_aws
 
 REGION = "us-east-1"
@@ -145,6 +146,7 @@ def test_all_that_is_wrong_is_told_at_once(run: Any, tmp_path: Path, monkeypatch
         (refuse("GetCallerIdentity", "ExpiredToken"), "The AWS credentials have expired."),
         (refuse("GetCallerIdentity", "InvalidClientTokenId"), "AWS does not accept the credentials"),
         (EndpointConnectionError(endpoint_url="https://sts"), "Check the network, a proxy"),
+        (ResponseParserError("a proxy's page"), "Check the network, a proxy"),
     ],
 )
 def test_credentials_that_aws_does_not_know(run: Any, answers: Answers, error: Exception, said: str) -> None:

@@ -148,8 +148,8 @@ def test_nothing_is_said_about_what_is_not_known() -> None:
         (
             {"subnet_id": "subnet-2", "availability_zone": "eu-central-1a"},
             {"subnets": [Subnet("subnet-2", "eu-central-1b")]},
-            "ds_stack_subnet_id: subnet-2 is in eu-central-1b, and ds_stack_availability_zone wants the machine "
-            "in eu-central-1a. Take a subnet in eu-central-1a.",
+            "ds_stack_subnet_id: subnet-2 is in eu-central-1b, and ds_stack_availability_zone wants the "
+            "machine in eu-central-1a. Take a subnet in eu-central-1a.",
         ),
         (
             {"bake_subnet_id": "subnet-0"},
