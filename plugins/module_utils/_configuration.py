@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueError, collapse_addresses
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -16,7 +16,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 PREFIX = "ds_stack_"
 STACK_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 LOGIN_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-WORLD = IPv4Network("0.0.0.0/0")
+WIDEST = 8
+"""Prefix length of the widest network that can be somebody's own: that of 10.0.0.0/8."""
 
 Values = Mapping[str, Any]
 
@@ -86,6 +87,8 @@ def _networks(values: Values) -> Iterator[str]:
 
 
 def _cidr_problem(text: str) -> str | None:
+    if _is_ipv6(text):
+        return f"'{text}' is an IPv6 network, and a stack has IPv4 addresses only. Name an IPv4 network."
     if "/" not in text:
         return f"'{text}' has no prefix length. For one address, write {text}/32."
     try:
@@ -98,13 +101,30 @@ def _cidr_problem(text: str) -> str | None:
     return None
 
 
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 def _open_world(values: Values) -> Iterator[str]:
-    cidrs = values.get("ds_stack_allowed_cidrs", [])
-    if str(WORLD) in cidrs and not values.get("ds_stack_allow_world"):
-        yield (
-            "ds_stack_allowed_cidrs opens the machine to the whole internet. Name your own networks, or set "
-            "ds_stack_allow_world to true if that is what you want."
-        )
+    """Networks that together are wider than anybody's own: 0.0.0.0/1 and 128.0.0.0/1 are 0.0.0.0/0."""
+    if values.get("ds_stack_allow_world"):
+        return
+    for variable, what in (
+        ("ds_stack_allowed_cidrs", "the machine"),
+        ("ds_stack_bake_source_cidrs", "the bake's SSH port"),
+    ):
+        networks = [IPv4Network(text) for text in values.get(variable, []) if not _cidr_problem(text)]
+        wide = [network for network in collapse_addresses(networks) if network.prefixlen < WIDEST]
+        if wide:
+            to = "the whole internet" if wide[0].prefixlen == 0 else " and ".join(map(str, wide))
+            yield (
+                f"{variable} opens {what} to {to}. Name your own networks, or set ds_stack_allow_world to "
+                "true if that is what you want."
+            )
 
 
 def _vpc_size(values: Values) -> Iterator[str]:

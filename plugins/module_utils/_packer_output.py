@@ -203,5 +203,9 @@ def _message(match: re.Match[str]) -> str:
     words += [str(result[key]).strip() for key in ("stderr", "module_stderr") if result.get(key)]
     if not words[1:] and result.get("stdout"):
         words.append(str(result["stdout"]).strip())
+    if result.get("url") and str(result["url"]) not in "".join(words):
+        words.append(
+            f"URL: {result['url']}"
+        )  # of a download whose checksum is wrong only this tells which it was
     message = "\n".join(words) or match["result"].strip()
     return f"(item {match['item']}) {message}" if match["item"] else message

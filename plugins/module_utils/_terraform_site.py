@@ -317,6 +317,12 @@ def _init(options: Options, site: Site) -> None:
     mirrors.write_file(marker, _init_digest(site.cli, options).encode())
 
 
+def initialize(options: Options, site: Site) -> None:
+    """See that the directory is initialized, with its providers at hand. Raises TerraformError."""
+    if not site.initialized:
+        _init(options, site)
+
+
 @contextlib.contextmanager
 def _cache_lock(directory: Path | None) -> Iterator[None]:
     """One init at a time writes to a plugin cache: Terraform itself does not see to that."""
@@ -393,8 +399,7 @@ class Planned:
 
 def make_plan(options: Options, site: Site, *arguments: str) -> Planned | None:
     """Initialize what needs it, go to the workspace and plan; None when there is no such workspace."""
-    if not site.initialized:
-        _init(options, site)
+    initialize(options, site)
     there = _select_workspace(options, site)
     if there is None:
         return None

@@ -61,6 +61,11 @@ def test_a_whole_configuration_is_accepted() -> None:
         ({"allowed_cidrs": ["home/32"]}, "is no IPv4 network"),
         ({"bake_source_cidrs": ["home"]}, "ds_stack_bake_source_cidrs: 'home' has no prefix length"),
         ({"allowed_cidrs": ["0.0.0.0/0"]}, "opens the machine to the whole internet"),
+        ({"allowed_cidrs": ["0.0.0.0/1", "128.0.0.0/1"]}, "opens the machine to the whole internet"),
+        ({"allowed_cidrs": ["10.0.0.0/8", "64.0.0.0/2"]}, "opens the machine to 64.0.0.0/2"),
+        ({"allowed_cidrs": [f"{first}.0.0.0/8" for first in range(8, 12)]}, "to 8.0.0.0/6"),
+        ({"allowed_cidrs": ["::/0"]}, "'::/0' is an IPv6 network, and a stack has IPv4 addresses only"),
+        ({"bake_source_cidrs": ["0.0.0.0/0"]}, "opens the bake's SSH port to the whole internet"),
         ({"vpc_cidr": "10.0.0.0/8"}, "Take a network between /16 and /24"),
         ({"tls": "maybe"}, "value of ds_stack_tls must be one of"),
     ],
@@ -80,8 +85,13 @@ def test_a_missing_name_is_told() -> None:
     assert find_problems(OPTIONS, {}) == ["missing required arguments: ds_stack_name"]
 
 
-def test_the_whole_internet_takes_its_second_switch() -> None:
-    assert problems(allowed_cidrs=["0.0.0.0/0"], allow_world=True) == []
+@pytest.mark.parametrize("networks", [["0.0.0.0/0"], ["0.0.0.0/1", "128.0.0.0/1"]])
+def test_the_whole_internet_takes_its_second_switch(networks: list[str]) -> None:
+    assert problems(allowed_cidrs=networks, allow_world=True) == []
+
+
+def test_a_network_of_ones_own_takes_no_switch() -> None:
+    assert problems(allowed_cidrs=["10.0.0.0/8", "192.168.0.0/16"]) == []
 
 
 def test_documented_defaults_are_the_real_ones() -> None:

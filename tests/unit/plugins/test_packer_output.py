@@ -139,6 +139,14 @@ def test_a_failed_task_is_named_with_its_message(newer: bool) -> None:
             'fatal: [d]: UNREACHABLE! => {"msg": "Connection refused", "unreachable": true}',
             "Connection refused",
         ),
+        (
+            'fatal: [d]: FAILED! => {"dest": "/tmp/a", "msg": "The checksum did not match", "url": "https://b/a"}',
+            "The checksum did not match\nURL: https://b/a",
+        ),
+        (
+            'fatal: [d]: FAILED! => {"msg": "Request failed: https://b/a", "url": "https://b/a"}',
+            "Request failed: https://b/a",
+        ),
         ('failed: [d] (item=b, c) => {"msg": "no"}', "(item b, c) no"),
         (
             'fatal: [d]: FAILED! => {"msg": "non-zero return code", "stderr": "E: broken", "stdout": "a"}',

@@ -1,0 +1,322 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: check_environment
+short_description: Checks the tools and the AWS account for a stack
+version_added: 0.1.0
+author:
+  - The iac.ds_stack developers (!UNKNOWN)
+description:
+  - Looks for all that would make a stage of a stack fail later, when something has been spent already.
+    All that is wrong is told in one message, each point with what to do about it.
+  - Of the control machine it checks the programs and their versions, Python packages, and whether Terraform
+    gets its providers.
+  - Of the account it checks credentials, region, instance types and their zones, the base image, the root
+    volume's size, where a bake can run, quotas and the KMS key; and by dry runs whether the calls
+    C(RunInstances), C(CreateImage), C(CreateKeyPair), C(CreateSecurityGroup) and C(CreateVolume) are allowed.
+    Rights for IAM and Systems Manager cannot be asked about beforehand.
+  - Only what the O(stages) need is looked at, and of that only what the options name.
+  - Nothing is made or changed in the account.
+options:
+  stack:
+    description: Name of the stack.
+    type: str
+    required: true
+  stages:
+    description: What is about to be run, by the names of the playbooks.
+    type: list
+    elements: str
+    choices: [bake, network, instance, users, destroy]
+    required: true
+  packer_template:
+    description:
+      - Folder of the Packer template. Its C(required_version) tells which versions of Packer will do.
+    type: path
+  packer_overlay:
+    description: Folder that is laid over O(packer_template).
+    type: path
+  terraform:
+    description: A root module of the stack.
+    type: dict
+    suboptions:
+      source:
+        description:
+          - The module. Its C(required_version) tells which versions of Terraform or OpenTofu will do.
+        type: path
+        required: true
+      work_dir:
+        description:
+          - Folder where M(iac.ds_stack.terraform_stack) will run it.
+          - Unless it was applied there before, it is initialized now, so that a provider that cannot be had
+            is known before a bake. Not in check mode.
+        type: path
+        required: true
+      overrides:
+        description: As for M(iac.ds_stack.terraform_stack).
+        type: dict
+        default: {}
+  base_image:
+    description: The image to bake from.
+    type: dict
+    suboptions:
+      owner:
+        description: Account that owns it.
+        type: str
+        required: true
+      name:
+        description: Its name, may hold wildcards.
+        type: str
+        required: true
+      pinned_id:
+        description: Its id where it is pinned, else empty.
+        type: str
+      pinned_in:
+        description: The file that pins it.
+        type: path
+  bake_instance_type:
+    description: Instance type of the bake.
+    type: str
+  bake_subnet_id:
+    description: Subnet of the bake; by default one of the default VPC.
+    type: str
+  instance_type:
+    description: Instance type of the machine.
+    type: str
+  availability_zone:
+    description: Zone for a new data volume; by default the first of the region.
+    type: str
+  subnet_id:
+    description: Subnet of the machine, where it is not to be in a network of its own.
+    type: str
+  root_volume_size:
+    description: Size of the root volume in GiB.
+    type: int
+  kms_key_id:
+    description: KMS key of the volumes.
+    type: str
+attributes:
+  check_mode:
+    description: Can run in check mode and says what would happen without changing anything.
+    support: full
+  diff_mode:
+    description: Shows what would change in diff mode.
+    support: none
+notes:
+  - The names of the stack's variables in the messages are those of the role P(iac.ds_stack.preflight#role).
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+"""
+
+EXAMPLES = r"""
+- name: Check what a machine of another type needs
+  iac.ds_stack.check_environment:
+    stack: demo
+    region: eu-central-1
+    stages: [instance]
+    instance_type: m7i.2xlarge
+    root_volume_size: 20
+"""
+
+RETURN = r"""
+not_checked:
+  description: What AWS was asked in vain, such as quotas that these credentials may not read.
+  returned: success
+  type: list
+  elements: str
+  sample: ["GetServiceQuota: AccessDeniedException"]
+"""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import (
+    boto3_inventory_conn,
+    get_aws_connection_info,
+)
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight as rules
+from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight_account as aws
+from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight_tools as tools
+from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError
+from ansible_collections.iac.ds_stack.plugins.module_utils._preflight import (
+    BAKE,
+    DESTROY,
+    INSTANCE,
+    NETWORK,
+    STAGES,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import TerraformError
+
+ARGUMENTS: dict[str, Any] = {
+    "stack": {"type": "str", "required": True},
+    "stages": {"type": "list", "elements": "str", "choices": list(STAGES), "required": True},
+    "packer_template": {"type": "path"},
+    "packer_overlay": {"type": "path"},
+    "terraform": {
+        "type": "dict",
+        "options": {
+            "source": {"type": "path", "required": True},
+            "work_dir": {"type": "path", "required": True},
+            "overrides": {"type": "dict", "default": {}},
+        },
+    },
+    "base_image": {
+        "type": "dict",
+        "options": {
+            "owner": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+            "pinned_id": {"type": "str"},
+            "pinned_in": {"type": "path"},
+        },
+    },
+    "bake_instance_type": {"type": "str"},
+    "bake_subnet_id": {"type": "str"},
+    "instance_type": {"type": "str"},
+    "availability_zone": {"type": "str"},
+    "subnet_id": {"type": "str"},
+    "root_volume_size": {"type": "int"},
+    "kms_key_id": {"type": "str"},
+}
+
+
+class UnfitError(Exception):
+    """Something has to be mended first."""
+
+    def __init__(self, problems: list[str]) -> None:
+        lines = "".join("\n  - " + problem.replace("\n", "\n    ") for problem in problems)
+        super().__init__(f"Nothing was done. This has to be mended first:{lines}")
+
+
+def read_wanted(module: AnsibleAWSModule) -> rules.Wanted:
+    """The options as the rules want them."""
+    params = module.params
+    base = params["base_image"]
+    return rules.Wanted(
+        stack=params["stack"],
+        region=module.region,
+        stages=frozenset(params["stages"]),
+        base_image=rules.BaseImage(**base) if base else None,
+        **{
+            name: params[name] or None
+            for name in (
+                "availability_zone",
+                "bake_instance_type",
+                "bake_subnet_id",
+                "instance_type",
+                "kms_key_id",
+                "root_volume_size",
+                "subnet_id",
+            )
+        },
+    )
+
+
+def needed_programs(module: AnsibleAWSModule, stages: frozenset[str]) -> Iterator[rules.Program]:
+    """The programs that the stages run."""
+    template, overlay, terraform = (
+        module.params[name] for name in ("packer_template", "packer_overlay", "terraform")
+    )
+    if BAKE in stages and template:
+        yield tools.packer(Path(template), Path(overlay) if overlay else None)
+    if stages & {NETWORK, INSTANCE, DESTROY} and terraform:
+        yield tools.terraform(Path(terraform["source"]))
+
+
+def client_maker(module: AnsibleAWSModule) -> aws.MakeClient:
+    """What makes AWS clients, each once. `module.client` would end the module at the first problem."""
+    _region, endpoint, connection = get_aws_connection_info(module)
+
+    @cache
+    def make(service: str, region: str) -> Any:
+        return boto3_inventory_conn(
+            conn_type="client",
+            resource=service,
+            region=region,
+            endpoint=endpoint,
+            config=aws.client_config(),
+            **connection,
+        )
+
+    return make
+
+
+def account_problems(
+    module: AnsibleAWSModule, wanted: rules.Wanted
+) -> tuple[list[str], rules.Account | None]:
+    """What is wrong with credentials, region or account; what the account said when it could be asked."""
+    make_client = client_maker(module)
+    homes = aws.home_regions(wanted.region)
+    with ThreadPoolExecutor() as pool:
+        identity = pool.submit(aws.refusal_to_identify, make_client, homes)
+        regions = aws.enabled_regions(make_client, homes)
+    if refusal := identity.result():
+        return [rules.credential_problem(refusal)], None
+    if regions and (problem := rules.region_problem(wanted.region, regions)):
+        return [problem], None
+    account = aws.ask(make_client, wanted)
+    return rules.account_problems(wanted, account), account
+
+
+def provider_problems(module: AnsibleAWSModule, wanted: rules.Wanted) -> Iterator[str]:
+    """Whether Terraform gets its providers."""
+    terraform = module.params["terraform"]
+    if NETWORK not in wanted.stages or not terraform or module.check_mode:
+        return
+    try:
+        tools.fetch_providers(Path(terraform["source"]), Path(terraform["work_dir"]), terraform["overrides"])
+    except TerraformError as error:
+        yield (
+            "Terraform cannot be set up. Where its registry cannot be reached, a mirror of providers is "
+            "an answer: see provider_installation in the documentation of its CLI configuration. "
+            f"{error.message}"
+        )
+
+
+def run(module: AnsibleAWSModule) -> dict[str, Any]:
+    """Look at everything and return the module's result. Raises UnfitError for what is wrong."""
+    if not module.region:
+        raise UnfitError(["Say in which region: with the option region or AWS_REGION."])
+    wanted = read_wanted(module)
+    libraries = ["boto3", "botocore", *(["passlib"] if INSTANCE in wanted.stages else [])]
+    missing = tools.missing_libraries(libraries)
+    found: list[str] = []
+    account = None
+    with ThreadPoolExecutor() as pool:
+        programs = pool.submit(lambda: list(needed_programs(module, wanted.stages)))
+        if not {"boto3", "botocore"} & set(missing):
+            found, account = account_problems(module, wanted)
+    tool_problems = list(rules.program_problems(programs.result()))
+    problems = [*rules.library_problems(missing, sys.executable), *tool_problems, *found]
+    if not tool_problems:
+        problems += provider_problems(module, wanted)
+    if problems:
+        raise UnfitError(problems)
+    if account is None:
+        return {"changed": False, "not_checked": []}
+    for warning in rules.warnings(wanted, account):
+        module.warn(warning)
+    return {"changed": False, "not_checked": rules.not_checked(account)}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleAWSModule(argument_spec=ARGUMENTS, supports_check_mode=True, check_boto3=False)
+    try:
+        result = run(module)
+    except (UnfitError, FingerprintError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
