@@ -60,9 +60,7 @@ class Application:
     key: Key
     signer: Signer
     may_sign_in: Callable[[str, str], bool]
-    is_allowed: Callable[
-        [str], bool
-    ]  #: asked again of who is signed in, as the real one does
+    is_allowed: Callable[[str], bool]  #: asked again of who is signed in, as the real one does
 
     def answer(self, request: Request) -> Response:
         """Answer one request."""
