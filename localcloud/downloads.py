@@ -50,5 +50,5 @@ def choose(wanted: str, reached: Callable[[str], bool] = answers) -> Downloads:
         found = dict(zip(VENDORS, pool.map(reached, VENDORS.values()), strict=True))
     silent = [vendor for vendor, there in found.items() if not there]
     if silent:
-        return Downloads(True, f"for here one does not reach {', '.join(silent)}")
-    return Downloads(False, "for all of them answer")
+        return Downloads(True, f"since there is no answer from {', '.join(silent)}")
+    return Downloads(False, "since all of them answer")

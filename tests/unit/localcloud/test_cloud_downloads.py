@@ -26,12 +26,12 @@ def silent(*vendors: str) -> Downloads:
 
 
 def test_the_vendors_are_taken_where_all_of_them_answer() -> None:
-    assert silent() == Downloads(offline=False, reason="for all of them answer")
+    assert silent() == Downloads(offline=False, reason="since all of them answer")
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_one_that_does_not_answer_is_enough_for_the_mirror(vendor: str) -> None:
-    assert silent(vendor) == Downloads(offline=True, reason=f"for here one does not reach {vendor}")
+    assert silent(vendor) == Downloads(offline=True, reason=f"since there is no answer from {vendor}")
 
 
 @pytest.mark.parametrize(("wanted", "offline"), [("vendor", False), ("offline", True)])
