@@ -1,4 +1,6 @@
 # make demo   sets everything up and runs site.yml on the local cloud
+#             (MIRROR=vendor or MIRROR=offline says where it downloads from; by itself it takes the vendors' own
+#             servers where all of them answer)
 # make test   sets everything up and passes every test
 # All it makes lies in .venv and .cache (ignored by git); `make clean` removes them.
 
@@ -32,7 +34,9 @@ $(COLLECTION):
 demo: setup ## Run site.yml on the local cloud
 	python -m localcloud start
 	$(PLAY) site.yml
-	@echo "Here, on the local cloud, that is: make demo-users, make demo-destroy; and make demo-stop to end it."
+	@python -m localcloud notes
+	@echo "What the block above says with ansible-playbook is here make demo-users and make demo-destroy;"
+	@echo "make demo-stop ends the local cloud."
 
 demo-users: setup ## Show the passwords of the demo's users
 	$(PLAY) playbooks/users.yml

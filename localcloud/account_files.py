@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -87,8 +88,14 @@ def read_operator(run: RunDir) -> Operator:
     return Operator(pairs["AWS_ACCESS_KEY_ID"], pairs["AWS_SECRET_ACCESS_KEY"])
 
 
+def manifest_of(mirror: Path) -> Mapping[str, Any]:
+    """What a finished offline mirror says about itself."""
+    found: Mapping[str, Any] = json.loads((mirror / "manifest.json").read_text())
+    return found
+
+
 def downloads_of(mirror: Path, base_url: str) -> Mapping[str, object]:
     """The role variables that a finished offline mirror stands for."""
     from localcloud.mirror import role_variables  # noqa: PLC0415 (heavy, and not there without a mirror)
 
-    return role_variables(json.loads((mirror / "manifest.json").read_text()), base_url)
+    return role_variables(manifest_of(mirror), base_url)

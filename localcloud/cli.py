@@ -1,10 +1,12 @@
 """A simulated AWS account on this machine, for trying and testing the stack without costs."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from localcloud import downloads
 from localcloud.errors import LocalCloudError
 from localcloud.paths import RunDir, cache_root
 
@@ -34,8 +36,15 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     start = command("start", _start, "start the account (as root), or find that it runs")
-    start.add_argument("--no-mirror", action="store_true", help="use the vendors' own download servers")
+    start.add_argument(
+        "--downloads",
+        metavar="|".join(downloads.WANTED),
+        default=os.environ.get(downloads.VARIABLE) or "auto",
+        help="the vendors' own servers or the offline mirror (auto: the vendors' where all of them answer); "
+        f"by default what {downloads.VARIABLE} in the environment says, else auto",
+    )
     command("status", _status, "say what runs; exit code 3 when nothing does")
+    command("notes", _notes, "say what is real and what is a stand-in")
     command("stop", _stop, "stop the account; nothing of it is left")
     command("base-image", _base_image, "build or find the Debian 12 base image; prints its tag")
     mirror = command("mirror", _mirror, "build or find the offline mirror; prints its folder")
@@ -52,7 +61,15 @@ def _say(message: str) -> None:
 def _start(options: argparse.Namespace) -> int:
     from localcloud import daemon
 
-    daemon.start(RunDir.default(), not options.no_mirror, _say)
+    daemon.start(RunDir.default(), options.downloads, _say)
+    return 0
+
+
+def _notes(_options: argparse.Namespace) -> int:
+    try:
+        print(RunDir.default().notes.read_text(), end="")
+    except FileNotFoundError:
+        raise LocalCloudError("No local cloud runs here: python -m localcloud start.") from None
     return 0
 
 

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from localcloud import account_files, base_image, preflight, provider, reaper
+from localcloud import account_files, base_image, downloads, notes, preflight, provider, reaper
 from localcloud.addresses import API_URL, MIRROR_URL
 from localcloud.api.owner import DEBIAN_OWNER
+from localcloud.downloads import Downloads
 from localcloud.errors import LocalCloudError
 from localcloud.paths import REPOSITORY, RunDir, cache_root
 
@@ -61,8 +62,14 @@ class Lock:
         self.file.close()
 
 
-def start(run: RunDir, with_mirror: bool, log: Log) -> None:
-    """Start an account, or find that it runs. Raises LocalCloudError."""
+def start(run: RunDir, wanted_downloads: str, log: Log) -> None:
+    """Start an account, or find that it runs. Raises LocalCloudError.
+
+    Args:
+        run: the account's folder.
+        wanted_downloads: one of ``downloads.WANTED``.
+        log: called with what people should know.
+    """
     preflight.check_root()
     preflight.check_tools()
     lock = Lock()
@@ -76,23 +83,25 @@ def start(run: RunDir, with_mirror: bool, log: Log) -> None:
             f"folder {holder.get('run')}). There can be only one: stop that one first."
         )
     try:
-        _start(run, with_mirror, lock, log)
+        _start(run, wanted_downloads, lock, log)
     finally:
         lock.close()
 
 
-def _start(run: RunDir, with_mirror: bool, lock: Lock, log: Log) -> None:
+def _start(run: RunDir, wanted_downloads: str, lock: Lock, log: Log) -> None:
     left = _reap(run, lock)
     if left:
         log(f"Removed what a killed local cloud had left: {', '.join(left)}.")
     preflight.check_ports()
     providers = provider.find()
+    chosen = downloads.choose(wanted_downloads)
     base_image.ensure(log)
-    mirror = _mirror(log) if with_mirror else None
+    mirror = _mirror(log) if chosen.offline else None
     lock.write(run, None)
     run.path.mkdir(parents=True)
-    downloads = account_files.downloads_of(mirror, MIRROR_URL) if mirror else {}
-    account_files.write(run, account_files.Operator.new(), providers, DEBIAN_OWNER, downloads)
+    told = account_files.downloads_of(mirror, MIRROR_URL) if mirror else {}
+    account_files.write(run, account_files.Operator.new(), providers, DEBIAN_OWNER, told)
+    run.notes.write_text(f"{notes.notes(account_files.manifest_of(mirror) if mirror else None)}\n")
     command = [sys.executable, "-m", "localcloud", "serve"]
     if mirror:
         command += ["--mirror", str(mirror)]
@@ -111,11 +120,11 @@ def _start(run: RunDir, with_mirror: bool, lock: Lock, log: Log) -> None:
         words = run.log.read_text().strip().splitlines()[-1:]
         reaper.reap([run.path], server.pid)
         raise LocalCloudError(f"The server does not start: {' '.join(words) or 'it says nothing'}") from None
-    log(_summary(providers, mirror, run))
+    log(_summary(providers, chosen, mirror, run))
 
 
 def _mirror(log: Log) -> Path:
-    from localcloud import mirror  # noqa: PLC0415 (heavy, and not needed with --no-mirror)
+    from localcloud import mirror  # noqa: PLC0415 (heavy, and not needed with the vendors' downloads)
 
     return mirror.ensure(cache_root() / "localcloud", log)
 
@@ -192,22 +201,17 @@ def _reap(run: RunDir, lock: Lock) -> list[str]:
     return reaper.reap(sorted(folders), last.get("pid"))
 
 
-def _summary(providers: Path | None, mirror: Path | None, run: RunDir) -> str:
+def _summary(providers: Path | None, chosen: Downloads, mirror: Path | None, run: RunDir) -> str:
     found = (
         f"{', '.join(provider.versions(providers))} in {providers}" if providers else "fetched by Terraform"
     )
-    downloads = (
-        f"the offline mirror {mirror}, served at {MIRROR_URL}" if mirror else "the vendors' own servers"
-    )
+    source = f"the offline mirror {mirror}, served at {MIRROR_URL}" if mirror else "the vendors' own servers"
     return f"""
 The local cloud runs: a simulated AWS account, API at {API_URL}.
 
-Real:       Terraform and its AWS provider ({found}), Packer, Ansible;
-            the machines' Debian, systemd, SSH, cloud-init, file systems, and what is installed on them.
-Stand-ins:  the API (moto), instances (podman containers on this kernel, not a security boundary), volumes
-            (loop devices, encryption only on paper), security groups (nftables), IAM (only what an instance
-            may do with Systems Manager parameters is enforced).
-Downloads:  {downloads}.
+{run.notes.read_text()}
+Provider:   {found}.
+Downloads:  {source}, {chosen.reason}.
 
 Settings for programs:  {run.env}
 Log:                    {run.log}

@@ -54,6 +54,11 @@ class RunDir:
         return self.path / "terraform.rc"
 
     @property
+    def notes(self) -> Path:
+        """What is real in this account and what is a stand-in, as a text for people."""
+        return self.path / "notes"
+
+    @property
     def volumes(self) -> Path:
         """Folder of the files behind EBS volumes and snapshots."""
         return self.path / "volumes"

@@ -87,10 +87,11 @@ def parts() -> Iterator[Part]:
     yield pytest_part("unit", "pytest", "tests/unit")
     yield Part("setup", "base image, mirror", (sys.executable, "-m", "localcloud", "mirror"))
     yield from integration_parts()
+    # The longest part: begun last, it would run alone at the end.
+    yield pytest_part("e2e", "pytest", "tests/e2e", uses_cloud=True)
     for scenario in sorted((ROOT / "molecule").glob("*/molecule.yml")):
         name = scenario.parent.name
         yield Part("molecule", name, ("molecule", "test", "--scenario-name", name))
-    yield pytest_part("e2e", "pytest", "tests/e2e", uses_cloud=True)
 
 
 def count(report: Path) -> tuple[int, int]:

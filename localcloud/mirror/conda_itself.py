@@ -64,6 +64,12 @@ export CONDA_PYTHON_EXE='{PLACEHOLDER}/bin/python'
 
 """
 
+#: What R's reticulate reads before it activates an environment; as conda's own, but for its comments.
+ACTIVATE = f"""\
+. '{PLACEHOLDER}/etc/profile.d/conda.sh' || return
+conda activate "$@"
+"""
+
 METADATA = """\
 Metadata-Version: 2.1
 Name: conda
@@ -106,6 +112,7 @@ def build_conda(wheel: Wheel, python: Path, tree: Path, channel: Path) -> Packag
         script.parent.mkdir()
         script.write_text(SCRIPT, encoding="utf-8")
         script.chmod(0o755)
+    (tree / "bin/activate").write_text(ACTIVATE, encoding="utf-8")
     shell_code = SHELL_CODE.read_text(encoding="utf-8")
     for folder, text in ((site_packages / "conda/shell", shell_code), (tree, PROFILE + shell_code)):
         profile = folder / "etc/profile.d/conda.sh"

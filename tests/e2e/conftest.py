@@ -20,9 +20,13 @@ RUN = Path(os.environ.get("DS_STACK_CACHE", ROOT / ".cache")) / "localcloud/run"
 
 
 def localcloud(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the local cloud's command and return what it said."""
+    """Run the local cloud's command and return what it said.
+
+    With the offline mirror, so that the tests are the same everywhere, unless ``MIRROR`` says otherwise.
+    """
     command = [sys.executable, "-m", "localcloud", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    settings = {"MIRROR": "offline", **os.environ}
+    return subprocess.run(command, cwd=ROOT, env=settings, check=True, capture_output=True, text=True)
 
 
 def environment() -> dict[str, str]:

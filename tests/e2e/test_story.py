@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.clients.jupyterhub import Hub, SignInRefusedError
+from tests.clients import jupyterhub, rstudio
+from tests.clients.jupyterhub import Hub
+from tests.clients.rstudio import RStudio
 from tests.e2e.conftest import Stack, client
 
 pytestmark = pytest.mark.e2e
@@ -36,13 +38,27 @@ def signed_in(stack: Stack, folder: Path, user: str = "alice") -> Iterator[Hub]:
 
 
 def hub_of(stack: Stack, folder: Path) -> Hub:
-    """Return a browser at the hub, which trusts the certificate that the machine shows now."""
-    address = stack.machine()["PublicIpAddress"]
-    certificate = folder / "certificate.pem"
-    certificate.write_text(ssl.get_server_certificate((address, 8000)))
-    hub = Hub(f"https://{address}:8000", ca_file=certificate)
+    """Return a browser at the hub."""
+    url, certificate = address_of(stack, 8000, folder)
+    hub = Hub(url, ca_file=certificate)
     hub.wait_until_ready()
     return hub
+
+
+def rstudio_of(stack: Stack, folder: Path) -> RStudio:
+    """Return a browser at RStudio Server."""
+    url, certificate = address_of(stack, 8787, folder)
+    browser = RStudio(url, ca_file=certificate)
+    browser.wait_until_ready()
+    return browser
+
+
+def address_of(stack: Stack, port: int, folder: Path) -> tuple[str, Path]:
+    """Return the address of a port of the machine, and the certificate that it shows now, to be trusted."""
+    address = stack.machine()["PublicIpAddress"]
+    certificate = folder / f"{port}.pem"
+    certificate.write_text(ssl.get_server_certificate((address, port)))
+    return f"https://{address}:{port}", certificate
 
 
 def is_open(address: str, port: int) -> bool:
@@ -54,9 +70,9 @@ def is_open(address: str, port: int) -> bool:
     return True
 
 
-def run_cell(hub: Hub, code: str) -> str:
-    """Run Python in a kernel and return what it printed."""
-    cell = hub.run_cell(code)
+def run_cell(hub: Hub, code: str, kernel: str = "python3") -> str:
+    """Run code in a kernel and return what it printed."""
+    cell = hub.run_cell(code, kernel=kernel)
     assert cell.status == "ok", cell.error
     return cell.output.strip()
 
@@ -87,6 +103,7 @@ def test_users_and_networks_come_without_a_bake(stack: Stack) -> None:
     after = stack.machine()
     assert (after["InstanceId"], after["ImageId"]) == (before["InstanceId"], before["ImageId"])
     assert f"https://{after['PublicIpAddress']}:8000" in played.text
+    assert f"https://{after['PublicIpAddress']}:8787" in played.text
     for password in stack.passwords().values():
         assert password not in played.text
 
@@ -100,8 +117,33 @@ def test_a_user_signs_in_and_runs_python(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_a_wrong_password_does_not_get_in(stack: Stack, tmp_path: Path) -> None:
-    with pytest.raises(SignInRefusedError):
+    with pytest.raises(jupyterhub.SignInRefusedError):
         hub_of(stack, tmp_path).sign_in("alice", stack.passwords()["bob"])
+
+
+def test_the_same_user_signs_in_to_rstudio(stack: Stack, tmp_path: Path) -> None:
+    browser = rstudio_of(stack, tmp_path)
+    with pytest.raises(rstudio.SignInRefusedError):
+        browser.sign_in("alice", stack.passwords()["bob"])
+    assert not browser.is_signed_in()
+    browser.sign_in("alice", stack.passwords()["alice"])
+    assert browser.is_signed_in()
+
+
+def test_a_notebook_in_r_has_the_python_of_one_in_python(stack: Stack, tmp_path: Path) -> None:
+    """R reads the home that Python wrote to, and computes with pandas through reticulate.
+
+    By lists: the reticulate of Debian 12's R knows NumPy 1 only, and leaves NumPy 2's arrays as they are.
+    """
+    in_python = "import sys, pandas; print(sys.executable, pandas.__version__)"
+    in_r = """
+pandas <- reticulate::import("pandas")
+cat(reticulate::py_config()$python, pandas$`__version__`)
+stopifnot(pandas$Series(c(20, 22))$add(1)$tolist() == c(21, 23))
+"""
+    with signed_in(stack, tmp_path) as hub:
+        assert run_cell(hub, "cat(6 * 7, readLines('note.txt', warn = FALSE))", "ir") == f"42 {NOTE}"
+        assert run_cell(hub, in_r, "ir") == run_cell(hub, in_python)
 
 
 def test_a_notebook_cannot_reach_the_machines_credentials(stack: Stack, tmp_path: Path) -> None:
@@ -124,6 +166,19 @@ def test_a_closed_network_closes_the_ports(stack: Stack) -> None:
     assert not is_open(stack.machine()["PublicIpAddress"], 8000)
     stack.play("network")
     assert is_open(stack.machine()["PublicIpAddress"], 8000)
+
+
+def test_a_removed_user_is_out_of_both(stack: Stack, tmp_path: Path) -> None:
+    password = stack.passwords()["bob"]
+    browser = rstudio_of(stack, tmp_path)
+    browser.sign_in("bob", password)
+    stack.variables["ds_stack_users"] = [{"name": "alice"}]
+    stack.play("instance")
+    assert not browser.is_signed_in()
+    with pytest.raises(rstudio.SignInRefusedError):
+        browser.sign_in("bob", password)
+    with pytest.raises(jupyterhub.SignInRefusedError):
+        hub_of(stack, tmp_path).sign_in("bob", password)
 
 
 def test_a_changed_role_variable_makes_a_new_machine_with_the_old_homes(stack: Stack, tmp_path: Path) -> None:

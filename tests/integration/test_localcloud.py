@@ -159,7 +159,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     base_images.mkdir(parents=True, exist_ok=True)
     (cache / "localcloud").mkdir()
     (cache / "localcloud/base-image").symlink_to(base_images)
-    started = localcloud("start", "--no-mirror", cache=cache)
+    started = localcloud("start", "--downloads=vendor", cache=cache)
     assert started.returncode == 0, started.stderr
     key_file = cache / "key"
     cloud = Cloud(cache, key_file)
@@ -258,13 +258,13 @@ def test_it_listens_on_its_own_address_only(cloud: Cloud) -> None:
 
 def test_starting_it_again_changes_nothing(cloud: Cloud) -> None:
     before = cloud.run.pid.read_text()
-    again = localcloud("start", "--no-mirror", cache=cloud.cache)
+    again = localcloud("start", "--downloads=vendor", cache=cloud.cache)
     assert (again.returncode, again.stderr.strip()) == (0, "The local cloud already runs.")
     assert cloud.run.pid.read_text() == before
 
 
 def test_a_second_account_is_refused(cloud: Cloud, tmp_path: Path) -> None:
-    refused = localcloud("start", "--no-mirror", cache=tmp_path)
+    refused = localcloud("start", "--downloads=vendor", cache=tmp_path)
     assert refused.returncode == 1
     assert "There can be only one" in refused.stderr
     assert localcloud("stop", cache=tmp_path).returncode == 1
@@ -524,7 +524,7 @@ def test_a_killed_server_is_reaped_and_stop_leaves_nothing(cloud: Cloud, first: 
     assert remains(cloud.run)["loops"]
     os.kill(int(cloud.run.pid.read_text()), signal.SIGKILL)
     until(lambda: daemon.status() is None, 10)
-    started = localcloud("start", "--no-mirror", cache=cloud.cache)
+    started = localcloud("start", "--downloads=vendor", cache=cloud.cache)
     assert started.returncode == 0, started.stderr
     assert f"container ds-stack-{first}" in started.stderr
     cloud.clients.clear()

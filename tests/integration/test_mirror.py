@@ -156,10 +156,12 @@ def test_an_environment_comes_again_from_its_lock(
 def test_an_environment_can_be_activated(conda: Conda, environment: Path) -> None:
     ran = conda("run", "--prefix", str(environment), "python", "-c", "import sys; print(sys.prefix)")
     assert ran.stdout.strip() == str(environment), ran.stderr
-    script = f". {conda.prefix}/etc/profile.d/conda.sh; conda activate {environment}; command -v python"
     env = {"PATH": "/usr/bin:/bin", "HOME": str(conda.prefix)}
-    done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{environment}/bin/python\n"
+    # As login shells do it, and as R's reticulate does.
+    for code in ("etc/profile.d/conda.sh", "bin/activate"):
+        script = f". {conda.prefix}/{code} && conda activate {environment} && command -v python"
+        done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == (f"{environment}/bin/python\n", "")
 
 
 def test_a_wrong_hash_is_refused_over_http(conda: Conda, environment: Path, url: str, tmp_path: Path) -> None:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 
 ROOT = Path(__file__).resolve().parents[2]
 FACTS = yaml.safe_load((ROOT / "playbooks/vars/stack.yml").read_text())
+COMPONENTS = yaml.safe_load((ROOT / "playbooks/vars/components.yml").read_text())
+OPTIONS = yaml.safe_load((ROOT / "roles/preflight/meta/argument_specs.yml").read_text())["argument_specs"][
+    "configuration"
+]["options"]
 IMAGE = (ROOT / "playbooks/image.yml").read_text()
 
 
-def image_roles() -> set[str]:
-    """Return the roles that image.yml runs."""
-    return set(re.findall(r"(?:role|name): iac\.ds_stack\.(\w+)", IMAGE))
+def image_roles() -> list[str]:
+    """Return the roles that image.yml runs, in its order."""
+    return re.findall(r"(?:role|name): iac\.ds_stack\.(\w+)", IMAGE)
 
 
-def plugins_of(roles: set[str]) -> set[str]:
+def plugins_of(roles: list[str]) -> set[str]:
     """Return the collection's modules that these roles use, with all that these import of it."""
     text = "".join(path.read_text() for role in roles for path in (ROOT / "roles" / role).rglob("*.yml"))
     names = set(re.findall(r"^\s*(?:- )?iac\.ds_stack\.(\w+):", text, re.MULTILINE))
@@ -32,9 +40,50 @@ def plugins_of(roles: set[str]) -> set[str]:
     return found
 
 
-def test_the_fingerprint_covers_the_roles_of_the_image() -> None:
-    listed = set(re.findall(r"'(\w+)'", FACTS["__stack_image_roles"].split("|", maxsplit=1)[0]))
-    assert listed == image_roles()
+def chosen(*components: str) -> dict[str, Any]:
+    """Return the facts about the image for these components."""
+    variables = {**_trusted(COMPONENTS), **_trusted(FACTS), "ds_stack_components": list(components)}
+    templar = Templar(DataLoader(), variables)
+    return {name: templar.template(variables[name]) for name in ("__components_roles", "__stack_image_roles")}
+
+
+def _trusted(value: Any) -> Any:
+    """Mark the strings of our own files as templates."""
+    if isinstance(value, dict):
+        return {key: _trusted(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_trusted(one) for one in value]
+    return trust_as_template(value) if isinstance(value, str) else value
+
+
+def test_every_component_can_be_chosen() -> None:
+    assert OPTIONS["ds_stack_components"]["choices"] == list(COMPONENTS["__components"])
+
+
+def test_image_yml_runs_every_role_that_a_component_needs() -> None:
+    needed = chosen(*COMPONENTS["__components"])["__components_roles"]
+    assert sorted(needed) == sorted(image_roles())
+
+
+def test_image_yml_runs_no_role_of_a_component_that_is_not_chosen() -> None:
+    conditions = dict(re.findall(r"role: iac\.ds_stack\.(\w+)\n +when: \"(.+)\"", IMAGE))
+    of_components = {role for one in COMPONENTS["__components"].values() for role in one["roles"]}
+    assert conditions == {role: f"'{role}' in __components_roles" for role in of_components}
+
+
+@pytest.mark.parametrize(
+    ("components", "alone"),
+    [(["jupyterhub"], {"conda", "jupyterhub", "r", "smoke_test"}), (["rstudio"], {"r", "rstudio_server"})],
+)
+def test_only_the_roles_of_chosen_components_shape_the_fingerprint(
+    components: list[str], alone: set[str]
+) -> None:
+    every = {"base", "web_proxy", "first_boot", "image_cleanup"}
+    assert set(chosen(*components)["__stack_image_roles"]) == {f"roles/{role}" for role in every | alone}
+
+
+def test_the_order_of_the_components_makes_no_other_image() -> None:
+    assert chosen("rstudio", "jupyterhub") == chosen("jupyterhub", "rstudio", "rstudio")
 
 
 def test_the_fingerprint_covers_the_plugins_that_run_on_the_machine() -> None:

@@ -98,7 +98,7 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> daemon.Lock:
 
 def test_there_is_one_account_a_machine(lock: daemon.Lock, run: RunDir) -> None:
     with pytest.raises(LocalCloudError, match=r"Another local cloud runs .*pid 4711, folder /elsewhere/run"):
-        daemon.start(run, with_mirror=False, log=print)
+        daemon.start(run, wanted_downloads="vendor", log=print)
 
 
 def test_anothers_account_is_not_stopped(lock: daemon.Lock, run: RunDir) -> None:
@@ -112,7 +112,7 @@ def test_start_finds_its_own_account_running(
     lock.write(run, 4711)
     monkeypatch.setattr(daemon, "status", lambda: {"pid": 4711, "instances": []})
     said: list[str] = []
-    daemon.start(run, with_mirror=False, log=said.append)
+    daemon.start(run, wanted_downloads="vendor", log=said.append)
     assert said == ["The local cloud already runs."]
 
 

@@ -57,6 +57,7 @@ def serve(options: Mapping[str, str]) -> None:
             load_key(Path(options["secure-cookie-key-file"])), int(options["auth-timeout-minutes"])
         ),
         may_sign_in=partial(accounts.may_sign_in, options=options),
+        is_allowed=partial(accounts.is_allowed, options=options),
     )
     address, port = options["www-address"], options["www-port"]
     try:

@@ -60,6 +60,7 @@ class Application:
     key: Key
     signer: Signer
     may_sign_in: Callable[[str, str], bool]
+    is_allowed: Callable[[str], bool]  #: asked again of who is signed in, as the real one does
 
     def answer(self, request: Request) -> Response:
         """Answer one request."""
@@ -76,7 +77,7 @@ class Application:
         if request.method != "GET":
             return Response(404, "Not found")
         user = self.signer.read(request.cookies.get(USER))
-        if user is None:
+        if user is None or not self.is_allowed(user):
             return Response(302, location="/auth-sign-in?appUri=" + urllib.parse.quote(request.target, ""))
         return Response(200, pages.home(user), HTML)
 

@@ -33,7 +33,7 @@ def application(key: Key) -> Application:
     def may_sign_in(user: str, password: str) -> bool:
         return (user, password) == ("ada", PASSWORD)
 
-    return Application(dict(config.DEFAULTS), key, Signer(b"key"), may_sign_in)
+    return Application(dict(config.DEFAULTS), key, Signer(b"key"), may_sign_in, lambda user: user == "ada")
 
 
 @pytest.fixture
@@ -61,6 +61,12 @@ def test_nobody_else_does(url: str, user: str, password: str) -> None:
     with pytest.raises(SignInRefusedError, match="does not let"):
         browser.sign_in(user, password)
     assert not browser.is_signed_in()
+
+
+def test_who_is_not_allowed_any_more_has_to_sign_in_again(application: Application) -> None:
+    cookie = {"user-id": application.signer.make("eve")}
+    answer = application.answer(Request("GET", "/", cookie))
+    assert (answer.status, answer.location) == (302, "/auth-sign-in?appUri=%2F")
 
 
 def test_a_page_without_the_form_is_not_rstudio(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

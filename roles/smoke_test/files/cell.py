@@ -1,4 +1,4 @@
-"""Start a Jupyter kernel, run one cell of code in it and print its output: cell.py KERNEL CODE."""
+"""Start a Jupyter kernel, run one cell in it and print what it printed: cell.py KERNEL CODE."""
 
 import sys
 
