@@ -28,9 +28,7 @@ EC2_LISTS: dict[str, tuple[str, dict[str, Any]]] = {
 def account(client: Callable[[str], Any]) -> dict[str, Any]:
     """Return all that an account has of such things; ``client`` makes an API client of a service."""
     ec2, iam, ssm = client("ec2"), client("iam"), client("ssm")
-    found = {
-        call: getattr(ec2, call)(**arguments)[key] for call, (key, arguments) in EC2_LISTS.items()
-    }
+    found = {call: getattr(ec2, call)(**arguments)[key] for call, (key, arguments) in EC2_LISTS.items()}
     found["instances"] = [
         instance
         for reservation in ec2.describe_instances()["Reservations"]
