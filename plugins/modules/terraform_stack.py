@@ -161,7 +161,7 @@ outputs:
   description:
     - The outputs of the configuration, name to value. Sensitive ones are V((sensitive)) unless they are in
       O(reveal_outputs).
-    - In check mode what is not known yet is missing, be it a whole output or one key of a map; in a list it is
+    - In check mode what is not known yet is missing, be it a whole output or a key of a map. In a list it is
       null. See RV(outputs_unknown).
   returned: success
   type: dict
