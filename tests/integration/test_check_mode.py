@@ -131,8 +131,9 @@ def plan_of(text: str) -> dict[str, list[str]]:
 
 def created(lines: list[str]) -> set[str]:
     """Return the types of the resources that a stage would create; nothing else may be among its lines."""
-    assert all(line.startswith("create ") for line in lines[1:])
-    return {re.sub(r"\[.*|\.\w+(\[.*)?$", "", line.split()[1]).rsplit(".", 1)[1] for line in lines[1:]}
+    found = [re.match(r"create .*\.(aws_\w+)\.\w+(\[.*\])?$", line) for line in lines[1:]]
+    assert None not in found, lines
+    return {match[1] for match in found if match}
 
 
 NETWORK = {
