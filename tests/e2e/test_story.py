@@ -158,6 +158,21 @@ def test_check_mode_shows_just_what_is_changed(stack: Stack) -> None:
     assert "because: provisioner_variables.jupyterhub_memory_limit" in checks[-1].text
 
 
+def test_the_machine_is_stopped_and_started(stack: Stack) -> None:
+    assert stack.check("stop").changed == 1
+    assert stack.play("stop").changed == 1
+    assert stack.machine()["State"]["Name"] == "stopped"
+    assert f"{stack.name}: stopped\n" in stack.play("status").text
+    started = stack.play("start")
+    address = stack.machine()["PublicIpAddress"]
+    assert f"https://{address}:8000" in started.text
+    status = stack.play("status")
+    assert f"{stack.name}: ready\n" in status.text
+    assert f"https://{address}:8000" in status.text
+    assert "baked today" in status.text
+    assert status.changed == 0
+
+
 def test_a_changed_role_variable_makes_a_new_machine_with_the_old_homes(stack: Stack, tmp_path: Path) -> None:
     before, passwords = stack.machine(), stack.passwords()
     stack.variables["ds_stack_image_variables"] = {"jupyterhub_memory_limit": "3G"}
