@@ -16,6 +16,16 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 PREFIX = "ds_stack_"
 STACK_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 LOGIN_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+POLICY = (r"arn:[^:]+:iam::[^:]*:policy/", "arn:aws:iam::123456789012:policy/NAME")
+SUBNET = (r"subnet-", "subnet-0123456789abcdef0")
+AWS_NAMES = {
+    "ds_stack_bake_subnet_id": SUBNET,
+    "ds_stack_kms_key_id": (r"arn:[^:]+:kms:", "arn:aws:kms:REGION:123456789012:key/ID"),
+    "ds_stack_permissions_boundary": POLICY,
+    "ds_stack_policy_arns": POLICY,
+    "ds_stack_subnet_id": SUBNET,
+}
+"""How ids and ARNs begin, and what they look like. Terraform says it too, but only after the bake."""
 WIDEST = 8
 """Prefix length of the widest network that can be somebody's own: that of 10.0.0.0/8."""
 
@@ -139,6 +149,14 @@ def _sizes(values: Values) -> Iterator[str]:
             yield f"{variable}: {values[variable]} GiB is too small. Take {smallest} or more."
 
 
+def _aws_names(values: Values) -> Iterator[str]:
+    for variable, (pattern, example) in AWS_NAMES.items():
+        value = values.get(variable) or []
+        for name in [value] if isinstance(value, str) else value:
+            if not re.match(pattern, name):
+                yield f"{variable}: '{name}' is not of the form {example}."
+
+
 RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
     _stack_name,
     _users,
@@ -146,4 +164,5 @@ RULES: tuple[Callable[[Values], Iterator[str]], ...] = (
     _open_world,
     _vpc_size,
     _sizes,
+    _aws_names,
 )

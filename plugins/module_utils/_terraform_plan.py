@@ -83,8 +83,8 @@ class Plan:
     """A plan, already masked.
 
     changes: only what is changed. output_changes: likewise, with before and after masked.
-    outputs: the values as they will be, masked, those not known yet left out.
-    outputs_unknown: their names. sensitive_outputs: names.
+    outputs: the values as they will be, masked; without what is not known yet, as Terraform gives them.
+    outputs_unknown: names of those that are not, or not wholly, known. sensitive_outputs: names.
     secrets: the values that were masked, so that they can be kept out of other texts.
     applyable: None when this version does not say.
     """
@@ -128,7 +128,7 @@ def parse_plan(document: dict[str, Any], reveal: Iterable[str] = ()) -> Plan:
             sensitive.append(name)
         if _is_unknown(change.get("after_unknown")):
             unknown.append(name)
-        elif actions != ["delete"]:
+        if actions != ["delete"] and change.get("after_unknown") is not True:
             outputs[name] = mask(change.get("after"), None if name in revealed else marks)
         if actions != ["no-op"]:
             before, after = _shown(change)

@@ -166,12 +166,13 @@ outputs:
   description:
     - The outputs of the configuration, name to value. Sensitive ones are V((sensitive)) unless they are in
       O(reveal_outputs).
-    - In check mode those that are not known yet are missing, see RV(outputs_unknown).
+    - In check mode what is not known yet is missing, be it a whole output or a key of a map. In a list it is
+      null. See RV(outputs_unknown).
   returned: success
   type: dict
   sample: {subnet_ids: {us-east-1a: subnet-0a1b}, token: (sensitive)}
 outputs_unknown:
-  description: Names of the outputs whose values will be known only after the apply, in check mode.
+  description: Names of the outputs that will be known, or wholly known, only after the apply, in check mode.
   returned: success
   type: list
   elements: str

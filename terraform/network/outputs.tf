@@ -1,11 +1,11 @@
 output "vpc_id" {
   description = "Id of the VPC."
-  value       = module.network.vpc_id
+  value       = local.vpc_id
 }
 
 output "subnet_ids" {
-  description = "Ids of the public subnets by availability zone."
-  value       = module.network.subnet_ids
+  description = "Ids of the subnets that the machine can be in, by availability zone."
+  value       = local.subnet_ids
 }
 
 output "security_group_id" {
@@ -15,5 +15,5 @@ output "security_group_id" {
 
 output "availability_zones" {
   description = "Availability zones that have a subnet, in order."
-  value       = sort(local.availability_zones)
+  value       = sort(keys(local.subnet_ids))
 }

@@ -28,6 +28,17 @@ variable "availability_zones" {
   }
 }
 
+variable "subnet_id" {
+  description = "Id of a subnet that is there already, for the machine. Null: a VPC with a subnet in every zone is made. A subnet without a public address for its instances needs a way to AWS's own services."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.subnet_id == null || startswith(coalesce(var.subnet_id, " "), "subnet-")
+    error_message = "The id of a subnet begins with subnet-."
+  }
+}
+
 variable "allowed_cidrs" {
   description = "IPv4 networks that may reach the ports. None: no port is open, and the machine is reached through Session Manager."
   type        = set(string)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 import boto3
 import pytest
+
+from tests import listings
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = Path(os.environ.get("DS_STACK_CACHE", ROOT / ".cache")) / "localcloud/run"
@@ -37,9 +40,10 @@ def environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Played:
-    """What a playbook printed, and what its recap counts."""
+    """What a playbook printed, what its recap counts, and how long it took."""
 
     text: str
+    seconds: float
 
     @property
     def changed(self) -> int:
@@ -47,6 +51,13 @@ class Played:
         counts = re.findall(r"^localhost .*changed=(\d+)", self.text, re.MULTILINE)
         assert counts, f"the playbook ended without a recap:\n{self.text[-2000:]}"
         return int(counts[-1])
+
+    @property
+    def planned(self) -> dict[str, str]:
+        """Return what check mode says of each stage in its last block: the head of it."""
+        block = self.text.partition("nothing was changed; this is what would be done.\n")[2]
+        assert block, f"check mode ended without its block:\n{self.text[-2000:]}"
+        return dict(re.findall(r"^  (\w+) +(.+)$", block.partition("\n-----")[0], re.MULTILINE))
 
 
 @dataclass
@@ -57,7 +68,7 @@ class Stack:
     folder: Path
     variables: dict[str, Any] = field(default_factory=dict)
 
-    def begin(self, playbook: str, **extra: Any) -> subprocess.Popen[str]:
+    def begin(self, playbook: str, *options: str, **extra: Any) -> subprocess.Popen[str]:
         """Start a playbook from a folder of the user's own, as a user does."""
         variables = {
             "ds_stack_name": self.name,
@@ -68,7 +79,7 @@ class Stack:
         }
         command = [str(ROOT / "scripts/on-localcloud"), "ansible-playbook", f"iac.ds_stack.{playbook}"]
         return subprocess.Popen(
-            [*command, "-e", json.dumps(variables)],
+            [*command, *options, "-e", json.dumps(variables)],
             cwd=self.folder,
             env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
             stdin=subprocess.DEVNULL,
@@ -77,14 +88,24 @@ class Stack:
             text=True,
         )
 
-    def play(self, playbook: str, **extra: Any) -> Played:
+    def play(self, playbook: str, *options: str, **extra: Any) -> Played:
         """Run a playbook to its end, which must be a good one."""
-        process = self.begin(playbook, **extra)
+        began = time.monotonic()
+        process = self.begin(playbook, *options, **extra)
         text, _ = process.communicate()
-        (self.folder / f"{playbook}.log").write_text(text)
+        (self.folder.parent / f"{self.name}-{playbook}.log").write_text(text)
         if process.returncode:
             pytest.fail(f"{playbook} failed:\n{text[-6000:]}")
-        return Played(text)
+        return Played(text, time.monotonic() - began)
+
+    def check(self, playbook: str, **extra: Any) -> Played:
+        """Run a playbook in check and diff mode, which must change nothing anywhere and show no password."""
+        before = listings.account(client), listings.folder(self.folder)
+        played = self.play(playbook, "--check", "--diff", **extra)
+        assert (listings.account(client), listings.folder(self.folder)) == before
+        for password in self.passwords().values():
+            assert password not in played.text
+        return played
 
     @property
     def dir(self) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.e2e
 
 CALLER = "100.64.113.1/32"
 NOTE = "homes outlive machines"
+NOTHING = dict.fromkeys(("image", "network", "homes", "users", "settings", "machine"), "nothing")
 
 
 @contextmanager
@@ -91,6 +93,15 @@ def test_a_second_run_changes_nothing(stack: Stack) -> None:
     image = stack.left()["image"]
     assert stack.play("site").changed == 0
     assert stack.left()["image"] == image
+
+
+def test_check_mode_finds_nothing_to_do(stack: Stack) -> None:
+    checked = stack.check("site")
+    assert checked.changed == 0
+    assert checked.planned == NOTHING
+    assert "\n+++ " not in checked.text
+    # It plans where Terraform is at home: a copy would have to be initialized, which takes seconds a root.
+    assert "initializing" not in checked.text
 
 
 def test_users_and_networks_come_without_a_bake(stack: Stack) -> None:
@@ -168,6 +179,42 @@ def test_a_closed_network_closes_the_ports(stack: Stack) -> None:
     assert is_open(stack.machine()["PublicIpAddress"], 8000)
 
 
+def test_check_mode_shows_just_what_is_changed(stack: Stack) -> None:
+    settings = f"to write, for the machine to read: /ds-stack/{stack.name}/machine/config"
+    cases: list[tuple[dict[str, Any], dict[str, str]]] = [
+        ({"ds_stack_allowed_cidrs": [CALLER, "198.51.100.0/24"]}, {"network": "1 to add"}),
+        (
+            {"ds_stack_users": [{"name": name} for name in ("alice", "bob", "carol")]},
+            {"users": "1 to change", "settings": settings},
+        ),
+        ({"ds_stack_instance_type": "t3.xlarge"}, {"machine": "1 to change"}),
+        (
+            {"ds_stack_image_variables": {"jupyterhub_memory_limit": "3G"}},
+            {"image": "1 to bake", "machine": "1 snapshot of the homes to make, 2 to replace"},
+        ),
+    ]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        checks = list(pool.map(lambda case: stack.check("site", **case[0]), cases))
+    for (_, expected), checked in zip(cases, checks, strict=True):
+        assert checked.planned == {**NOTHING, **expected}
+    assert "because: provisioner_variables.jupyterhub_memory_limit" in checks[-1].text
+
+
+def test_the_machine_is_stopped_and_started(stack: Stack) -> None:
+    assert stack.check("stop").changed == 1
+    assert stack.play("stop").changed == 1
+    assert stack.machine()["State"]["Name"] == "stopped"
+    assert f"{stack.name}: stopped\n" in stack.play("status").text
+    started = stack.play("start")
+    address = stack.machine()["PublicIpAddress"]
+    assert f"https://{address}:8000" in started.text
+    status = stack.play("status")
+    assert f"{stack.name}: ready\n" in status.text
+    assert f"https://{address}:8000" in status.text
+    assert "baked today" in status.text
+    assert status.changed == 0
+
+
 def test_a_removed_user_is_out_of_both(stack: Stack, tmp_path: Path) -> None:
     password = stack.passwords()["bob"]
     browser = rstudio_of(stack, tmp_path)
@@ -205,6 +252,16 @@ def test_the_image_holds_no_secret(stack: Stack) -> None:
 
 def _state_files(stack: Stack) -> list[Path]:
     return [path for path in stack.dir.rglob("*") if path.is_file() and path.stat().st_size < 10**7]
+
+
+def test_check_mode_lists_what_would_be_destroyed(stack: Stack) -> None:
+    planned = stack.check("destroy").planned
+    assert planned["machine"] == "5 to destroy"
+    assert planned["network"].endswith(" to destroy")
+    # The configuration, the status, and of each user a password and a hash.
+    assert planned["parameters"] == f"{2 + 2 * len(stack.passwords())} to remove"
+    assert planned["homes"].startswith("nothing: they are kept")
+    assert planned["images"].startswith("nothing: they are kept")
 
 
 def test_destroy_keeps_the_volume_and_the_images(stack: Stack) -> None:

@@ -52,7 +52,7 @@ def test_the_playbooks_run_from_an_installed_collection(tarball: Path, tmp_path:
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path), "ANSIBLE_CONFIG": str(settings)}
     install = ["ansible-galaxy", "collection", "install", "--no-deps", "--offline", str(tarball)]
     subprocess.run(install, check=True, capture_output=True, cwd=tmp_path, env=environment)
-    for playbook in ("bake", "destroy", "instance", "network", "site", "users"):
+    for playbook in ("bake", "destroy", "instance", "network", "site", "start", "status", "stop", "users"):
         played = subprocess.run(
             [
                 "ansible-playbook",

@@ -486,7 +486,13 @@ def test_options_reach_what_they_are_about(stack: Stack) -> None:
     key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234"
     boundary = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
     more = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
-    machine, data = at_once(
+    (elsewhere,) = stack.ec2.describe_subnets(
+        Filters=[
+            {"Name": "default-for-az", "Values": ["true"]},
+            {"Name": "availability-zone", "Values": [f"{REGION}c"]},
+        ]
+    )["Subnets"]
+    machine, data, network = at_once(
         lambda: stack.instance.planned(
             kms_key_id=key,
             static_ip=True,
@@ -495,7 +501,13 @@ def test_options_reach_what_they_are_about(stack: Stack) -> None:
             instance_type="m7i.large",
         ),
         lambda: stack.data.planned(size_gib=6, final_snapshot=False),
+        lambda: stack.network.planned(subnet_id=elsewhere["SubnetId"]),
     )
+
+    # In a subnet of somebody else's the stack has nothing but its security group.
+    there = {address for address, (actions, _) in network.items() if actions != ["delete"]}
+    assert {address.partition(".aws_")[0] for address in there} == {"module.security"}
+    assert network["module.security.aws_security_group.machine"][1]["vpc_id"] == elsewhere["VpcId"]
 
     actions, volume = data["module.data_volume.aws_ebs_volume.this"]
     assert (actions, volume["size"], volume["final_snapshot"]) == (["update"], 6, False)
@@ -518,6 +530,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
             "tags": {"aws:mine": "x", "with space": "y", "good": "tab\there"},
             "vpc_cidr": "10.0.0.0/8",
             "availability_zones": ["eu-central-1a"],
+            "subnet_id": "vpc-1",
             "allowed_cidrs": ["10.0.0.1", "office"],
             "ports": {"hub": 80000},
         },
@@ -528,6 +541,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
             "The value of a tag has at most 256 characters",
             "must be an IPv4 CIDR block from /16 to /24",
             f"Each availability zone must lie in the region {REGION}.",
+            "The id of a subnet begins with subnet-.",
             "Each allowed network must be an IPv4 CIDR block",
             "A port is a whole number from 1 to 65535.",
         ],

@@ -33,6 +33,9 @@ def test_a_whole_configuration_is_accepted() -> None:
             allowed_cidrs=["198.51.100.0/24"],
             components=["jupyterhub"],
             data_volume_size=500,
+            policy_arns=["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"],
+            subnet_id="subnet-0123456789abcdef0",
+            timezone="Europe/Berlin",
             tags={"team": "research"},
         )
         == []
@@ -52,6 +55,14 @@ def test_a_whole_configuration_is_accepted() -> None:
         ({"data_volume_size": "big"}, "unable to convert to int"),
         ({"data_volume_size": 0}, "ds_stack_data_volume_size: 0 GiB is too small. Take 1 or more."),
         ({"root_volume_size": 4}, "Take 8 or more."),
+        ({"subnet_id": "vpc-1"}, "ds_stack_subnet_id: 'vpc-1' is not of the form subnet-0123456789abcdef0."),
+        ({"policy_arns": ["AmazonS3FullAccess"]}, "'AmazonS3FullAccess' is not of the form arn:aws:iam::"),
+        (
+            {"permissions_boundary": "Boundary"},
+            "ds_stack_permissions_boundary: 'Boundary' is not of the form",
+        ),
+        ({"kms_key_id": "alias/mine"}, "ds_stack_kms_key_id: 'alias/mine' is not of the form arn:aws:kms:"),
+        ({"policy_arns": "arn:aws:iam::aws:policy/ReadOnlyAccess"}, "ds_stack_policy_arns is a list."),
         ({"users": [{"name": "Al ice"}]}, "'Al ice' cannot be a login name"),
         ({"users": [{"name": "ada"}, {"name": "ada"}]}, "'ada' is there twice"),
         ({"users": [{"name": "ada", "shel": "zsh"}]}, "ds_stack_users.shel"),

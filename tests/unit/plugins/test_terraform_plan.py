@@ -148,7 +148,13 @@ def test_outputs_to_come() -> None:
         },
         reveal=["shown"],
     )
-    assert plan.outputs == {"known": [1], "same": "s", "secret": "(sensitive)", "shown": "wanted"}
+    assert plan.outputs == {
+        "known": [1],
+        "partly": {"a": 1},
+        "same": "s",
+        "secret": "(sensitive)",
+        "shown": "wanted",
+    }
     assert plan.outputs_unknown == ["partly", "unknown"]
     assert plan.secrets == ["hidden"]
     shown = {item["before_header"]: item["after"] for item in plans.diff_of(plan.output_changes)}
