@@ -94,8 +94,8 @@ attributes:
   async:
     support: full
     details:
-      - Without progress, and without being stopped when the play is interrupted. A job that is killed or takes
-        longer than it may stops Terraform as described above.
+      - Without progress, and without being stopped when the play is interrupted. Terraform is stopped, as
+        described above, when the job is killed or takes longer than it may.
   check_mode:
     support: full
     details:
@@ -112,8 +112,8 @@ notes:
     C(TF_CLI_CONFIG_FILE) that does not exist, are ignored with a warning. C(TF_VAR_*) and the variables of
     the providers and backends are passed on.
   - On the control machine itself (connection P(ansible.builtin.local#connection), without C(become) and
-    C(async)) the work is done in a fork of Ansible's own process, which saves the start of a module. The result
-    is the same; C(ansible_python_interpreter) does not count then.
+    C(async)) the work is done in a fork of Ansible's own process, which saves the start of a module. The
+    result is the same; C(ansible_python_interpreter) does not count then.
   - C(SIGINT) on the console ends the play within a second. Terraform stops by itself, as described above.
 seealso:
   - module: community.general.terraform

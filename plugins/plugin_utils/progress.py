@@ -187,8 +187,8 @@ class ProgressAction(ActionBase):
             shutil.rmtree(directory, ignore_errors=True)
 
     def _start(self, task_vars: dict[str, Any] | None, lease: IO[str]) -> Callable[[], dict[str, Any]]:
-        """Start the work, if it can be done in a fork; return what waits for the result."""
-        if self.program is None or not forked.AVAILABLE or self._play_context.become:
+        """Start the work, if that can be done in a fork; return what waits for the result."""
+        if self.program is None or not forked.AVAILABLE or self._connection.become is not None:
             return lambda: self._execute_module(task_vars=task_vars)
         environment: dict[str, Any] = {}
         self._compute_environment_string(environment)

@@ -39,8 +39,8 @@ def marked_tests() -> Iterator[tuple[int, str]]:
                 for decorator in node.decorator_list:
                     if ast.unparse(decorator).startswith("pytest.mark.fault("):
                         assert isinstance(decorator, ast.Call)
-                        (number,) = decorator.args
-                        yield ast.literal_eval(number), f"{path.relative_to(TESTS)}::{node.name}"
+                        for number in decorator.args:
+                            yield ast.literal_eval(number), f"{path.relative_to(TESTS)}::{node.name}"
 
 
 def test_every_fault_has_a_test() -> None:

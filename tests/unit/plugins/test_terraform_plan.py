@@ -47,6 +47,7 @@ def test_nothing_and_reading_are_no_changes(actions: list[str]) -> None:
     assert parse(resource(actions)).changes == []
 
 
+@pytest.mark.fault(10)
 def test_unknown_fields_and_missing_ones_are_fine() -> None:
     empty = plans.parse_plan({"format_version": "99", "novelty": [1], "resource_changes": None})
     assert (empty.changes, empty.outputs, empty.applyable) == ([], {}, None)
@@ -54,6 +55,7 @@ def test_unknown_fields_and_missing_ones_are_fine() -> None:
     assert parse({"address": "a.b"}).changes == []
 
 
+@pytest.mark.fault(1)
 def test_ten_added_are_ten() -> None:
     plan = parse(*[resource(["create"], f"a.b[{index}]") for index in range(10)])
     assert plans.summarize(plan.changes)["add"] == 10
