@@ -331,13 +331,6 @@ def hide_secrets(module: AnsibleAWSModule) -> Scrubber:
     return Scrubber(secrets)
 
 
-def describe(plan: _packer_bake.Plan) -> dict[str, str]:
-    """The plan as Ansible's diff."""
-    before = f"image: {plan.last.ami_id}\nfingerprint: {plan.last.fingerprint}\n" if plan.last else ""
-    after = f"image: a new one\nfingerprint: {plan.fingerprint}\nbecause: {', '.join(plan.reasons)}\n"
-    return {"before": before, "after": after}
-
-
 def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
     """Do what was asked for; the result."""
     progress = Progress.from_environment()
@@ -345,6 +338,8 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
     # The result repeats the options; a secret too short to be masked wherever it occurs is masked here.
     module.params["sensitive_variables"] = dict.fromkeys(request.sensitive_variables, SENSITIVE)
     client = module.client("ec2")
+    if earlier := _packer_bake.look_back(request.work_dir, client, check_mode=module.check_mode):
+        warn(earlier)
     plan = _packer_bake.make_plan(request, client)
     result = {
         "changed": bool(plan.reasons),
@@ -357,7 +352,7 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
         image = plan.image
         return {**result, **_packer_bake.image_facts(image)}
     if module._diff:
-        result["diff"] = describe(plan)
+        result["diff"] = {name: scrubber.text(text) for name, text in plan.diff().items()}
     if module.check_mode:
         return result
     connection = {name: module.params[name] for name in CONNECTION_OPTIONS}
@@ -369,7 +364,6 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
         environment=environment(os.environ, {**connection, "region": request.region}),
         scrubber=scrubber,
         progress=progress,
-        warn=warn,
     )
     return {**result, **baked}
 

@@ -673,6 +673,4 @@ def test_the_fingerprint_is_equal_from_a_checkout_and_from_the_tarball(tmp_path:
     installed = tmp_path / "installed/ansible_collections/iac/ds_stack"
     assert (checkout / "galaxy.yml").stat().st_mode != (installed / "MANIFEST.json").stat().st_mode
     for name in ("packer", "playbooks", "plugins", "roles", "terraform"):
-        assert fp.entries_digest(fp.entries(checkout / name)) == fp.entries_digest(
-            fp.entries(installed / name)
-        ), name
+        assert fp.digests(fp.entries(checkout / name)) == fp.digests(fp.entries(installed / name)), name
