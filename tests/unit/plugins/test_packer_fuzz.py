@@ -1,4 +1,4 @@
-"""Packer's output as it should not be: cut off, mixed up, of other versions, or no output of Packer at all."""
+"""Packer's output as it should not be: cut off, mixed up, of other versions, or not Packer's at all."""
 
 from __future__ import annotations
 
