@@ -14,7 +14,7 @@ PLAY := scripts/on-localcloud ansible-playbook -e @examples/localcloud.yml
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-users demo-destroy demo-stop test lint unit integration molecule e2e build clean
+.PHONY: help setup demo demo-users demo-destroy demo-stop test lint unit integration molecule e2e bench bench-site build clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -48,6 +48,12 @@ test: setup ## Run every test, with a table of the times at the end
 
 lint unit integration molecule e2e: setup ## Run one tier of the tests
 	python tests/run.py $@
+
+bench: setup ## Measure what a task of terraform_stack costs, on a machine that does nothing else
+	python tests/bench/terraform_stack.py
+
+bench-site: setup ## Measure site.yml with nothing to change, after `make demo`
+	python tests/bench/site.py
 
 build: setup ## Build the collection's tarball
 	ansible-galaxy collection build --force

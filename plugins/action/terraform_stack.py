@@ -1,12 +1,20 @@
 # Copyright: (c) 2026, the iac.ds_stack developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shows Terraform's progress while the module of the same name runs."""
+"""Runs the module of the same name and shows Terraform's progress meanwhile."""
 
 from __future__ import annotations
 
+import functools
+
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import perform
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_stack import run
+from ansible_collections.iac.ds_stack.plugins.modules.terraform_stack import ARGUMENT_SPEC
+from ansible_collections.iac.ds_stack.plugins.plugin_utils.forked import Program
 from ansible_collections.iac.ds_stack.plugins.plugin_utils.progress import ProgressAction
 
 
 class ActionModule(ProgressAction):
-    """All is in ProgressAction."""
+    """All else is in ProgressAction."""
+
+    program = Program(ARGUMENT_SPEC, functools.partial(perform, run))

@@ -283,8 +283,8 @@ def bake(
         finally:
             clean_up()
             log.close()
-        files = {part: dict(digests) for part, digests in plan.content.files.items()}
-        work.note_bake(Bake(image.ami_id, plan.fingerprint, files, dict(plan.content.values)))
+        content = plan.content
+        work.note_bake(Bake(image.ami_id, plan.fingerprint, content.files, content.values))
     return {**facts, **image_facts(image)}
 
 

@@ -12,10 +12,10 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import Entry
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import birth_of
@@ -24,6 +24,9 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks impo
 
 LOGS_KEPT = 10
 """As many as terraform_stack keeps."""
+
+Kept = TypeVar("Kept")
+"""What is kept in a file of its own, Bake or Attempt."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Bake:
 
     ami_id: str
     fingerprint: str
-    files: dict[str, dict[str, str]]
-    values: dict[str, Any]
+    files: Mapping[str, Mapping[str, str]]
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,7 @@ def _declared_in_json(text: bytes) -> Iterable[str]:
     return [name for group in groups if isinstance(group, dict) for name in group]
 
 
-def _load(kind: type, fields: Any) -> Any:
+def _load(kind: type[Kept], fields: Any) -> Kept | None:
     try:
         return kind(**fields)
     except TypeError:

@@ -15,6 +15,8 @@ supervisor reads them as they grow and hands complete lines to the caller's call
 stop, by one SIGINT and a grace period, when
 
 - it or the module gets SIGINT, SIGTERM or SIGHUP,
+- nobody reads the module's output any more (the connection to this host, or the process that waits for an
+  `async` task, is gone), which is as good as SIGHUP,
 - the module dies (end of file on the pipe between them),
 - the `Lease` is lost (the action plugin that waits for the module is gone),
 - `timeout` is over.
@@ -47,6 +49,8 @@ from types import FrameType
 from typing import IO, Any, NoReturn
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+STDOUT = 1
 
 TICK = 0.1
 """Seconds between two looks at what the tool has written."""
@@ -185,7 +189,7 @@ def run(
         os.close(result_w)
         try:
             with _forward_signals(control_w):
-                answer = _read_all(result_r)
+                answer = _wait_for_answer(result_r, control_w)
         finally:
             os.close(result_r)
             os.close(control_w)
@@ -224,11 +228,27 @@ def _parse_answer(answer: bytes, program: str) -> dict[str, Any]:
     return result
 
 
-def _read_all(fd: int) -> bytes:
-    chunks = []
-    while chunk := os.read(fd, 65536):
-        chunks.append(chunk)
-    return b"".join(chunks)
+def _wait_for_answer(result: int, control: int) -> bytes:
+    """Read what the supervisor says at its end; tell it when nobody reads our own output any more."""
+    poll = select.poll()
+    poll.register(result, select.POLLIN)
+    poll.register(STDOUT, 0)  # for errors, which are always told
+    chunks: list[bytes] = []
+    while True:
+        for fd, event in poll.poll():
+            if fd == STDOUT:
+                poll.unregister(STDOUT)
+                if event & (select.POLLERR | select.POLLHUP):
+                    _tell(control, signal.SIGHUP)
+            elif chunk := os.read(result, 65536):
+                chunks.append(chunk)
+            else:
+                return b"".join(chunks)
+
+
+def _tell(control: int, number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.write(control, bytes([number]))
 
 
 def _contents(spool: IO[bytes]) -> bytes:
@@ -255,8 +275,7 @@ def _forward_signals(control: int) -> Iterator[None]:
     """Pass signals on to the supervisor instead of dying: the tool shall stop first."""
 
     def forward(signum: int, _frame: FrameType | None) -> None:
-        with contextlib.suppress(OSError):
-            os.write(control, bytes([signum]))
+        _tell(control, signum)
 
     before = {number: signal.signal(number, forward) for number in STOP_SIGNALS}
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress
@@ -24,6 +24,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site impor
 def find_drift(options: Options, progress: Progress, environ: Mapping[str, str], result: Result) -> None:
     """Fill the result with what differs. Raises TerraformError."""
     began = time.monotonic()
+    options = replace(options, check=True)  # in every mode
     changes: list[Change] = []
     with open_site(options, progress, environ, result) as site:
         planned = make_plan(options, site, "-refresh-only") if site is not None else None

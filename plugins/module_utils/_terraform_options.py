@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import exit_on_signals
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import (
-    SHORTEST_SECRET,
-    credentials_in,
-    secrets_in,
-)
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import credentials_in, secrets_in
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site import Options, Result
 
 COMMON: dict[str, dict[str, Any]] = {
@@ -46,40 +42,32 @@ _PATHS = ("source", "work_dir", "plugin_cache_dir")
 
 _HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
+Work = Callable[[Options, Progress, Mapping[str, str], Result], None]
+"""What a module is for."""
 
-def _take_secrets(module: AnsibleModule) -> dict[str, Any]:
-    """Take `sensitive_variables` out of the parameters, so that no result can hold them.
 
-    Ansible masks the values of a no_log option wherever they occur in a result, also values as short as
-    "1", which would mask half of it. The short ones are dropped from that list; that is why the parameter
-    itself, which is part of every result, must not hold them any more.
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended.
+
+    result: what the task returns, `failed` and `msg` included if it failed. warnings: for the user.
+    secrets: strings to be replaced wherever they occur in the result.
     """
-    secrets: dict[str, Any] = module.params["sensitive_variables"]
-    module.params["sensitive_variables"] = dict.fromkeys(secrets, _HIDDEN)
-    kept = {value for value in module.no_log_values if len(value) >= SHORTEST_SECRET}
-    options = (module.params["overrides"], module.params["backend"])
-    module.no_log_values = kept | secrets_in([secrets]) | secrets_in(credentials_in(options))
-    return secrets
+
+    result: dict[str, Any]
+    warnings: list[str]
+    secrets: set[str] = field(repr=False)
 
 
-def _read_options(module: AnsibleModule, check: bool) -> Options:
-    given = {**module.params, "sensitive_variables": _take_secrets(module), "check": check}
-    for name in _PATHS:
-        given[name] = Path(given[name]).absolute() if given[name] is not None else None
-    return Options(**{item.name: given[item.name] for item in fields(Options) if item.name in given})
+def perform(work: Work, params: Mapping[str, Any], *, check: bool, diff: bool) -> Ending:
+    """Run what a module is for.
 
-
-def execute(
-    module: AnsibleModule,
-    work: Callable[[Options, Progress, Mapping[str, str], Result], None],
-    check: bool,
-) -> None:
-    """Run what a module is for and leave the module with its result.
-
-    check: whether nothing may be changed.
+    params: checked against the module's spec. check: whether nothing may be changed.
     """
     progress = Progress.from_environment()
-    options = _read_options(module, check)
+    given = {name: Path(params[name]).absolute() for name in _PATHS if params.get(name) is not None}
+    names = [item.name for item in fields(Options) if item.name in params]
+    options = Options(**{**{name: params[name] for name in names}, **given, "check": check})
     result = Result()
     failure: TerraformError | None = None
     try:
@@ -87,17 +75,43 @@ def execute(
             work(options, progress, os.environ, result)
     except TerraformError as error:
         failure = error
+    values = {**result.values, **progress.result(), "changed": result.changed}
+    if diff:
+        values["diff"] = result.diff
+    if failure is not None:
+        values.update(
+            failed=True,
+            msg=failure.message,
+            changed=failure.changed,
+            diagnostics=[asdict(item) for item in failure.diagnostics],
+        )
+    # Every result holds the parameters.
+    hidden = dict.fromkeys(options.sensitive_variables, _HIDDEN)
+    values["invocation"] = {"module_args": {**params, "sensitive_variables": hidden}}
+    return Ending(
+        values,
+        [*result.warnings, *(f"Terraform: {text}" for text in result.terraform_warnings)],
+        _secrets(options, result),
+    )
+
+
+def _secrets(options: Options, result: Result) -> set[str]:
+    given = secrets_in([options.sensitive_variables, *credentials_in([options.overrides, options.backend])])
     # A sensitive attribute may be as harmless as "us-east-1". What Terraform itself shows in an output is
     # no secret, and must reach the play as it is.
     shown = json.dumps(result.values.get("outputs"), ensure_ascii=False)
-    module.no_log_values |= {secret for secret in result.secrets if secret not in shown}
-    module.no_log_values -= secrets_in(result.revealed)
-    result.values.update(progress.result())
-    for warning in (*result.warnings, *(f"Terraform: {text}" for text in result.terraform_warnings)):
+    found = {secret for secret in result.secrets if secret not in shown}
+    return (given | found) - secrets_in(result.revealed)
+
+
+def execute(module: AnsibleModule, work: Work) -> None:
+    """Run what a module is for and leave the module with its result."""
+    ending = perform(work, module.params, check=module.check_mode, diff=module._diff)
+    # Ansible's own list holds all values of a no_log option, also those as short as "1", which would mask
+    # half of the result.
+    module.no_log_values = ending.secrets
+    for warning in ending.warnings:
         module.warn(warning)
-    if module._diff:
-        result.values["diff"] = result.diff
-    if failure is not None:
-        result.values["diagnostics"] = [asdict(item) for item in failure.diagnostics]
-        module.fail_json(msg=failure.message, changed=failure.changed, **result.values)
-    module.exit_json(changed=result.changed, **result.values)
+    if ending.result.get("failed"):
+        module.fail_json(**ending.result)
+    module.exit_json(**ending.result)

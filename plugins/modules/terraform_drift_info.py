@@ -109,7 +109,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options im
 
 def main() -> None:
     """Entry point."""
-    execute(AnsibleModule(argument_spec=COMMON, supports_check_mode=True), find_drift, check=True)
+    execute(AnsibleModule(argument_spec=COMMON, supports_check_mode=True), find_drift)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import functools
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ansible import constants as C
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
@@ -29,6 +32,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._progress import (
     RETURN,
     VARIABLE,
 )
+from ansible_collections.iac.ds_stack.plugins.plugin_utils import forked
 
 PATIENCE = 60.0
 """Seconds that a task which timed out waits for its tool to stop."""
@@ -100,8 +104,32 @@ def ask_at_console(question: str) -> str:
         return ""
 
 
+@contextlib.contextmanager
+def ended_with_the_play() -> Iterator[None]:
+    """End this process, and so its connection, when the play that started it has died."""
+    play = os.getppid()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(INTERVAL * 5):
+            if os.getppid() != play:
+                os.kill(os.getpid(), signal.SIGTERM)  # as the play does when it can
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 class ProgressAction(ActionBase):
     """Runs the module of its own name; shows what it says while it runs, on a remote host afterwards.
+
+    program: what the module is, if its work is to be done in a fork of Ansible's process where that is the
+        same: on the control machine itself, as the same user. Elsewhere, and without, the module is started.
 
     On a task `timeout`, and when the play is killed, it lets go of the lease, so that the tool is asked to
     stop. On a timeout it waits a while for its end before it passes the timeout on.
@@ -109,6 +137,7 @@ class ProgressAction(ActionBase):
 
     _supports_check_mode = True
     _supports_async = True
+    program: forked.Program | None = None
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Called by Ansible."""
@@ -129,7 +158,8 @@ class ProgressAction(ActionBase):
     ) -> dict[str, Any]:
         self._task.environment.append({VARIABLE: RETURN})
         try:
-            result: dict[str, Any] = self._execute_module(task_vars=task_vars)
+            with ended_with_the_play():
+                result: dict[str, Any] = self._execute_module(task_vars=task_vars)
         finally:
             del self._task.environment[-1]
         for line in result.pop(RESULT, []):
@@ -144,9 +174,10 @@ class ProgressAction(ActionBase):
         try:
             with (directory / LEASE).open("w") as lease:
                 fcntl.flock(lease, fcntl.LOCK_EX)
+                wait = self._start(task_vars, lease)  # the fork comes before the thread
                 with Follower(directory, show, ask_at_console, lambda: fcntl.flock(lease, fcntl.LOCK_UN)):
                     try:
-                        return self._execute_module(task_vars=task_vars)
+                        return wait()
                     except BaseException:  # a task timeout is no Exception
                         fcntl.flock(lease, fcntl.LOCK_UN)
                         wait_for_writers(lines)
@@ -154,6 +185,21 @@ class ProgressAction(ActionBase):
         finally:
             del self._task.environment[-1]
             shutil.rmtree(directory, ignore_errors=True)
+
+    def _start(self, task_vars: dict[str, Any] | None, lease: IO[str]) -> Callable[[], dict[str, Any]]:
+        """Start the work, if it can be done in a fork; return what waits for the result."""
+        if self.program is None or not forked.AVAILABLE or self._play_context.become:
+            return lambda: self._execute_module(task_vars=task_vars)
+        environment: dict[str, Any] = {}
+        self._compute_environment_string(environment)
+        work = functools.partial(
+            self.program.run,
+            self._task.action,
+            forked.plain_arguments(self._task.args),
+            check=self._task.check_mode,
+            diff=self._task.diff,
+        )
+        return forked.start(work, {name: str(value) for name, value in environment.items()}, lease.fileno())
 
 
 def _shower(task_vars: dict[str, Any]) -> Callable[[str], None]:

@@ -104,7 +104,7 @@ def test_progress_is_shown_while_packer_runs_and_no_secret_even_with_vvv(play: P
         'echo "$PLAYBOOK $COLLECTIONS LICENCE=$LICENCE"; $PLAYBOOK --version > /dev/null && '
         "test -d ${COLLECTIONS%%:*}/ansible_collections/iac/ds_stack && sleep 3"
     )
-    options = {"variables": {"script": script}, "sensitive_variables": {"licence": SECRET}}
+    options: dict[str, Any] = {"variables": {"script": script}, "sensitive_variables": {"licence": SECRET}}
     process = play.start("-vvv", "--diff", **options)
     play.finish(process)
     assert process.returncode == 0, play.output

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import yaml
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import DirectoryLock
 from ansible_collections.iac.ds_stack.plugins.modules import terraform_drift_info, terraform_stack
 
+from tests.integration.interruptions import document
 from tests.integration.terraform_stacks import (
     DRIFT,
     MAIN,
@@ -38,6 +41,8 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     return isolated_stack(tmp_path, monkeypatch)
 
 
+@pytest.mark.fault(1)
+@pytest.mark.fault(2)
 def test_create_then_no_change_then_change_and_replace_then_destroy(stack: Stack) -> None:
     created = stack.apply()
     assert created["changed"] is True
@@ -95,6 +100,31 @@ def test_init_runs_only_when_its_inputs_changed(stack: Stack) -> None:
     assert inits(stack.apply()) == 1
 
 
+@pytest.mark.fault(2)
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_is_applied_is_the_plan_that_was_reviewed(stack: Stack, tmp_path: Path, state: str) -> None:
+    """Whatever happens to the configuration between the review and the apply."""
+    stack.apply()
+    late, more = tmp_path / "late", stack.work_dir / "late.tf"
+    late.write_text(
+        f"""#!/bin/sh
+[ $1 != apply ] || echo 'resource "terraform_data" "late" {{}}' > {more}
+exec terraform "$@"
+"""
+    )
+    late.chmod(0o755)
+    result = stack.apply(binary=str(late), variables={"size": 2}, state=state)
+    reviewed = {"present": ["replace", "update"], "absent": ["delete", "delete"]}
+    assert sorted(actions(result).values()) == reviewed[state]
+    assert stack.resources() == (
+        [] if state == "absent" else ["terraform_data.disk", "terraform_data.machine"]
+    )
+    log = Path(result["log_path"]).read_text()
+    assert ("-destroy" in log) is (state == "absent")
+    assert re.search(r"^\$ .* apply .*plan\.tfplan$", log, re.MULTILINE)
+
+
+@pytest.mark.fault(3)
 def test_a_change_of_nothing_but_an_output_is_applied(stack: Stack) -> None:
     stack.apply()
     stack.write(MAIN + 'output "greeting" {\n  value = "hello"\n}\n')
@@ -141,6 +171,7 @@ def test_max_destroys(stack: Stack) -> None:
     assert stack.apply(variables={"size": 2}, max_destroys=1)["changed"] is True
 
 
+@pytest.mark.fault(8)
 def test_variables_of_every_type_arrive_as_they_are(stack: Stack) -> None:
     stack.write(
         """
@@ -166,13 +197,19 @@ output "v" {
         "list": [1, "two", [3], {}],
         "nested": {"a": {"b": [None, False]}},
     }
+    stack.write('variable "set" {\n  type = set(object({ name = string, on = bool }))\n}\n', "set.tf")
+    stack.write('output "set" {\n  value = var.set\n}\n', "set_output.tf")
+    members = [{"name": "a", "on": True}, {"name": "${b}", "on": False}]
     for option in ("variables", "sensitive_variables"):
-        result = stack.apply(**{option: {"v": value}})
+        result = stack.apply(**{option: {"v": value, "set": members}})
         written = json.loads((stack.work_dir / "terraform.tfstate").read_text())
         assert written["outputs"]["v"]["value"] == value
+        assert sorted(written["outputs"]["set"]["value"], key=str) == sorted(members, key=str)
     assert result["changed"] is False
 
 
+@pytest.mark.fault(7)
+@pytest.mark.fault(9)
 def test_a_secret_is_nowhere_to_be_found(stack: Stack, tmp_path: Path) -> None:
     stack.write(
         MAIN
@@ -229,6 +266,7 @@ def test_diff_shows_what_changes_with_secrets_masked_at_every_depth(stack: Stack
     assert SECRET not in json.dumps(result)
 
 
+@pytest.mark.fault(12)
 def test_a_failing_precondition_says_where_and_why(stack: Stack) -> None:
     stack.write(
         """
@@ -254,6 +292,7 @@ resource "terraform_data" "machine" {
     assert diagnostic["code"].strip() == "condition     = var.number > 0"
 
 
+@pytest.mark.fault(12)
 def test_a_failing_provisioner_keeps_all_of_its_text(stack: Stack) -> None:
     stack.write(
         'resource "terraform_data" "first" {}\n'
@@ -266,6 +305,7 @@ def test_a_failing_provisioner_keeps_all_of_its_text(stack: Stack) -> None:
     assert result["changed"] is True, "the first resource was made"
 
 
+@pytest.mark.fault(1)
 def test_check_mode_changes_nothing_and_tells_what_would_be(stack: Stack, tmp_path: Path) -> None:
     result = stack.run(check=True, variables={"size": 3})
     assert result["changed"] is True
@@ -335,6 +375,7 @@ output "x" {
     assert f"{stack.source.parent}/modules/names/bad.tf:1" in stack.fail()["msg"]
 
 
+@pytest.mark.fault(6)
 def test_overrides_and_backend(stack: Stack, tmp_path: Path) -> None:
     overrides = {"output": {"size": {"value": "overridden"}}}
     backend = {"type": "local", "config": {"path": str(tmp_path / "elsewhere.tfstate")}}
@@ -349,6 +390,7 @@ def test_overrides_and_backend(stack: Stack, tmp_path: Path) -> None:
     assert destroyed["summary"]["destroy"] == 2
 
 
+@pytest.mark.fault(5)
 def test_workspaces(stack: Stack) -> None:
     assert stack.run(check=True, workspace="blue")["summary"]["add"] == 2
     assert not stack.work_dir.exists()
@@ -368,6 +410,7 @@ def test_targets_and_replace(stack: Stack) -> None:
     assert actions(stack.apply(replace=["terraform_data.disk"])) == {"terraform_data.disk": "replace"}
 
 
+@pytest.mark.fault(18)
 def test_a_second_run_is_refused_with_the_name_of_the_first(stack: Stack) -> None:
     stack.apply()
     with DirectoryLock(stack.work_dir / ".terraform_stack/lock", "terraform_stack, state present"):
@@ -376,6 +419,7 @@ def test_a_second_run_is_refused_with_the_name_of_the_first(stack: Stack) -> Non
     assert stack.apply()["changed"] is False
 
 
+@pytest.mark.fault(14)
 def test_a_locked_state_names_holder_age_and_the_way_out(stack: Stack) -> None:
     stack.apply()
     (stack.work_dir / ".terraform.tfstate.lock.info").write_text(
@@ -404,8 +448,20 @@ def test_a_locked_state_names_holder_age_and_the_way_out(stack: Stack) -> None:
     assert "Error acquiring the state lock" in message
     assert "The state is locked by ada@desk (OperationTypeApply, 2 h 0 min ago)" in message
     assert f"cd {stack.work_dir} && terraform force-unlock 11111111-2222" in message
+    assert not list(stack.work_dir.rglob("*.tfplan"))
+    assert stack.resources() == ["terraform_data.disk", "terraform_data.machine"]
+    document(
+        "Another Terraform holds the lock of the state",
+        "the task fails after `lock_timeout`; names holder and age and the command that frees the lock",
+        "ends",
+        "untouched",
+        "of the other",
+        "removed",
+        "",
+    )
 
 
+@pytest.mark.fault(15)
 def test_a_hostile_environment_is_ignored_with_a_warning(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -465,6 +521,7 @@ def test_a_missing_binary(stack: Stack) -> None:
     assert "There is no program no-such-terraform" in stack.fail(binary="no-such-terraform")["msg"]
 
 
+@pytest.mark.fault(13)
 def test_a_timeout_stops_terraform_cleanly(stack: Stack) -> None:
     stack.write(SLOW)
     began = time.monotonic()
@@ -476,6 +533,7 @@ def test_a_timeout_stops_terraform_cleanly(stack: Stack) -> None:
     assert not (stack.work_dir / ".terraform.tfstate.lock.info").exists()
 
 
+@pytest.mark.fault(3)
 def test_all_kinds_of_changes_in_one_plan(stack: Stack) -> None:
     stack.write(
         """
@@ -558,6 +616,7 @@ resource "terraform_data" "each" {
     assert stack.apply()["changed"] is False
 
 
+@pytest.mark.fault(7)
 def test_a_secret_three_modules_deep_stays_masked(stack: Stack) -> None:
     down = """
 variable "secret" {
@@ -621,19 +680,38 @@ def test_a_person_can_run_terraform_there_by_hand(stack: Stack) -> None:
     assert subprocess.run(plan, cwd=stack.work_dir, capture_output=True, check=False).returncode == 0
 
 
-def test_opentofu_is_run_by_its_own_name(stack: Stack, tmp_path: Path) -> None:
-    """No OpenTofu can be had here: this one is terraform, which calls itself tofu in its events."""
-    tofu = tmp_path / "tofu"
-    tofu.write_text(
-        '#!/bin/bash\nterraform "$@" | sed "s/\\"terraform\\":\\"/\\"tofu\\":\\"/"\nexit ${PIPESTATUS[0]}\n'
-    )
+def simulate_tofu(folder: Path) -> Path:
+    terraform = shutil.which("terraform")
+    program = Path(__file__).with_name("simulated_tofu.py")
+    folder.mkdir()
+    tofu = folder / "tofu"
+    tofu.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}" "{terraform}" "$@"\n')
     tofu.chmod(0o755)
+    return tofu
+
+
+@pytest.mark.fault(16)
+def test_opentofu_is_run_by_its_own_name(stack: Stack, tmp_path: Path) -> None:
+    tofu = simulate_tofu(tmp_path / "bin")
     result = stack.apply(binary=str(tofu))
     assert result["summary"]["add"] == 2
-    assert result["version"].startswith("1.")
+    assert result["version"] == "1.10.6"
     assert f"$ {tofu} apply" in Path(result["log_path"]).read_text()
+    assert stack.apply(binary=str(tofu))["changed"] is False
+    stack.write(MAIN + 'output "greeting" {\n  value = "hello"\n}\n')
+    only_output = stack.apply(binary=str(tofu))
+    assert (only_output["changed"], only_output["changes"]) == (True, [])
+    assert stack.apply(binary=str(tofu), state="absent")["summary"]["destroy"] == 2
     stack.write("output x {")
     assert stack.fail(binary=str(tofu))["msg"].startswith("tofu init failed: ")
+
+
+@pytest.mark.fault(16)
+def test_opentofu_is_found_where_there_is_no_terraform(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(simulate_tofu(tmp_path / "bin").parent))
+    assert stack.apply()["version"] == "1.10.6"
 
 
 def test_results_are_documented(stack: Stack) -> None:
@@ -681,9 +759,25 @@ resource "terraform_data" "big" {
         (saved,) = home.glob("errored-*.tfstate")
         push = message.rpartition("then: ")[2]
         assert push == f"cd {stack.work_dir} && terraform state push {saved}"
+        assert saved.stat().st_mode & 0o777 == 0o600
+        private = stack.work_dir / ".terraform_stack"
+        assert not [name for name in ("plan.tfplan", "sensitive.tfvars.json") if (private / name).exists()]
+        with DirectoryLock(private / "lock", "test"):
+            pass
+        assert "Unsupported state file format" in stack.fail()["msg"]
         subprocess.run(["mount", "-o", "remount,size=10M", stack.work_dir], check=True)
         (stack.work_dir / "terraform.tfstate").unlink()  # it is cut off in the middle
         subprocess.run(push, shell=True, check=True, capture_output=True)  # noqa: S602
         assert stack.apply()["changed"] is False
+        document(
+            "The disk is full when the state is written",
+            "the task fails, says where the state is kept instead (your home, else the temporary folder) and "
+            "with which command it is put back",
+            "ends",
+            "kept elsewhere, mode 0600",
+            "free",
+            "removed",
+            "refuses a state that is cut off",
+        )
     finally:
         subprocess.run(["umount", stack.work_dir], check=True)

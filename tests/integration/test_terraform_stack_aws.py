@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +22,8 @@ from tests.integration.terraform_stacks import DRIFT, Stack, isolated_stack
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
+
+ROOT = Path(__file__).resolve().parents[2]
 
 CONFIG = """
 provider "aws" {
@@ -111,10 +117,74 @@ def test_each_start_of_the_provider_is_needed_and_drift_is_told(
         assert secret not in str(drift)
 
 
-def test_stacks_share_a_provider_cache_at_the_same_time(
+def test_the_state_is_in_a_bucket_with_its_native_lock(
+    stack: Stack, overrides: dict[str, Any], endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing-secret-key")
+    s3 = client("s3", endpoint)
+    s3.create_bucket(Bucket="states")
+    config = {
+        "bucket": "states",
+        "key": "people.tfstate",
+        "region": "us-east-1",
+        "use_lockfile": True,
+        "endpoints": {"s3": endpoint},
+        "use_path_style": True,
+        "skip_credentials_validation": True,
+        "skip_requesting_account_id": True,
+        "skip_metadata_api_check": True,
+    }
+    options: dict[str, Any] = {"overrides": overrides, "backend": {"type": "s3", "config": config}}
+    stack.write(CONFIG.replace("ada", "grace").replace("/demo/secret", "/demo/other"))
+    created = stack.apply(**options)
+    assert created["summary"]["add"] == 2
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket="states")["Contents"]] == ["people.tfstate"]
+    lock = {
+        "ID": "1234",
+        "Operation": "OperationTypeApply",
+        "Who": "ada@desk",
+        "Path": "states/people.tfstate",
+    }
+    s3.put_object(Bucket="states", Key="people.tfstate.tflock", Body=json.dumps(lock).encode())
+    assert "The state is locked by ada@desk" in stack.fail(**options)["msg"]
+    s3.delete_object(Bucket="states", Key="people.tfstate.tflock")
+    assert stack.apply(state="absent", **options)["summary"]["destroy"] == 2
+
+
+HOSTS = ("red", "green", "blue")
+
+
+def test_stacks_of_one_play_share_a_provider_cache_at_the_same_time(stack: Stack, tmp_path: Path) -> None:
+    stack.write('terraform {\n  required_providers {\n    aws = { source = "hashicorp/aws" }\n  }\n}\n')
+    playbook, inventory = tmp_path / "play.yml", tmp_path / "inventory"
+    inventory.write_text("".join(f"{host} ansible_connection=local\n" for host in HOSTS))
+    options = {
+        "source": str(stack.source),
+        "work_dir": f"{tmp_path}/work/{{{{ inventory_hostname }}}}",
+        "plugin_cache_dir": str(tmp_path / "cache"),
+    }
+    task = {"iac.ds_stack.terraform_stack": options}
+    playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
+    play = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, playbook],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert play.returncode == 0, play.stdout + play.stderr
+    for host in HOSTS:
+        assert f"[{host}] initializing" in play.stdout
+        (installed,) = (tmp_path / "work" / host / ".terraform/providers").glob("*/*/*/*/*")
+        assert installed.is_symlink()
+        assert (tmp_path / "work" / host / ".terraform.lock.hcl").exists()
+
+
+def test_one_init_at_a_time_writes_to_the_cache(
     stack: Stack, overrides: dict[str, Any], tmp_path: Path
 ) -> None:
-
     cache = tmp_path / "cache"
     held = threading.Event()
     order: list[str] = []

@@ -71,6 +71,7 @@ def keys(s3: Any) -> list[str]:
     return [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
 
 
+@pytest.mark.fault(6)
 def test_the_state_is_in_the_bucket_and_found_again_from_anywhere(
     stack: Stack, backend: dict[str, Any], s3: Any
 ) -> None:
@@ -97,6 +98,8 @@ def test_workspaces_in_the_bucket(stack: Stack, backend: dict[str, Any], s3: Any
     assert stack.run(check=True, backend=backend, workspace="red")["summary"]["add"] == 2
 
 
+@pytest.mark.fault(4)
+@pytest.mark.fault(14)
 def test_a_lock_left_behind_is_explained(stack: Stack, backend: dict[str, Any], s3: Any) -> None:
     stack.apply(backend=backend)
     lock = {

@@ -23,7 +23,7 @@ def make_tree(root: Path, umask: int) -> Path:
     return root
 
 
-def digest(path: Path) -> str:
+def digest(path: Path) -> dict[str, str]:
     return fp.digests(fp.entries(path))
 
 

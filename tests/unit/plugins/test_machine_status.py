@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils import _machine_status as logic
@@ -79,7 +80,7 @@ def wait_for(
 ) -> Seen | None:
     looks = iter(answers)
     monkeypatch.setattr(machine_status, "look", lambda *_: next(looks))
-    return machine_status.wait_until_ready(None, "/status", WANTED, timeout, "Advice.")[0]
+    return machine_status.wait_until_ready(Mock(), "/status", WANTED, timeout, "Advice.")[0]
 
 
 def test_waits_until_ready(monkeypatch: pytest.MonkeyPatch, clock: int) -> None:

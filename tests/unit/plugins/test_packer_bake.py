@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake as pb
-from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError
+from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError, changed_parts
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import Image
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_workdir import Bake, WorkDir
 
@@ -81,7 +81,7 @@ def test_the_parts_of_a_fingerprint(request_: pb.Request) -> None:
 )
 def test_what_is_part_of_it(request_: pb.Request, change: dict[str, Any], parts: list[str]) -> None:
     before, after = pb.content_of(request_), pb.content_of(replace(request_, **change))
-    assert pb.fp.changed_parts(before.parts(), after.parts()) == parts
+    assert changed_parts(before.parts(), after.parts()) == parts
     assert (before.fingerprint() == after.fingerprint()) is not bool(parts)
 
 
@@ -124,7 +124,7 @@ def test_why_there_is_something_to_bake(request_: pb.Request, monkeypatch: pytes
     work = WorkDir(request_.work_dir)
     work.create()
     content = pb.content_of(request_)
-    work.note_bake(Bake("ami-7", "old", dict(content.files), dict(content.values)))
+    work.note_bake(Bake("ami-7", "old", content.files, content.values))
     assert plan(request_, monkeypatch).reasons == ["the image ami-7 is gone"]
     assert plan(replace(request_, base_image_id="ami-9"), monkeypatch).reasons == ["base_image_id"]
 
@@ -149,7 +149,7 @@ def test_the_diff_names_files_and_values_that_differ(
     work = WorkDir(request_.work_dir)
     work.create()
     content = pb.content_of(request_)
-    work.note_bake(Bake("ami-7", "old", dict(content.files), dict(content.values)))
+    work.note_bake(Bake("ami-7", "old", content.files, content.values))
     roles = request_.fingerprint_root / "roles"
     (roles / "new.yml").touch()
     (roles / "main.yml").write_text("changed")

@@ -115,12 +115,19 @@ def test_a_tool_that_does_not_stop_is_asked_again_then_killed(
     assert finished.stdout == b"ready\nno\nno\n"
 
 
-def _module(tmp_path: Path, lease: Path | None = None) -> int:
-    """A process that stands for the module: runs the stoppable tool, writes down what it learns."""
+def _module(tmp_path: Path, lease: Path | None = None, output: tuple[int, int] | None = None) -> int:
+    """A process that stands for the module: runs the stoppable tool, writes down what it learns.
+
+    output: the pipe, both of its ends, to which its standard output goes.
+    """
     pid = os.fork()
     if pid:
         return pid
     try:
+        if output:
+            os.close(output[0])
+            os.dup2(output[1], 1)
+            os.close(output[1])
 
         def note(line: bytes) -> None:
             with (tmp_path / "lines").open("ab") as file:
@@ -156,6 +163,16 @@ def test_a_signal_to_the_module_stops_the_tool_and_the_module_learns_it(tmp_path
     assert json.loads((tmp_path / "ended").read_text()) == [3, name, False]
     assert (tmp_path / "module").read_text() == name
     assert (tmp_path / "lines").read_text() == "ready\ngot 2\n"
+
+
+def test_nobody_reads_the_modules_output_any_more(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    pid = _module(tmp_path, output=(reader, writer))
+    os.close(writer)
+    wait_for(lambda: ready(tmp_path))
+    os.close(reader)
+    os.waitpid(pid, 0)
+    assert json.loads((tmp_path / "ended").read_text()) == [3, "SIGHUP", False]
 
 
 def test_the_module_is_killed_the_tool_stops_and_the_lock_holds_until_then(tmp_path: Path) -> None:

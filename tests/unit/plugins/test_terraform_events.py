@@ -95,6 +95,7 @@ EVENTS = st.builds(
 )
 
 
+@pytest.mark.fault(10)
 @PATIENT
 @given(EVENTS)
 def test_an_event_of_any_shape_is_no_exception(event: dict[str, Any]) -> None:
@@ -103,6 +104,8 @@ def test_an_event_of_any_shape_is_no_exception(event: dict[str, Any]) -> None:
     events.Narrator(3).line(event)
 
 
+@pytest.mark.fault(10)
+@pytest.mark.fault(12)
 @PATIENT
 @given(st.lists(EVENTS.map(json.dumps) | st.text(max_size=30), max_size=6), st.data())
 def test_no_diagnostic_is_lost_between_damaged_lines(lines: list[str], data: st.DataObject) -> None:
@@ -120,7 +123,7 @@ def test_a_diagnostic_behind_a_truncated_event_on_the_same_line_is_found() -> No
 
 
 def test_digest() -> None:
-    stream = [
+    stream: list[Any] = [
         {"type": "version", "terraform": "1.11.4"},
         {"type": "resource_drift", "change": {"resource": {"addr": "a.b"}, "action": "update"}},
         ERROR,

@@ -1,0 +1,39 @@
+"""The faults of docs/faults.md, each with a test that we have it not."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent.parent
+
+#: The numbers of the list there.
+FAULTS = [
+    int(number)
+    for number in re.findall(
+        r"^(\d+)\. ", (TESTS.parent / "docs/faults.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+]
+
+
+def marked_tests() -> Iterator[tuple[int, str]]:
+    """Each `@pytest.mark.fault(NUMBER)` and the test that carries it."""
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                for decorator in node.decorator_list:
+                    if ast.unparse(decorator).startswith("pytest.mark.fault("):
+                        assert isinstance(decorator, ast.Call)
+                        (number,) = decorator.args
+                        yield ast.literal_eval(number), f"{path.relative_to(TESTS)}::{node.name}"
+
+
+def test_every_fault_has_a_test() -> None:
+    found = defaultdict(list)
+    for number, test in marked_tests():
+        found[number].append(test)
+    assert list(range(1, 19)) == FAULTS
+    assert sorted(found) == FAULTS
