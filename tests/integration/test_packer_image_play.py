@@ -124,7 +124,8 @@ def test_the_examples_work(play: Play) -> None:
     folder = play.baker.folder
     play.baker.template.rename(folder / "packer")
     (folder / "packer/more.pkr.hcl").write_text(
-        'variable "instance_type" { default = "t3.micro" }\nvariable "source_cidrs" { default = [] }\n'
+        'variable "instance_type" { default = "t3.micro" }\n'
+        'variable "source_cidrs" {\n  type    = list(string)\n  default = []\n}\n'
         'variable "licence_key" {\n  default   = ""\n  sensitive = true\n}\n'
     )
     (folder / "roles/r/tasks").mkdir(parents=True)
