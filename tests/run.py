@@ -1,16 +1,25 @@
 #!/usr/bin/env python3
 """Run the tests tier by tier, the cheap ones first, and say how long each part took.
 
-usage: tests/run.py [TIER...]        the tiers are lint, unit, integration, molecule and e2e; all by default
+usage: tests/run.py [TIER...]        the tiers are lint, unit, integration, coverage, molecule and e2e; all by
+                                     default
 
 Every part runs whatever became of the ones before it, two at a time: most wait more than they compute.
 Their output goes to tests/output, and is shown where a part failed. The last line is "N passed, N failed"
 over all of them: a test that was skipped has not shown anything and counts as failed.
+
+A part that hangs is stopped and counts as failed. All together end in time for CI, whatever hangs.
+
+The unit and integration tests note which lines of plugins/ they run, in this process and in those that they
+start; the tier coverage adds that up.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -20,14 +29,21 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import IO
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "tests/output"
 AT_ONCE = 2
 SHOWN_LINES = 300
+ALL_END = time.monotonic() + 85 * 60
+"""When the last part is stopped. CI gives up five minutes later and would not tell what hung."""
+TO_STOP = 20.0
+"""Seconds that a part which is stopped has to tidy up."""
 LOCAL_CLOUD = Lock()
 """There is one local cloud on a machine, so that the parts which start it take turns."""
+RUNNING: set[subprocess.Popen[bytes]] = set()
+"""For Ctrl-C: what runs in a session of its own does not get it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,7 @@ class Part:
     Attributes:
         report: the JUnit file that counts its tests, where it has many.
         uses_cloud: whether it starts the local cloud.
+        minutes: the time it may take. The slowest that was seen took a third of that.
     """
 
     tier: str
@@ -44,6 +61,7 @@ class Part:
     command: tuple[str, ...]
     report: Path | None = None
     uses_cloud: bool = False
+    minutes: float = 15
 
     @property
     def log(self) -> Path:
@@ -59,13 +77,15 @@ class Outcome:
     passed: int
     failed: int
     seconds: float
+    hung: bool = False
 
 
-def pytest_part(tier: str, name: str, *paths: str, uses_cloud: bool = False) -> Part:
+def pytest_part(tier: str, name: str, *paths: str, uses_cloud: bool = False, minutes: float = 15) -> Part:
     """Return the part that runs tests with pytest."""
     report = REPORTS / f"{tier}-{name}.xml"
-    command = (sys.executable, "-m", "pytest", "-q", "--durations=10", f"--junit-xml={report}", *paths)
-    return Part(tier, name, command, report, uses_cloud)
+    counted = ("-m", "coverage", "run") if tier in ("unit", "integration") else ()
+    pytest = ("-m", "pytest", "-q", "--durations=10", f"--junit-xml={report}", *paths)
+    return Part(tier, name, (sys.executable, *counted, *pytest), report, uses_cloud, minutes)
 
 
 def integration_parts() -> Iterator[Part]:
@@ -73,6 +93,10 @@ def integration_parts() -> Iterator[Part]:
     for path in sorted((ROOT / "tests/integration").glob("test_*.py")):
         name = path.stem.removeprefix("test_")
         yield pytest_part("integration", name, str(path.relative_to(ROOT)), uses_cloud=name == "localcloud")
+
+
+COVERAGE = Part("coverage", "lines of plugins", ("scripts/coverage",))
+"""Runs when all that it adds up has run."""
 
 
 def parts() -> Iterator[Part]:
@@ -84,14 +108,17 @@ def parts() -> Iterator[Part]:
     yield Part("lint", "ansible-lint", ("ansible-lint", "--offline", "--profile", "production"))
     yield Part("lint", "terraform fmt", ("terraform", "fmt", "-check", "-recursive", "terraform"))
     yield Part("lint", "checkov", ("scripts/checkov",))
+    yield Part("lint", "galaxy-importer", ("scripts/galaxy-importer",))
+    yield Part("lint", "ansible-test sanity", ("scripts/sanity",))
     yield pytest_part("unit", "pytest", "tests/unit")
     yield Part("setup", "base image, mirror", (sys.executable, "-m", "localcloud", "mirror"))
     yield from integration_parts()
     # The longest part: begun last, it would run alone at the end.
-    yield pytest_part("e2e", "pytest", "tests/e2e", uses_cloud=True)
+    yield pytest_part("e2e", "pytest", "tests/e2e", uses_cloud=True, minutes=60)
     for scenario in sorted((ROOT / "molecule").glob("*/molecule.yml")):
         name = scenario.parent.name
         yield Part("molecule", name, ("molecule", "test", "--scenario-name", name))
+    yield COVERAGE
 
 
 def count(report: Path) -> tuple[int, int]:
@@ -110,28 +137,55 @@ def run(part: Part) -> Outcome:
         part.report.unlink(missing_ok=True)
     with LOCAL_CLOUD if part.uses_cloud else nullcontext(), part.log.open("w") as log:
         began = time.monotonic()
-        code = subprocess.run(
-            part.command,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
+        code = execute(part, log)
         seconds = time.monotonic() - began
     passed, failed = count(part.report) if part.report and part.report.exists() else (int(code == 0), 0)
-    if code and not failed:
+    if code != 0 and not failed:
         failed = 1
-    outcome = Outcome(part, passed, failed, seconds)
+    outcome = Outcome(part, passed, failed, seconds, hung=code is None)
     show(outcome)
     return outcome
+
+
+def execute(part: Part, log: IO[str]) -> int | None:
+    """Run a part's command; its exit code, None when it hung."""
+    limit = min(part.minutes * 60, ALL_END - time.monotonic())
+    if limit <= 0:
+        return None
+    with subprocess.Popen(
+        part.command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        RUNNING.add(process)
+        try:
+            return process.wait(limit)
+        except subprocess.TimeoutExpired:
+            stop(process)
+            return None
+        finally:
+            RUNNING.discard(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop a part with all that it has started: first politely, for it may have containers to remove."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(TO_STOP)
+            return
 
 
 def show(outcome: Outcome) -> None:
     """Say what became of a part, with the end of its output where it failed."""
     part = outcome.part
     counts = f"{outcome.passed} passed, {outcome.failed} failed"
-    text = f"{part.tier}: {part.name}: {counts} ({outcome.seconds:.0f} s)"
+    hung = ", HUNG and was stopped" if outcome.hung else ""
+    text = f"{part.tier}: {part.name}: {counts} ({outcome.seconds:.0f} s{hung})"
     if outcome.failed:
         lines = part.log.read_text(errors="replace").splitlines()[-SHOWN_LINES:]
         text = "\n".join(["", f"=== {text}", *lines, f"=== end of {part.tier}: {part.name}", ""])
@@ -143,6 +197,7 @@ def table(outcomes: list[Outcome]) -> str:
     rows = [f"{'tier':<12} {'part':<24} {'passed':>7} {'failed':>7} {'seconds':>8}"]
     rows += [
         f"{one.part.tier:<12} {one.part.name:<24} {one.passed:>7} {one.failed:>7} {one.seconds:>8.1f}"
+        + ("  hung" if one.hung else "")
         for one in outcomes
     ]
     return "\n".join(rows)
@@ -156,10 +211,21 @@ def main(tiers: list[str]) -> int:
         return 2
     REPORTS.mkdir(parents=True, exist_ok=True)
     os.environ["NO_COLOR"] = "1"
+    os.environ["DS_STACK_CHECKOUT"] = str(ROOT)  # for coverage: tests start processes in other folders
     os.environ.setdefault("CONTAINERS_CONF", str(ROOT / "localcloud/containers.conf"))
     chosen = [part for part in parts() if not tiers or part.tier in tiers]
+    if {"unit", "integration"} & {part.tier for part in chosen}:
+        shutil.rmtree(REPORTS / "coverage", ignore_errors=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        outcomes = list(pool.map(run, chosen))
+        try:
+            outcomes = list(pool.map(run, (part for part in chosen if part is not COVERAGE)))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in tuple(RUNNING):
+                stop(process)
+            raise
+    if COVERAGE in chosen:
+        outcomes.append(run(COVERAGE))
     failed = sum(one.failed for one in outcomes)
     print(f"\n{table(outcomes)}\n\n{sum(one.passed for one in outcomes)} passed, {failed} failed")
     return int(failed > 0)

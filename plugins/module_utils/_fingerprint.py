@@ -92,9 +92,9 @@ def layered_entries(layers: Iterable[Path]) -> list[Entry]:
     return [merged[name] for name in sorted(merged)]
 
 
-def entries_digest(found: Iterable[Entry]) -> str:
-    """SHA-256 over files, in hexadecimal."""
-    return value_digest([entry.digest() for entry in found])
+def digests(found: Iterable[Entry]) -> dict[str, str]:
+    """The digest of each file by its name. Raises FingerprintError when one cannot be read."""
+    return {entry.name: entry.digest() for entry in found}
 
 
 def fingerprint(parts: Mapping[str, str]) -> str:

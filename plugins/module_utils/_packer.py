@@ -9,15 +9,12 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer_output import (
-    BuildReader,
-    Event,
-    parse_record,
-)
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_output import BuildReader, parse_record
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_progress import ProgressLines
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import Callbacks, Finished, Lease, run
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress, plain
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
@@ -44,9 +41,18 @@ SHORT_TIMEOUT = 600.0
 
 # Both would change what is built without anybody seeing it in the play; the second may hold secrets.
 _NOT_PASSED_ON = re.compile(r"PKR_VAR_.*|PACKER_LOG|PACKER_LOG_PATH")
+# The second half is for the ansible provisioner, whose output is read here; a template may say otherwise.
+_ALWAYS = {
+    "CHECKPOINT_DISABLE": "1",
+    "PACKER_NO_COLOR": "1",
+    "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+    "ANSIBLE_DISPLAY_OK_HOSTS": "True",
+    "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "True",
+    "ANSIBLE_NOCOLOR": "True",
+    "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+}
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
-_COLLECTION = re.compile(r"^\w+\.\w+\.(?=[\w./-]+ : )")
 
 
 class PackerError(Exception):
@@ -76,7 +82,7 @@ def environment(base: Mapping[str, str], connection: Mapping[str, str | None]) -
     for name, option in names.items():
         if value := connection.get(option):
             result[name] = value
-    return {**result, "CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1"}
+    return {**result, **_ALWAYS}
 
 
 class Log:
@@ -109,28 +115,6 @@ class Log:
             self.write(text)
         elif record.kind == "ui" and len(record.data) > 1:
             self.write(record.data[1])
-
-
-@dataclass
-class ProgressLines:
-    """Turns events into the lines that are shown, with the time since the start."""
-
-    say: Callable[[str], None]
-    clock: Callable[[], float] = time.monotonic
-    _builds: set[str] = field(default_factory=set)
-    _began: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._began = self.clock()
-
-    def show(self, event: Event) -> None:
-        """Show one event; the build's name only where there is more than one."""
-        self._builds.add(event.build)
-        seconds = round(self.clock() - self._began)
-        name = f"{event.build}: " if len(self._builds) > 1 else ""
-        text = _COLLECTION.sub("", event.text) if event.kind == "task" else event.text
-        indent = "  " if event.kind == "task" else ""
-        self.say(f"{seconds // 60:3}:{seconds % 60:02}  {name}{indent}{text}")
 
 
 @dataclass(frozen=True)
@@ -201,7 +185,7 @@ class Packer:
             "build",
             *_var_files(var_files),
             ".",
-            callbacks=replace(callbacks, stdout=stdout, stderr=self.log.packer_line),
+            callbacks=replace(callbacks, stdout=stdout, stderr=self.log.packer_line, tick=lines.tick),
             timeout=timeout,
             lease=progress.lease,
         )

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,6 +23,13 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer import (
     Packer,
     PackerError,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_attempt import (
+    callbacks,
+    is_heard,
+    report,
+    what_is_left,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_content import Content, difference
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import (
     BASE_IMAGE_TAG,
     FINGERPRINT_TAG,
@@ -31,7 +38,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import
     Image,
     find_image,
     get_image,
-    leftovers,
+    is_usable,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_manifest import (
     ManifestError,
@@ -43,12 +50,14 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer_workdir impor
     Bake,
     WorkDir,
     declared_variables,
+    is_read_by_packer,
+    legacy_template,
     write_private,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import (
     Callbacks,
     DirectoryLock,
-    Finished,
+    DirectoryLocked,
     format_seconds,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress
@@ -110,30 +119,37 @@ class Request:
 class Plan:
     """What there is to do.
 
-    parts, fingerprint: of the content that was asked for.
+    content, fingerprint: what was asked for.
     image: the image with that fingerprint, if there is one.
     reasons: why there is something to bake; empty when nothing is.
     last: the last bake in the work folder.
     """
 
-    parts: dict[str, str]
+    content: Content
     fingerprint: str
     image: Image | None
     reasons: list[str]
     last: Bake | None
 
+    def diff(self) -> dict[str, str]:
+        """What differs from the last bake in the work folder, as Ansible shows it."""
+        last = self.last
+        before, after = difference(Content(last.files, last.values) if last else None, self.content)
+        return {
+            "before": (f"image: {last.ami_id}\n" if last else "") + before,
+            "after": f"image: a new one\n{after}",
+        }
 
-def fingerprint_parts(request: Request) -> dict[str, str]:
-    """The digests of everything that shapes the image, each under a name that a person understands.
+
+def content_of(request: Request) -> Content:
+    """Everything that shapes the image.
 
     Raises FingerprintError when a path cannot be read or lies outside of the root.
     """
-    parts = {
-        "template": fp.entries_digest(request.files()),
-        "base_image_id": fp.value_digest(request.base_image_id),
-    }
+    files = {"template": request.files()}
     for path in map(_stable_path, request.fingerprint_paths):
-        parts[f"files.{path}"] = fp.entries_digest(fp.entries(request.fingerprint_root / path))
+        files[f"files.{path}"] = fp.entries(request.fingerprint_root / path)
+    values: dict[str, Any] = {"base_image_id": request.base_image_id}
     groups = {
         "variables": {
             name: value
@@ -143,9 +159,9 @@ def fingerprint_parts(request: Request) -> dict[str, str]:
         "provisioner_variables": request.provisioner_variables,
         "fingerprint_extra": request.fingerprint_extra,
     }
-    for group, values in groups.items():
-        parts.update({f"{group}.{name}": fp.value_digest(value) for name, value in values.items()})
-    return parts
+    for group, members in groups.items():
+        values.update({f"{group}.{name}": value for name, value in members.items()})
+    return Content({part: fp.digests(found) for part, found in files.items()}, values)
 
 
 def _stable_path(name: str) -> PurePosixPath:
@@ -164,21 +180,51 @@ def make_plan(request: Request, client: Any) -> Plan:
     Raises BakeError and FingerprintError for a request that cannot be met.
     """
     _check_variables(request)
-    parts = fingerprint_parts(request)
-    fingerprint = fp.fingerprint(parts)
+    content = content_of(request)
+    fingerprint = content.fingerprint()
     image = find_image(client, fingerprint, request.tags)
     last = WorkDir(request.work_dir).last_bake()
     if image and not request.force:
-        return Plan(parts, fingerprint, image, [], last)
-    return Plan(parts, fingerprint, image, _reasons(request, parts, last), last)
+        return Plan(content, fingerprint, image, [], last)
+    if not is_usable(client, request.base_image_id):
+        raise BakeError(
+            f"The base image {request.base_image_id} cannot be used: {request.region} has no such image, or "
+            "not any more, or not for this account. Name another one with the option base_image_id.",
+            fingerprint=fingerprint,
+        )
+    return Plan(content, fingerprint, image, _reasons(request, content, last), last)
 
 
-def _reasons(request: Request, parts: Mapping[str, str], last: Bake | None) -> list[str]:
+def _reasons(request: Request, content: Content, last: Bake | None) -> list[str]:
     if request.force:
         return ["force"]
     if last is None:
         return ["no image with this content"]
-    return fp.changed_parts(last.parts, parts) or [f"the image {last.ami_id} is gone"]
+    before = Content(last.files, last.values)
+    return fp.changed_parts(before.parts(), content.parts()) or [f"the image {last.ami_id} is gone"]
+
+
+def look_back(work_dir: Path, client: Any, *, check_mode: bool) -> str | None:
+    """What to tell of an earlier bake in the folder whose end nobody was there to report, once.
+
+    In check mode it is told again next time. Raises StillRuns when it has not ended.
+    """
+    work = WorkDir(work_dir)
+    attempt = work.unreported_attempt()
+    if attempt is None:
+        return None
+    if check_mode:
+        return report(attempt, client, withdraw=False) if attempt.outcome else None
+    try:
+        with DirectoryLock(work.lock, "packer_image"):
+            attempt = work.unreported_attempt()
+            if attempt is None:
+                return None
+            text = report(attempt, client, withdraw=True)
+            work.reported()
+            return text
+    except DirectoryLocked:
+        return None  # it is the bake of another run, which will tell
 
 
 def bake(
@@ -190,7 +236,6 @@ def bake(
     environment: Mapping[str, str],
     scrubber: Scrubber,
     progress: Progress,
-    warn: Callable[[str], None],
 ) -> dict[str, Any]:
     """Have Packer make the image; what the module returns.
 
@@ -199,30 +244,35 @@ def bake(
     work = WorkDir(request.work_dir)
     work.create()
     with DirectoryLock(work.lock, "packer_image"):
-        _report_unreported(work, client, warn)
         began = time.time()
         image_name = f"{request.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(began))}"
-        log = Log(work.logs / f"{image_name}.log", scrubber)
+        log = Log(work.new_log(image_name), scrubber)
         attempt = Attempt(uuid.uuid4().hex, str(log.path))
         # The ansible provisioner leaves the bake's key in the folder for temporary files. Not in work_dir:
         # sockets are made there too, whose paths have to be short.
         temporary = Path(tempfile.mkdtemp(prefix="packer-"))
+
+        def clean_up() -> None:
+            work.remove_secrets(scrubber)
+            shutil.rmtree(temporary, ignore_errors=True)
+
         try:
             progress.say(f"Baking {image_name}. Why: {', '.join(plan.reasons)}. Log: {log.path}")
             variable_files = _write_files(request, plan, work, image_name, attempt.run_id)
-            packer = Packer(binary, work.path, {**environment, "TMPDIR": str(temporary)}, log)
-            callbacks = _callbacks(work, attempt, temporary)
-            built = _run_packer(packer, variable_files, callbacks, request.timeout, progress)
+            own_temporary = dict.fromkeys(("TMPDIR", "PACKER_TMP_DIR"), str(temporary))
+            packer = Packer(binary, work.path, {**environment, **own_temporary}, log)
+            watched = callbacks(work, attempt, clean_up)
+            built = _run_packer(packer, variable_files, watched, request.timeout, progress)
             facts = {
                 "duration": round(time.time() - began, 1),
                 "fingerprint": plan.fingerprint,
                 "log_path": str(log.path),
             }
-            if _is_heard(built.finished):
+            if is_heard(built.finished):
                 work.reported()
             if built.reason is not None:
                 raise _failure(built, client, attempt, facts)
-            image = _image(work, request, client, facts)
+            image = _image(work, request, client, attempt, facts)
         except PackerError as error:
             raise BakeError(
                 f"Nothing was baked. {error}\nAll of Packer's output is in {log.path}.",
@@ -231,9 +281,10 @@ def bake(
                 log_path=str(log.path),
             ) from error
         finally:
-            _remove_secrets(work, temporary)
+            clean_up()
             log.close()
-        work.note_bake(Bake(image.ami_id, plan.fingerprint, plan.parts))
+        content = plan.content
+        work.note_bake(Bake(image.ami_id, plan.fingerprint, content.files, content.values))
     return {**facts, **image_facts(image)}
 
 
@@ -259,7 +310,7 @@ def _write_files(request: Request, plan: Plan, work: WorkDir, image_name: str, r
         "provisioner_variables_file": str(work.provisioner_variables),
         "region": request.region,
         "run_tags": {"Name": image_name, **request.tags, PART_TAG: "bake", RUN_TAG: run_id},
-        "tags": {"Name": image_name, **tags},
+        "tags": {"Name": image_name, **tags, RUN_TAG: run_id},
     }
     values = {name: value for name, value in offered.items() if name in declared}
     write_private(work.variables, {**values, **request.variables})
@@ -271,7 +322,10 @@ def _write_files(request: Request, plan: Plan, work: WorkDir, image_name: str, r
 
 def _check_variables(request: Request) -> None:
     """Packer ignores a variable that the template does not declare: say so before anything is spent."""
-    declared = declared_variables(request.files())
+    files = request.files()
+    if not any(map(is_read_by_packer, files)):
+        raise BakeError(_no_template(request.template, legacy_template(files)))
+    declared = declared_variables(files)
     given = {*request.variables, *request.sensitive_variables}
     if missing := sorted(REQUIRED_VARIABLES - declared):
         raise BakeError(
@@ -290,6 +344,16 @@ def _check_variables(request: Request) -> None:
         raise BakeError(f"The template {request.template} declares no variable {name}.{hint}")
 
 
+def _no_template(folder: Path, legacy: str | None) -> str:
+    message = f"There is no Packer template in {folder}: no file *.pkr.hcl or *.pkr.json."
+    if legacy is None:
+        return message
+    return (
+        f"{message} {legacy} is a template in the JSON of before Packer 1.5, which this module does not "
+        f"take. Convert it with: packer hcl2_upgrade {legacy}"
+    )
+
+
 def _run_packer(
     packer: Packer, variable_files: list[Path], callbacks: Callbacks, timeout: float, progress: Progress
 ) -> Built:
@@ -299,67 +363,27 @@ def _run_packer(
     return packer.build(variable_files, progress=progress, timeout=timeout, callbacks=callbacks)
 
 
-def _callbacks(work: WorkDir, attempt: Attempt, temporary: Path) -> Callbacks:
-    """What the supervisor does, which outlives this process if it has to."""
-
-    def started(_pid: int) -> None:
-        work.note_attempt(attempt)
-
-    def ended(finished: Finished, module_is_dead: bool) -> None:
-        """Tidy up and leave word for the next run when nobody else will."""
-        if module_is_dead:
-            _remove_secrets(work, temporary)
-        if module_is_dead or not _is_heard(finished):
-            stopped = finished.interrupted and finished.returncode
-            how = f"was stopped ({finished.interrupted})" if stopped else "ended"
-            outcome = f"{how} with exit code {finished.returncode}"
-            work.note_attempt(Attempt(attempt.run_id, attempt.log_path, outcome))
-
-    return Callbacks(started=started, ended=ended)
-
-
-def _remove_secrets(work: WorkDir, temporary: Path) -> None:
-    work.remove_sensitive()
-    shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _is_heard(finished: Finished) -> bool:
-    """Whether somebody will read the module's result: a play that was interrupted drops it."""
-    return finished.interrupted in (None, "timeout")
-
-
 def _failure(built: Built, client: Any, attempt: Attempt, facts: dict[str, Any]) -> BakeError:
     finished = built.finished
     error = built.reason
     if finished.interrupted:
         error = f"stopped after {format_seconds(finished.duration)}: {finished.interrupted}"
-    left, sentence = _what_is_left(client, attempt.run_id)
+    left, sentence = what_is_left(client, attempt, withdraw=True)
     message = f"The bake failed. {error}\n{sentence}\nAll of Packer's output is in {attempt.log_path}."
     return BakeError(message, error=error, left=left, **facts)
 
 
-def _what_is_left(client: Any, run_id: str) -> tuple[list[str] | None, str]:
-    """What a bake has left in the account, and that as a sentence."""
-    # An error of the look-up must not hide the bake's own.
-    try:
-        left = leftovers(client, run_id)
-    except Exception as error:
-        return None, f"What it left could not be looked up ({error}); look for the tag {RUN_TAG}={run_id}."
-    if left:
-        return (
-            left,
-            f"It left in the account, and you should remove: {', '.join(left)} (tag {RUN_TAG}={run_id}).",
-        )
-    return [], "It left no instance, key pair, security group or volume in the account."
-
-
-def _image(work: WorkDir, request: Request, client: Any, facts: dict[str, Any]) -> Image:
+def _image(work: WorkDir, request: Request, client: Any, attempt: Attempt, facts: dict[str, Any]) -> Image:
     try:
         ami_id = image_of(read_manifest(work.manifest.read_text()), request.region)
     except (OSError, ManifestError) as error:
+        left, sentence = what_is_left(client, attempt, withdraw=True)
         raise BakeError(
             f"Packer ended well, but what it made is not known: {error}. The template needs a post-processor "
-            f"manifest with output = var.manifest_path. All of Packer's output is in {facts['log_path']}.",
+            f"manifest with output = var.manifest_path.\n{sentence}\n"
+            f"All of Packer's output is in {attempt.log_path}.",
+            error=str(error),
+            left=left,
             **facts,
         ) from error
     image = get_image(client, ami_id)
@@ -368,17 +392,6 @@ def _image(work: WorkDir, request: Request, client: Any, facts: dict[str, Any]) 
             f"Packer made {ami_id}, but the account has no such image in {request.region}.", **facts
         )
     return image
-
-
-def _report_unreported(work: WorkDir, client: Any, warn: Callable[[str], None]) -> None:
-    """Tell of an earlier bake whose end nobody was there to report."""
-    attempt = work.unreported_attempt()
-    if attempt is None:
-        return
-    how = attempt.outcome or "was killed together with the process that watched it"
-    _left, sentence = _what_is_left(client, attempt.run_id)
-    warn(f"An earlier bake here {how}. {sentence} Its log is {attempt.log_path}.")
-    work.reported()
 
 
 def find_binary(name: str) -> str:

@@ -54,6 +54,24 @@ def find_image(client: Any, fingerprint: str, tags: Mapping[str, str]) -> Image 
     return _image(max(found, key=lambda image: image.get("CreationDate", ""))) if found else None
 
 
+def is_usable(client: Any, ami_id: str) -> bool:
+    """Whether there is an image, of whatever account, that this one can start an instance from."""
+    filters = [{"Name": "image-id", "Values": [ami_id]}, {"Name": "state", "Values": ["available"]}]
+    return bool(describe_images(client, Filters=filters))
+
+
+def images_of(client: Any, run_id: str) -> list[str]:
+    """The ids of the images that a bake has made."""
+    made = describe_images(client, Owners=["self"], Filters=[_tag_filter(RUN_TAG, run_id)])
+    return [image["ImageId"] for image in made]
+
+
+def withdraw(client: Any, ami_ids: list[str]) -> None:
+    """Take the fingerprint from images, so that `find_image` does not find them."""
+    if ami_ids:
+        client.delete_tags(Resources=ami_ids, Tags=[{"Key": FINGERPRINT_TAG}])
+
+
 def get_image(client: Any, ami_id: str) -> Image | None:
     """An image of this account by its id, or None when there is none, or none any more."""
     found = describe_images(client, Owners=["self"], Filters=[{"Name": "image-id", "Values": [ami_id]}])

@@ -14,6 +14,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._progress import plain
+
 #: How many lines of a build's own output are kept for the message of a failure.
 TAIL = 8
 
@@ -22,9 +24,10 @@ TAIL = 8
 _PREFIX = re.compile(r"^(?P<mark>==> |--> | {4})?(?P<build>[\w-]+(?:\.[\w-]+)+): ?(?P<text>.*)$", re.DOTALL)
 _BUILD_ERRORED = re.compile(r"^Build '(?P<build>[^']+)' errored(?: after .*?)?: (?P<message>.*)$", re.DOTALL)
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<name>.*)\] \**$")
-# The task that Ansible puts before every role with an argument spec.
-_ARGUMENTS = re.compile(r"^(?:.* : )?Validating arguments against arg spec ")
-_PLAY = re.compile(r"^PLAY (?:\[.*\]|RECAP) \**$")
+_RECAP = re.compile(r"^PLAY RECAP \**$")
+_RESULT = re.compile(r"^(?P<status>ok|changed|skipping|failed|fatal): \[")
+# What Packer says besides the errors themselves.
+_SUMMARY = ("==> Some builds didn't complete successfully", "==> Builds finished but no artifacts")
 _ERROR = re.compile(r"^(?:\[ERROR\]: |ERROR! )(?P<text>.*)$")
 _FAILED = re.compile(
     r"^(?:fatal|failed): \[(?P<host>[^\]]+)\](?:: (?P<kind>FAILED|UNREACHABLE)!)?"
@@ -69,9 +72,13 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Event:
-    """Something worth a line on the console: a step of Packer or a task of Ansible."""
+    """Something that happened in a build.
 
-    kind: str  # "step" or "task"
+    kind: "step" of Packer or "task" of Ansible that begins, "result" of that task.
+    text: the name of step or task; of a result the first word that Ansible prints ("changed", "ok", ...).
+    """
+
+    kind: str
     build: str
     text: str
 
@@ -93,7 +100,10 @@ class AnsibleReader:
     """Follows the output of one ansible-playbook with the ``default`` callback and results as JSON."""
 
     task: str | None = None
+    tasks: int = 0
+    changed: int = 0
     failure: TaskFailure | None = None
+    _has_changed: bool = False
     error: str | None = None  # what kept it from running at all, such as broken YAML
 
     @property
@@ -101,17 +111,24 @@ class AnsibleReader:
         """Why it failed, as far as it says."""
         return str(self.failure) if self.failure else self.error
 
-    def feed(self, line: str) -> str | None:
-        """Take one line; the name of the task that it begins, if it begins one."""
+    def feed(self, line: str) -> tuple[str, str] | None:
+        """Take one line; kind and text of the event that it is, if it is one."""
         if match := _TASK.match(line):
             self.task = match["name"]
-            return self.task
+            self.tasks += 1
+            self._has_changed = False
+            return "task", self.task
         if match := _FAILED.match(line):
             self.failure = TaskFailure(self.task or "(before the first task)", match["host"], _message(match))
         elif line.strip() == "...ignoring":
             self.failure = None
         elif match := _ERROR.match(line):
             self.error = self.error or match["text"]
+        if match := _RESULT.match(line):
+            if match["status"] == "changed" and not self._has_changed:
+                self._has_changed = True
+                self.changed += 1
+            return "result", match["status"]
         return None
 
 
@@ -120,7 +137,7 @@ class BuildReader:
     """Follows the output of ``packer build -machine-readable``; holds what is known at any moment."""
 
     artifacts: list[Artifact] = field(default_factory=list)
-    errors: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, list[str]] = field(default_factory=dict)
     general_errors: list[str] = field(default_factory=list)
     _ansible: dict[str, AnsibleReader] = field(default_factory=dict)
     _in_ansible: set[str] = field(default_factory=set)
@@ -129,30 +146,40 @@ class BuildReader:
 
     def feed(self, line: str) -> list[Event]:
         """Take one line of standard output; what there is to show for it."""
-        record = parse_record(line)
+        record = parse_record(plain(line))
         if record is None or not record.data:
             return []
         if record.kind == "ui" and len(record.lines) > 1:
             return self._ui(record)
         if record.kind == "error":
-            self.errors[record.target] = record.data[0].strip()
+            self._note_error(record.target, record.data[0])
         elif record.kind == "artifact" and len(record.data) > 2 and record.data[1] == "id":
             self.artifacts.append(Artifact(record.target, record.data[2]))
         return []
 
     def failure(self) -> str | None:
         """Why the run failed, in the words of what failed: of each build the task or the last lines."""
-        messages = [self._build_failure(build, error) for build, error in self.errors.items()]
-        return "\n".join(messages or self.general_errors) or None
+        messages = [self._build_failure(build, errors) for build, errors in self.errors.items()]
+        known = "\n".join(messages)
+        messages += [error for error in dict.fromkeys(self.general_errors) if error not in known]
+        return "\n".join(messages) or None
+
+    def _note_error(self, build: str, text: str) -> None:
+        """Keep an error of a build. Packer says each twice, and a line may be cut off."""
+        message = text.strip()
+        errors = self.errors.setdefault(build, [])
+        if any(message in known for known in errors):
+            return
+        errors[:] = [*(known for known in errors if known not in message), message]
 
     def _ui(self, record: Record) -> list[Event]:
         level, text, raw = record.data[0], record.data[1], record.lines[1]
         if match := _BUILD_ERRORED.match(text):
-            self.errors.setdefault(match["build"], match["message"].strip())
+            self._note_error(match["build"], match["message"])
             return []
         match = _PREFIX.match(raw)
         if match is None:
-            if level == "error" and text.strip():
+            if level == "error" and text.strip() and not text.strip().startswith(_SUMMARY):
                 self.general_errors.append(text.strip())
             return []
         if match["mark"] == "--> ":
@@ -173,18 +200,21 @@ class BuildReader:
             tail.append(text)
         if build in self._in_ansible:
             # Newer versions print Ansible's lines as steps, so the mark says nothing while it runs.
-            if _PLAY.match(text) and "RECAP" in text:
+            reader = self._ansible[build]
+            if _RECAP.match(text):
                 self._in_ansible.discard(build)
-            task = self._ansible[build].feed(text)
-            return [Event("task", build, task)] if task and not _ARGUMENTS.search(task) else []
+                return [Event("step", build, f"{reader.changed} of {reader.tasks} tasks changed something")]
+            event = reader.feed(text)
+            return [Event(event[0], build, event[1])] if event else []
         if level == "say" and mark == "==> ":
             if build not in self._failing:
                 tail.clear()
             return [Event("step", build, text)]
         return []
 
-    def _build_failure(self, build: str, error: str) -> str:
+    def _build_failure(self, build: str, errors: list[str]) -> str:
         reader = self._ansible.get(build)
+        error = "\n".join(errors)
         if reader and reader.reason and "ansible" in error.lower():
             return f"{build}: {reader.reason}"
         tail = "".join(f"\n  {line}" for line in self._tails.get(build, ()) if line.strip())

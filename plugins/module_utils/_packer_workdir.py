@@ -12,13 +12,18 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import Entry
+from ansible_collections.iac.ds_stack.plugins.module_utils._process import birth_of
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import top_level_blocks
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
+
+LOGS_KEPT = 10
+"""As many as terraform_stack keeps."""
 
 Kept = TypeVar("Kept")
 """What is kept in a file of its own, Bake or Attempt."""
@@ -29,26 +34,36 @@ class Bake:
     """A bake that ended well.
 
     ami_id, fingerprint: of its image.
-    parts: the digests that the fingerprint is made of.
+    files, values: the fields of its `Content`.
     """
 
     ami_id: str
     fingerprint: str
-    parts: dict[str, str]
+    files: Mapping[str, Mapping[str, str]]
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Attempt:
     """A bake that was begun. While its file is there nobody has reported how it ended.
 
-    run_id: value of the tag that everything temporary of it carries.
+    run_id: value of the tag that everything of it carries.
     log_path: its log.
-    outcome: how Packer ended, in words; None as long as it runs, or when it was killed with its supervisor.
+    pid, birth: of the process in which Packer runs, see `birth_of`.
+    outcome: how Packer ended, in words; None as long as it runs, or when nobody watched it any more.
+    succeeded: whether it ended well.
     """
 
     run_id: str
     log_path: str
+    pid: int = 0
+    birth: str | None = None
     outcome: str | None = None
+    succeeded: bool = False
+
+    def still_runs(self) -> bool:
+        """Whether Packer runs although nobody watches it."""
+        return self.outcome is None and self.birth is not None and birth_of(self.pid) == self.birth
 
 
 class WorkDir:
@@ -69,6 +84,13 @@ class WorkDir:
     def create(self) -> None:
         """Make the folder."""
         self.logs.mkdir(parents=True, exist_ok=True)
+
+    def new_log(self, name: str) -> Path:
+        """The path of a new log, and room for it."""
+        logs = sorted(self.logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
+        for path in logs[: -(LOGS_KEPT - 1)]:
+            path.unlink(missing_ok=True)
+        return self.logs / f"{name}.log"
 
     def lay_out(self, files: Iterable[Entry]) -> None:
         """Copy the template's files here and remove those of an earlier template."""
@@ -104,9 +126,13 @@ class WorkDir:
         """The attempt's end has been reported."""
         self._attempt.unlink(missing_ok=True)
 
-    def remove_sensitive(self) -> None:
-        """Remove the file with the sensitive variables."""
+    def remove_secrets(self, scrubber: Scrubber) -> None:
+        """Remove the sensitive variables, also from what a template may have put into its manifest."""
         self.sensitive_variables.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            text = self.manifest.read_text(encoding="utf-8", errors="replace")
+            if scrubber.text(text) != text:
+                self.manifest.write_text(scrubber.text(text), encoding="utf-8")
 
     @staticmethod
     def _read(path: Path) -> Any:
@@ -126,15 +152,29 @@ def write_private(path: Path, value: Any) -> None:
     partial.replace(path)
 
 
+def is_read_by_packer(entry: Entry) -> bool:
+    """Whether a file is part of the template itself. Packer reads no folders in folders."""
+    return "/" not in entry.name and entry.name.endswith((".pkr.hcl", ".pkr.json"))
+
+
+def legacy_template(files: Iterable[Entry]) -> str | None:
+    """The name of a file that is a template in the JSON of before Packer 1.5, if there is one."""
+    for entry in files:
+        if "/" not in entry.name and entry.name.endswith(".json") and not is_read_by_packer(entry):
+            with contextlib.suppress(OSError, ValueError):
+                content = json.loads(entry.path.read_bytes())
+                if isinstance(content, dict) and "builders" in content:
+                    return entry.name
+    return None
+
+
 def declared_variables(files: Iterable[Entry]) -> set[str]:
     """Names of the input variables that a template declares, in HCL or JSON."""
     names: set[str] = set()
-    for entry in files:
-        if "/" in entry.name:
-            continue  # Packer reads no folders in folders
+    for entry in filter(is_read_by_packer, files):
         if entry.name.endswith(".pkr.hcl"):
             names.update(_declared_in_hcl(entry.path.read_text(encoding="utf-8", errors="replace")))
-        elif entry.name.endswith(".pkr.json"):
+        else:
             names.update(_declared_in_json(entry.path.read_bytes()))
     return names
 

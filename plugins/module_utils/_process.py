@@ -97,6 +97,7 @@ class Callbacks:
 
     started: once, with the tool's process id.
     stdout, stderr: each complete line without its end; a last line without an end is a line too.
+    tick: every time the output has been looked at, also when there was none.
     ended: once, after the last line; the second argument says whether the module is dead, so that
         nobody else will remove temporary files or report.
     """
@@ -104,6 +105,7 @@ class Callbacks:
     started: Callable[[int], None] | None = None
     stdout: Callable[[bytes], None] | None = None
     stderr: Callable[[bytes], None] | None = None
+    tick: Callable[[], None] | None = None
     ended: Callable[[Finished, bool], None] | None = None
 
 
@@ -399,6 +401,7 @@ class _Supervisor:
                     os.read(wake, 4096)
             for stream in lines:
                 stream.read()
+            _quietly(self.callbacks.tick)
             now = time.monotonic()
             if self.interrupted is None:
                 self.interrupted = self._reason_to_stop(deadline, now)
@@ -515,6 +518,13 @@ def _user() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return str(os.geteuid())
+
+
+def birth_of(pid: int) -> str | None:
+    """What tells a process from a later one with the same number; None where it cannot be told."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return None
 
 
 def format_seconds(seconds: float) -> str:

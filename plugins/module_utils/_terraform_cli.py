@@ -402,7 +402,7 @@ class Record:
         }
 
         def started(pid: int) -> None:
-            facts.update(pid=pid, born=_birth(pid))
+            facts.update(pid=pid, born=_process.birth_of(pid))
             self._write(facts)
 
         def ended(finished: _process.Finished, _orphaned: bool) -> None:
@@ -444,7 +444,7 @@ class Record:
             )
             return f"{before} {how}{log}"
         pid = facts.get("pid", -1)
-        if facts.get("born") is not None and _birth(pid) == facts["born"]:
+        if facts.get("born") is not None and _process.birth_of(pid) == facts["born"]:
             raise TerraformError(
                 f"{before} still runs as process {pid}, though what supervised it was killed. "
                 f"Wait for its end, or stop it cleanly: kill -INT {pid}{log}"
@@ -453,13 +453,6 @@ class Record:
             f"{before} was killed before its end: the state may lack what it did last, and may still be "
             f"locked. Look whether this run plans to make something that exists already.{log}"
         )
-
-
-def _birth(pid: int) -> str | None:
-    """What tells a process from a later one with the same number; None where it cannot be told."""
-    with contextlib.suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return None
 
 
 PLAN = "plan.tfplan"

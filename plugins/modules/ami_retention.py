@@ -37,12 +37,12 @@ options:
     default: []
 attributes:
   check_mode:
-    description: Can run in check mode and says what would happen without changing anything.
     support: full
   diff_mode:
-    description: Shows the ids of the stack's images before and after.
     support: full
+    details: Shows the ids of the stack's images before and after.
 extends_documentation_fragment:
+  - iac.ds_stack.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

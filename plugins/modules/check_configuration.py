@@ -9,7 +9,7 @@ module: check_configuration
 short_description: Checks the variables of a stack
 version_added: 0.1.0
 author:
-  - The iac.ds_stack developers
+  - The iac.ds_stack developers (!UNKNOWN)
 description:
   - Compares every variable of the play that begins with C(ds_stack_) with their specification, and
     checks what a type cannot say, such as networks and names.
@@ -19,15 +19,15 @@ options:
     description: File with the argument spec, in the form of a role's C(meta/argument_specs.yml).
     type: path
     required: true
+extends_documentation_fragment:
+  - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.action
 attributes:
   action:
-    description: Has a corresponding action plugin, so that some parts of it run on the control machine.
     support: full
   check_mode:
-    description: Can run in check mode and says what would happen without changing anything.
     support: full
   diff_mode:
-    description: Shows what would change in diff mode.
     support: none
 notes:
   - This runs on the control machine only.

@@ -66,15 +66,17 @@ options:
     type: str
     choices: [present, absent]
     default: present
+extends_documentation_fragment:
+  - iac.ds_stack.attributes
 attributes:
   check_mode:
     support: full
-    description:
+    details:
       - Nothing is written. With O(specs) conda still reads its channels to solve.
       - Where the conda program or the lock is not there yet, a change is reported with a warning.
   diff_mode:
     support: full
-    description: Shows the packages before and after.
+    details: Shows the packages before and after.
 author:
   - The iac.ds_stack developers (!UNKNOWN)
 """
@@ -125,24 +127,30 @@ explicit:
   returned: when O(state=present) and conda is there
   type: list
   elements: str
+  sample:
+    - https://conda.example.org/conda-forge/noarch/tzdata-2025b-h78e105d_0.conda#4222072737ccff51314b5ece9c7d6f5a
 added:
   description: Packages (C(name-version-build)) that were, or in check mode would be, installed.
   returned: when O(state=present)
   type: list
   elements: str
+  sample: [tzdata-2025b-h78e105d_0]
 removed:
   description: Packages (C(name-version-build)) that were, or in check mode would be, removed or replaced.
   returned: always
   type: list
   elements: str
+  sample: [tzdata-2024a-h0c530f3_0]
 exception_name:
   description: Conda's own name for what went wrong, such as V(PackagesNotFoundError).
   returned: when conda failed and said so
   type: str
+  sample: PackagesNotFoundError
 stderr:
   description: What conda wrote to its error output.
   returned: when conda failed
   type: str
+  sample: "PackagesNotFoundError: The following packages are not available"
 """
 
 import os

@@ -9,7 +9,7 @@ module: machine_config
 short_description: Tells a stack's machine its configuration
 version_added: 0.1.0
 author:
-  - The iac.ds_stack developers
+  - The iac.ds_stack developers (!UNKNOWN)
 description:
   - Writes the parameter C(/ds-stack/<stack>/machine/config), which a machine whose image was made with the
     role P(iac.ds_stack.first_boot#role) reads at boot and every minute.
@@ -29,12 +29,11 @@ options:
     default: {}
 attributes:
   check_mode:
-    description: Can run in check mode and says what would happen without changing anything.
     support: full
   diff_mode:
-    description: Shows what would change in diff mode.
     support: full
 extends_documentation_fragment:
+  - iac.ds_stack.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -41,12 +41,11 @@ options:
     default: 900
 attributes:
   check_mode:
-    description: Can run in check mode and says what would happen without changing anything.
     support: full
   diff_mode:
-    description: Shows what would change in diff mode.
     support: none
 extends_documentation_fragment:
+  - iac.ds_stack.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -66,6 +65,7 @@ ready:
   description: Whether this machine is ready, with this configuration.
   returned: always
   type: bool
+  sample: true
 status:
   description: What was reported last, by whatever machine; empty when nothing was.
   returned: always
@@ -74,28 +74,39 @@ status:
     state:
       description: V(starting), V(ready), V(failed) or V(stopped).
       type: str
+      sample: ready
     message:
       description: What the machine is doing, or what is wrong.
       type: str
+      sample: All checks passed.
     instance_id:
       description: Who reported.
       type: str
+      sample: i-0123456789abcdef0
     image_id:
       description: Its image.
       type: str
+      sample: ami-0a1b2c3d4e5f60718
     boot_id:
       description: The boot that it is about.
       type: str
+      sample: 4be1c7f0-9d2a-4a53-b6f3-0e6fd1c6a2d9
     config_version:
       description: The configuration that it is about.
       type: int
+      sample: 3
     time:
       description: When, in UTC.
       type: str
+      sample: "2026-11-27T09:21:44Z"
     checks:
       description: What was looked at.
       type: list
       elements: dict
+      sample:
+        - name: jupyterhub
+          ok: true
+          detail: http://127.0.0.1:18000/hub/login answers 200
       contains:
         name:
           description: The service.
@@ -110,6 +121,7 @@ waited:
   description: Seconds that passed until then.
   returned: always
   type: float
+  sample: 84.2
 """
 
 import time

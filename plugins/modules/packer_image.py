@@ -17,14 +17,16 @@ description:
     for, nothing is baked.
   - The template is copied to O(work_dir), where Packer runs. You can run C(packer) there by hand, with
     C(-var-file=variables.pkrvars.json).
-  - While Packer runs, its steps and the tasks of its ansible provisioner are shown on the console.
+  - While Packer runs, its steps are shown on the console, and those tasks of its ansible provisioner that
+    change something, fail or take long.
   - If the play is interrupted, Packer is asked to stop and cleans up in the account; the next run tells how
-    that ended.
+    that ended. An image of a bake that failed loses its fingerprint, so that it is not found again.
 options:
   template:
     description:
-      - Folder of the Packer template (C(*.pkr.hcl), C(*.pkr.json), and the files that these use). It is never
-        written to.
+      - Folder of the Packer template (C(*.pkr.hcl), C(*.pkr.json), and the files that these use), or a
+        template that is a single such file. It is never written to.
+      - Templates in the JSON of before Packer 1.5 are refused. C(packer hcl2_upgrade) converts them.
       - The template must declare the variables C(image_name), C(tags), C(run_tags) and C(manifest_path), use
         them as its image's name, its tags, the tags of everything temporary, and the C(output) of a
         post-processor C(manifest).
@@ -40,7 +42,7 @@ options:
   work_dir:
     description:
       - Folder where Packer runs. It is made if it is not there, and kept.
-      - Logs are in its folder C(log). Only one run at a time can use it.
+      - The logs of the last ten bakes are in its folder C(log). Only one run at a time can use it.
     type: path
     required: true
   name:
@@ -51,6 +53,7 @@ options:
   base_image_id:
     description:
       - The image to bake from. Pin it, for a newer one makes another fingerprint.
+      - It only has to exist when there is something to bake.
     type: str
     required: true
   variables:
@@ -101,11 +104,10 @@ options:
     default: {}
   tags:
     description:
-      - Tags for the image and its snapshots. C(Name), C(ds-stack:fingerprint) and C(ds-stack:base-image) are
-        added.
+      - Tags for the image and its snapshots. C(Name), C(ds-stack:fingerprint), C(ds-stack:base-image) and
+        C(ds-stack:bake) with an id of the run are added.
       - Where they hold C(ds-stack:name), only an image with the same C(ds-stack:name) is found again.
-      - Everything temporary has these tags too, but C(ds-stack:part=bake), and C(ds-stack:bake) with an id of
-        the run.
+      - Everything temporary has these tags too, but C(ds-stack:part=bake), and the same C(ds-stack:bake).
     type: dict
     default: {}
   force:
@@ -135,32 +137,39 @@ options:
     type: list
     elements: path
 extends_documentation_fragment:
+  - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.action
+  - iac.ds_stack.attributes.async
+  - iac.ds_stack.attributes.stack
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
 attributes:
   action:
-    description: Has a corresponding action plugin, so that some parts of it run on the control machine.
     support: full
   async:
-    description: Can be run with C(async).
     support: full
   check_mode:
-    description: Can run in check mode and says what would happen without changing anything.
     support: full
   diff_mode:
-    description: Shows what would change in diff mode.
     support: full
-    details: The parts of the content that differ from the last bake in O(work_dir) are named; their values
-      are not shown.
+    details: Shows the files and values that differ from those of the last bake in O(work_dir), with sensitive
+      ones masked. Of files only digests are shown.
 notes:
   - The AWS options reach Packer in its environment, as E(AWS_ACCESS_KEY_ID), E(AWS_PROFILE),
     E(AWS_ENDPOINT_URL) and so on. The environment variables E(PACKER_LOG) and C(PKR_VAR_*) are not passed on
     to it.
-  - Progress is shown where the connection is C(local). Elsewhere, and with C(async), look into the log.
+  - Progress is shown as it comes where the connection is C(local), elsewhere at the end. With C(async) look
+    into the log.
+  - The ansible provisioner gets an environment in which its output can be read, such as
+    E(ANSIBLE_STDOUT_CALLBACK). A template that sets it otherwise loses tasks from progress and errors.
   - C(packer init) is run with Packer 1.7 and newer.
+requirements:
+  - python >= 3.10
+  - Packer 1.6.6 or newer
 seealso:
   - module: amazon.aws.ec2_ami_info
+  - module: iac.ds_stack.ami_retention
   - name: Packer
     description: Reference of templates and commands.
     link: https://developer.hashicorp.com/packer/docs
@@ -256,7 +265,7 @@ duration:
 error:
   description: Why Packer failed, in the words of what failed. That is the Ansible task and its message where
     one failed.
-  returned: failure
+  returned: when Packer failed
   type: str
   sample: "amazon-ebs.ds_stack: Task 'r : Install R' failed: No package matching 'r-base' is available"
 left:
@@ -266,7 +275,7 @@ left:
   returned: when a build failed
   type: list
   elements: str
-  sample: []
+  sample: [image ami-0a1b2c3d4e5f60718]
 """
 
 import json
@@ -287,6 +296,26 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks impo
     secrets_in,
 )
 
+ARGUMENT_SPEC = {
+    "template": {"type": "path", "required": True},
+    "overlay": {"type": "path"},
+    "work_dir": {"type": "path", "required": True},
+    "name": {"type": "str", "required": True},
+    "base_image_id": {"type": "str", "required": True},
+    "variables": {"type": "dict", "default": {}},
+    "sensitive_variables": {"type": "dict", "default": {}, "no_log": True},
+    "provisioner_variables": {"type": "dict", "default": {}},
+    "fingerprint_paths": {"type": "list", "elements": "str", "default": []},
+    "fingerprint_root": {"type": "path"},
+    "fingerprint_exclude": {"type": "list", "elements": "str", "default": []},
+    "fingerprint_extra": {"type": "dict", "default": {}},
+    "tags": {"type": "dict", "default": {}},
+    "force": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 3600},
+    "binary": {"type": "str", "default": "packer"},
+    "ansible_playbook": {"type": "str"},
+    "collections_path": {"type": "list", "elements": "path"},
+}
 CONNECTION_OPTIONS = ("access_key", "secret_key", "session_token", "profile", "endpoint_url", "aws_ca_bundle")
 
 
@@ -331,13 +360,6 @@ def hide_secrets(module: AnsibleAWSModule) -> Scrubber:
     return Scrubber(secrets)
 
 
-def describe(plan: _packer_bake.Plan) -> dict[str, str]:
-    """The plan as Ansible's diff."""
-    before = f"image: {plan.last.ami_id}\nfingerprint: {plan.last.fingerprint}\n" if plan.last else ""
-    after = f"image: a new one\nfingerprint: {plan.fingerprint}\nbecause: {', '.join(plan.reasons)}\n"
-    return {"before": before, "after": after}
-
-
 def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
     """Do what was asked for; the result."""
     progress = Progress.from_environment()
@@ -345,6 +367,8 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
     # The result repeats the options; a secret too short to be masked wherever it occurs is masked here.
     module.params["sensitive_variables"] = dict.fromkeys(request.sensitive_variables, SENSITIVE)
     client = module.client("ec2")
+    if earlier := _packer_bake.look_back(request.work_dir, client, check_mode=module.check_mode):
+        warn(earlier)
     plan = _packer_bake.make_plan(request, client)
     result = {
         "changed": bool(plan.reasons),
@@ -357,7 +381,7 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
         image = plan.image
         return {**result, **_packer_bake.image_facts(image)}
     if module._diff:
-        result["diff"] = describe(plan)
+        result["diff"] = {name: scrubber.text(text) for name, text in plan.diff().items()}
     if module.check_mode:
         return result
     connection = {name: module.params[name] for name in CONNECTION_OPTIONS}
@@ -369,36 +393,13 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
         environment=environment(os.environ, {**connection, "region": request.region}),
         scrubber=scrubber,
         progress=progress,
-        warn=warn,
     )
     return {**result, **baked}
 
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleAWSModule(
-        argument_spec={
-            "template": {"type": "path", "required": True},
-            "overlay": {"type": "path"},
-            "work_dir": {"type": "path", "required": True},
-            "name": {"type": "str", "required": True},
-            "base_image_id": {"type": "str", "required": True},
-            "variables": {"type": "dict", "default": {}},
-            "sensitive_variables": {"type": "dict", "default": {}, "no_log": True},
-            "provisioner_variables": {"type": "dict", "default": {}},
-            "fingerprint_paths": {"type": "list", "elements": "str", "default": []},
-            "fingerprint_root": {"type": "path"},
-            "fingerprint_exclude": {"type": "list", "elements": "str", "default": []},
-            "fingerprint_extra": {"type": "dict", "default": {}},
-            "tags": {"type": "dict", "default": {}},
-            "force": {"type": "bool", "default": False},
-            "timeout": {"type": "int", "default": 3600},
-            "binary": {"type": "str", "default": "packer"},
-            "ansible_playbook": {"type": "str"},
-            "collections_path": {"type": "list", "elements": "path"},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleAWSModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     scrubber = hide_secrets(module)
     try:
         with exit_on_signals():

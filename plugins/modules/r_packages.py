@@ -43,15 +43,17 @@ options:
       - The Rscript program, as a path or a name on the C(PATH).
     type: str
     default: Rscript
+extends_documentation_fragment:
+  - iac.ds_stack.attributes
 attributes:
   check_mode:
     support: full
-    description:
+    details:
       - Nothing is installed. The repository is read, so a package that it does not have is an error here too.
       - Where R is not there yet, a change is reported with a warning.
   diff_mode:
     support: full
-    description: Shows the packages, with those that they need, before and after.
+    details: Shows the packages, with those that they need, before and after.
 author:
   - The iac.ds_stack developers (!UNKNOWN)
 """
@@ -96,14 +98,17 @@ library:
   description: The library that packages are installed into.
   returned: when R is there
   type: str
+  sample: /usr/local/lib/R/site-library
 r_version:
   description: Version of R.
   returned: when R is there
   type: str
+  sample: "4.5.1"
 output:
   description: All that R printed while it installed.
   returned: when something was installed, also when that failed
   type: str
+  sample: "* installing *source* package 'rlang' ..."
 """
 
 import shutil

@@ -9,7 +9,7 @@ module: show_text
 short_description: Prints a text as it is
 version_added: 0.1.0
 author:
-  - The iac.ds_stack developers
+  - The iac.ds_stack developers (!UNKNOWN)
 description:
   - M(ansible.builtin.debug) shows a text of several lines in the form that the output callback has for data,
     quoted and escaped. This prints it so that a person can read it and copy commands from it.
@@ -18,15 +18,15 @@ options:
     description: The text.
     type: str
     required: true
+extends_documentation_fragment:
+  - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.action
 attributes:
   action:
-    description: Has a corresponding action plugin, so that some parts of it run on the control machine.
     support: full
   check_mode:
-    description: Can run in check mode and says what would happen without changing anything.
     support: full
   diff_mode:
-    description: Shows what would change in diff mode.
     support: none
 notes:
   - This runs on the control machine only.

@@ -40,13 +40,14 @@ options:
     type: list
     elements: path
     default: []
+extends_documentation_fragment:
+  - iac.ds_stack.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and says what would happen without changing anything.
     support: full
   diff_mode:
-    description: Shows each file's text before and after.
     support: full
+    details: Shows each file's text before and after.
 seealso:
   - module: ansible.builtin.copy
 """
@@ -69,11 +70,13 @@ written:
   returned: always
   type: list
   elements: str
+  sample: [/etc/systemd/system/hub.service]
 removed:
   description: Files that were removed, or in check mode would be.
   returned: always
   type: list
   elements: str
+  sample: [/etc/hub/old.conf]
 """
 
 import glob

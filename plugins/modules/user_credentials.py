@@ -59,12 +59,12 @@ options:
     default: present
 attributes:
   check_mode:
-    description: Can run in check mode and says what would happen without changing anything.
     support: full
   diff_mode:
-    description: Shows who has a password before and after, and how often each has been given one.
     support: full
+    details: Shows who has a password before and after, and how often each has been given one.
 extends_documentation_fragment:
+  - iac.ds_stack.attributes
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -96,26 +96,31 @@ created:
   returned: when O(state=present)
   type: list
   elements: str
+  sample: [ada]
 rotated:
   description: Users who were given another one.
   returned: when O(state=present)
   type: list
   elements: str
+  sample: [grace]
 republished:
   description: Users whose hash was made anew from the password in the operator's parameter.
   returned: when O(state=present)
   type: list
   elements: str
+  sample: []
 removed:
   description: Users whose parameters were removed.
   returned: when O(state=present)
   type: list
   elements: str
+  sample: [eve]
 tagged:
   description: Parameters that were given tags that they had not.
   returned: when O(state=present)
   type: list
   elements: str
+  sample: [/ds-stack/demo/machine/users/ada]
 parameters:
   description: For each user the operator's parameter, which holds the password.
   returned: when O(state=present)
@@ -127,6 +132,7 @@ removed_parameters:
   returned: always
   type: list
   elements: str
+  sample: [/ds-stack/demo/operator/passwords/eve, /ds-stack/demo/machine/users/eve]
 """
 
 from collections.abc import Callable, Mapping

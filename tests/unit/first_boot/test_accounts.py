@@ -1,6 +1,5 @@
 """What is planned for users: the table of all that can have happened to an account."""
 
-# mypy: disable-error-code="import-not-found"
 from __future__ import annotations
 
 from dataclasses import replace

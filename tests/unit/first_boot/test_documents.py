@@ -1,6 +1,5 @@
 """The texts that come in and go out: settings, configuration, credentials, registry, status."""
 
-# mypy: disable-error-code="import-not-found"
 from __future__ import annotations
 
 import json

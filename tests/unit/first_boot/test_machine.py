@@ -1,6 +1,5 @@
 """What touches the machine, as far as a folder and a port of this one can show it."""
 
-# mypy: disable-error-code="import-not-found"
 from __future__ import annotations
 
 import os

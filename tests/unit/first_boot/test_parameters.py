@@ -1,6 +1,5 @@
 """The stack's parameters as the machine sees them, with moto's SSM in this process."""
 
-# mypy: disable-error-code="import-not-found"
 from __future__ import annotations
 
 import json
@@ -86,7 +85,9 @@ def fail_with(error: Exception) -> Callable[..., None]:
 
 
 def test_wait_until_there_is_a_configuration() -> None:
-    answers = iter([Unavailable("not yet"), Unavailable("not yet"), Parameter("{}", 1)])
+    answers: Iterator[Unavailable | Parameter] = iter(
+        [Unavailable("not yet"), Unavailable("not yet"), Parameter("{}", 1)]
+    )
 
     def read() -> Parameter:
         answer = next(answers)

@@ -1,6 +1,5 @@
 """The order of things, and what is reported whatever goes wrong."""
 
-# mypy: disable-error-code="import-not-found"
 from __future__ import annotations
 
 import json

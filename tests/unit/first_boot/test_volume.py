@@ -1,6 +1,5 @@
 """What is done with a data volume: never anything to what somebody has on it."""
 
-# mypy: disable-error-code="import-not-found"
 from __future__ import annotations
 
 import shutil

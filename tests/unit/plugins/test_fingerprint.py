@@ -23,8 +23,8 @@ def make_tree(root: Path, umask: int) -> Path:
     return root
 
 
-def digest(path: Path) -> str:
-    return fp.entries_digest(fp.entries(path))
+def digest(path: Path) -> dict[str, str]:
+    return fp.digests(fp.entries(path))
 
 
 def test_equal_under_any_umask_and_at_any_place(tmp_path: Path) -> None:
@@ -114,9 +114,9 @@ def test_an_upper_layer_replaces_files_of_the_same_name(tmp_path: Path) -> None:
     layered = fp.layered_entries([template, overlay])
     assert [entry.name for entry in layered] == ["added.yml", "files/run", "tasks/main.yml"]
     assert layered[2].path == overlay / "tasks" / "main.yml"
-    before = fp.entries_digest(layered)
+    before = fp.digests(layered)
     (template / "tasks" / "main.yml").write_text("what nobody sees\n")
-    assert fp.entries_digest(fp.layered_entries([template, overlay])) == before
+    assert fp.digests(fp.layered_entries([template, overlay])) == before
 
 
 def test_values_count_by_content() -> None:

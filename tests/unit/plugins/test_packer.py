@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_workdir as workdir
 from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import entries, layered_entries
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer import Log, ProgressLines, environment
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer_output import Event
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer import Log, environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
 
-ALWAYS = {"CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1"}
+ALWAYS = {
+    "CHECKPOINT_DISABLE": "1",
+    "PACKER_NO_COLOR": "1",
+    "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+    "ANSIBLE_DISPLAY_OK_HOSTS": "True",
+    "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "True",
+    "ANSIBLE_NOCOLOR": "True",
+    "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+}
 KEYS = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S", "AWS_SESSION_TOKEN": "T"}
 
 
@@ -31,6 +39,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S", "AWS_SESSION_TOK
             {"access_key": "A", "secret_key": "S", "session_token": None},
             {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S"},
         ),
+        ({"ANSIBLE_STDOUT_CALLBACK": "dense", "ANSIBLE_FORCE_COLOR": "1"}, {}, {"ANSIBLE_FORCE_COLOR": "1"}),
         (KEYS, {"profile": "team"}, {"AWS_PROFILE": "team"}),
         (
             {"AWS_ENDPOINT_URL": "http://old"},
@@ -41,22 +50,6 @@ KEYS = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S", "AWS_SESSION_TOK
 )
 def test_environment(base: dict, connection: dict, expected: dict) -> None:
     assert environment(base, connection) == {**expected, **ALWAYS}
-
-
-def test_progress_lines_have_the_time_and_short_names() -> None:
-    times = iter([0.0, 1.4, 75.0, 3700.0, 3701.0])
-    lines: list[str] = []
-    shown = ProgressLines(lines.append, clock=lambda: next(times))
-    shown.show(Event("step", "amazon-ebs.a", "Launching a source AWS instance..."))
-    shown.show(Event("task", "amazon-ebs.a", "iac.ds_stack.base : Install packages"))
-    shown.show(Event("task", "amazon-ebs.a", "Say a.b.c : and more"))
-    shown.show(Event("step", "null.b", "Another build"))
-    assert lines == [
-        "  0:01  Launching a source AWS instance...",
-        "  1:15    base : Install packages",
-        " 61:40    Say a.b.c : and more",
-        " 61:41  null.b: Another build",
-    ]
 
 
 def test_the_log_is_readable_private_and_without_secrets(tmp_path: Path) -> None:
@@ -118,7 +111,8 @@ def test_the_folder_follows_the_template_and_keeps_what_is_not_of_it(tmp_path: P
 def test_memory_of_bakes_and_attempts(tmp_path: Path) -> None:
     work = workdir.WorkDir(tmp_path)
     assert (work.last_bake(), work.unreported_attempt()) == (None, None)
-    bake, attempt = workdir.Bake("ami-1", "f", {"template": "x"}), workdir.Attempt("id", "/log")
+    bake = workdir.Bake("ami-1", "f", {"template": {"a": "x"}}, {"base_image_id": "ami-0"})
+    attempt = workdir.Attempt("id", "/log", 1, "birth", "ended", succeeded=True)
     work.note_bake(bake)
     work.note_attempt(attempt)
     assert (work.last_bake(), work.unreported_attempt()) == (bake, attempt)
@@ -129,6 +123,27 @@ def test_memory_of_bakes_and_attempts(tmp_path: Path) -> None:
     assert work.last_bake() is None
     (tmp_path / ".bake.json").write_text("half a fi")
     assert work.last_bake() is None
+
+
+def test_a_manifest_loses_what_is_sensitive(tmp_path: Path) -> None:
+    work = workdir.WorkDir(tmp_path)
+    scrubber = Scrubber(["hunter2hunter2"])
+    work.remove_secrets(scrubber)
+    workdir.write_private(work.sensitive_variables, {"key": "hunter2hunter2"})
+    work.manifest.write_text('{"custom_data": {"key": "hunter2hunter2"}}')
+    work.remove_secrets(scrubber)
+    assert json.loads(work.manifest.read_text()) == {"custom_data": {"key": "(sensitive)"}}
+    assert not work.sensitive_variables.exists()
+
+
+def test_the_newest_logs_are_kept(tmp_path: Path) -> None:
+    work = workdir.WorkDir(tmp_path)
+    work.create()
+    for number in range(12):
+        path = work.new_log(f"bake-{number}")
+        path.touch()
+        os.utime(path, (number, number))
+    assert sorted(path.stem for path in work.logs.iterdir()) == sorted(f"bake-{n}" for n in range(2, 12))
 
 
 def test_private_files_are_private_from_the_start(tmp_path: Path) -> None:

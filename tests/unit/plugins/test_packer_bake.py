@@ -49,11 +49,12 @@ def request_(tmp_path: Path) -> pb.Request:
 
 def plan(request: pb.Request, monkeypatch: pytest.MonkeyPatch, image: Image | None = None) -> pb.Plan:
     monkeypatch.setattr(pb, "find_image", lambda _client, _fingerprint, _tags: image)
+    monkeypatch.setattr(pb, "is_usable", lambda _client, ami_id: ami_id != "ami-gone")
     return pb.make_plan(request, None)
 
 
 def test_the_parts_of_a_fingerprint(request_: pb.Request) -> None:
-    assert sorted(pb.fingerprint_parts(request_)) == [
+    assert sorted(pb.content_of(request_).parts()) == [
         "base_image_id",
         "files.roles",
         "fingerprint_extra.collection",
@@ -79,14 +80,15 @@ def test_the_parts_of_a_fingerprint(request_: pb.Request) -> None:
     ],
 )
 def test_what_is_part_of_it(request_: pb.Request, change: dict[str, Any], parts: list[str]) -> None:
-    before, after = pb.fingerprint_parts(request_), pb.fingerprint_parts(replace(request_, **change))
-    assert changed_parts(before, after) == parts
+    before, after = pb.content_of(request_), pb.content_of(replace(request_, **change))
+    assert changed_parts(before.parts(), after.parts()) == parts
+    assert (before.fingerprint() == after.fingerprint()) is not bool(parts)
 
 
 @pytest.mark.parametrize("path", ["/roles", "../roles", "roles/../../roles"])
 def test_paths_outside_of_the_root(request_: pb.Request, path: str) -> None:
     with pytest.raises(FingerprintError, match="has to be relative to fingerprint_root"):
-        pb.fingerprint_parts(replace(request_, fingerprint_paths=(path,)))
+        pb.content_of(replace(request_, fingerprint_paths=(path,)))
 
 
 @pytest.mark.parametrize(
@@ -121,34 +123,74 @@ def test_why_there_is_something_to_bake(request_: pb.Request, monkeypatch: pytes
     assert plan(request_, monkeypatch).reasons == ["no image with this content"]
     work = WorkDir(request_.work_dir)
     work.create()
-    work.note_bake(Bake("ami-7", "old", pb.fingerprint_parts(request_)))
+    content = pb.content_of(request_)
+    work.note_bake(Bake("ami-7", "old", content.files, content.values))
     assert plan(request_, monkeypatch).reasons == ["the image ami-7 is gone"]
     assert plan(replace(request_, base_image_id="ami-9"), monkeypatch).reasons == ["base_image_id"]
 
 
-@pytest.mark.parametrize(
-    ("left", "sentence"),
-    [
-        ([], "It left no instance, key pair, security group or volume in the account."),
-        (
-            ["instance i-1", "key pair k"],
-            "It left in the account, and you should remove: instance i-1, key pair k (tag ds-stack:bake=r1).",
+def test_the_diff_names_files_and_values_that_differ(
+    request_: pb.Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plan(request_, monkeypatch).diff() == {
+        "before": "",
+        "after": "\n".join(
+            [
+                "image: a new one",
+                'base_image_id: "ami-0"',
+                "files.roles: 1 file",
+                'fingerprint_extra.collection: "1.0"',
+                'provisioner_variables.r_version: "4.5.1"',
+                "template: 1 file",
+                'variables.script: "true"\n',
+            ]
         ),
+    }
+    work = WorkDir(request_.work_dir)
+    work.create()
+    content = pb.content_of(request_)
+    work.note_bake(Bake("ami-7", "old", content.files, content.values))
+    roles = request_.fingerprint_root / "roles"
+    (roles / "new.yml").touch()
+    (roles / "main.yml").write_text("changed")
+    diff = plan(replace(request_, provisioner_variables={"r_version": "4.5.2"}), monkeypatch).diff()
+    before, after = diff["before"].splitlines(), diff["after"].splitlines()
+    assert (before[0], after[0]) == ("image: ami-7", "image: a new one")
+    assert [line.partition(": ")[0] for line in after[1:]] == [
+        "files.roles/main.yml",
+        "files.roles/new.yml",
+        "provisioner_variables.r_version",
+    ]
+    assert before[2] == 'provisioner_variables.r_version: "4.5.1"'
+    assert after[3] == 'provisioner_variables.r_version: "4.5.2"'
+    assert set(before[1:2]).isdisjoint(after)
+
+
+def test_a_base_image_that_is_gone(request_: pb.Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = replace(request_, base_image_id="ami-gone")
+    with pytest.raises(
+        pb.BakeError, match="The base image ami-gone cannot be used: us-east-1 has no such image"
+    ):
+        plan(gone, monkeypatch)
+    assert plan(gone, monkeypatch, IMAGE).reasons == [], "what was baked from it can still be used"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"notes.txt": "x"}, r"There is no Packer template in .*: no file \*.pkr.hcl or \*.pkr.json\.$"),
+        ({"image.json": '{"builders": []}'}, "Convert it with: packer hcl2_upgrade image.json"),
+        ({"image.json": "{", "other.json": "[1]"}, r"\*.pkr.json\.$"),
     ],
 )
-def test_what_is_left(monkeypatch: pytest.MonkeyPatch, left: list[str], sentence: str) -> None:
-    monkeypatch.setattr(pb, "leftovers", lambda _client, _run_id: left)
-    assert pb._what_is_left(None, "r1") == (left, sentence)
-
-
-def test_what_is_left_cannot_always_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_client: Any, _run_id: str) -> list[str]:
-        raise RuntimeError("you may not")
-
-    monkeypatch.setattr(pb, "leftovers", refuse)
-    left, sentence = pb._what_is_left(None, "run")
-    assert left is None
-    assert "could not be looked up (you may not); look for the tag ds-stack:bake=run" in sentence
+def test_folders_without_a_template(
+    request_: pb.Request, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], message: str
+) -> None:
+    (request_.template / "a.pkr.hcl").unlink()
+    for name, text in files.items():
+        (request_.template / name).write_text(text)
+    with pytest.raises(pb.BakeError, match=message):
+        plan(request_, monkeypatch)
 
 
 def test_no_packer() -> None:

@@ -10,8 +10,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer_output import
     Record,
     parse_record,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 BUILD = "amazon-ebs.ds_stack"
 
@@ -80,11 +78,14 @@ def test_steps_and_tasks_become_events() -> None:
             ui(f"    {BUILD}: Instance ID: i-1"),
             *ansible(
                 "PLAY [Image] ****",
-                "TASK [base : Validating arguments against arg spec 'main' - What all have in common] ****",
                 "TASK [base : Install packages] ****",
-                f"changed: [{BUILD}]",
+                f"changed: [{BUILD}] => (item=a)",
+                f"changed: [{BUILD}] => (item=b)",
+                "TASK [base : For others] ****",
+                f"skipping: [{BUILD}]",
             ),
             ui(f"    {BUILD}: RUNNING HANDLER [web_proxy : Reload nginx] ***"),
+            ui(f"    {BUILD}: \x1b[0;32mok: [{BUILD}]\x1b[0m"),
             ui(f"    {BUILD}: PLAY RECAP ****"),
             ui(f"==> {BUILD}: Stopping the source instance...", "say"),
             ui("\n==> Builds finished. The artifacts of successful builds are:", "say"),
@@ -95,7 +96,13 @@ def test_steps_and_tasks_become_events() -> None:
         Event("step", BUILD, "Creating temporary keypair: packer_1, really"),
         Event("step", BUILD, "Provisioning with Ansible..."),
         Event("task", BUILD, "base : Install packages"),
+        Event("result", BUILD, "changed"),
+        Event("result", BUILD, "changed"),
+        Event("task", BUILD, "base : For others"),
+        Event("result", BUILD, "skipping"),
         Event("task", BUILD, "web_proxy : Reload nginx"),
+        Event("result", BUILD, "ok"),
+        Event("step", BUILD, "1 of 3 tasks changed something"),
         Event("step", BUILD, "Stopping the source instance..."),
     ]
 
@@ -112,6 +119,8 @@ def test_newer_versions_print_ansible_as_steps() -> None:
     assert [event.text for event in events] == [
         "Provisioning with Ansible...",
         "base : One",
+        "ok",
+        "0 of 1 tasks changed something",
         "Stopping the source instance...",
     ]
 
@@ -240,21 +249,24 @@ def test_an_error_before_any_build() -> None:
     assert str(reader.failure()).startswith("Error: Unsupported argument")
 
 
+def test_what_no_build_said_is_told_besides() -> None:
+    reader, _events = read(
+        [
+            ui("Build 'null.one' errored after 1 second: Script exited: 3.", "error"),
+            ui("the plugin has lost its connection, twice", "error"),
+            ui("the plugin has lost its connection, twice", "error"),
+            ui("\n==> Some builds didn't complete successfully and had errors:", "error"),
+            "1,null.one,error,Script exited: 3.",
+            ui("\n==> Builds finished but no artifacts were created.", "say"),
+        ]
+    )
+    assert reader.failure() == "null.one: Script exited: 3.\nthe plugin has lost its connection, twice"
+
+
+def test_several_errors_of_one_build_are_kept() -> None:
+    reader, _events = read(["1,null.one,error,first", "1,null.one,error,second", "1,null.one,error,sec"])
+    assert reader.failure() == "null.one: first\nsecond"
+
+
 def test_no_failure() -> None:
     assert BuildReader().failure() is None
-
-
-@given(
-    st.lists(
-        st.one_of(st.text(), st.sampled_from([*FAILED, *ansible("TASK [x] **", "fatal: [d]: FAILED! => {")]))
-    )
-)
-def test_never_an_exception(lines: list[str]) -> None:
-    reader, _events = read(lines)
-    reader.failure()
-
-
-@given(st.text(), st.integers(min_value=0))
-def test_a_truncated_line_is_survived(text: str, length: int) -> None:
-    reader, _events = read([*ansible("TASK [x] **"), ui(f"    {BUILD}: {text}")[:length]])
-    reader.failure()
