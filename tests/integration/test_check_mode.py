@@ -34,6 +34,7 @@ VARIABLES = {
     "ds_stack_region": REGION,
     # One of the images that every account of moto has.
     "ds_stack_base_image": {"name": "ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-*"},
+    "ds_stack_packer_overlay": str(ROOT / "localcloud/packer"),  # for the Packer of these machines
     "ds_stack_users": [{"name": "ada"}, {"name": "grace"}],
 }
 
