@@ -32,13 +32,11 @@ WANTED = Wanted(
     instance_type="t3.large",
     root_volume_size=20,
 )
+MEDIUM = InstanceType(2, X86, frozenset(ZONES))
 #: In which nothing is wrong.
 ACCOUNT = Account(
     zones=ZONES,
-    types={
-        "t3.medium": InstanceType(2, X86, frozenset(ZONES)),
-        "t3.large": InstanceType(2, X86, frozenset(ZONES)),
-    },
+    types={"t3.medium": MEDIUM, "t3.large": InstanceType(2, X86, frozenset(ZONES))},
     base_image=BASE,
     volume_zone="",
     bake_subnets=[Subnet("subnet-1", "eu-central-1a")],
@@ -70,7 +68,7 @@ def test_nothing_is_said_about_what_is_not_known() -> None:
     [
         (
             {},
-            {"types": {"t3.medium": ACCOUNT.types["t3.medium"]}},
+            {"types": {"t3.medium": MEDIUM}},
             "ds_stack_instance_type: t3.large is not offered in eu-central-1. Take one of: aws ec2 "
             "describe-instance-type-offerings --region eu-central-1",
         ),
