@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import plain
+from ansible_collections.iac.ds_stack.plugins.module_utils._urls import mask
 
 #: How many lines of a build's own output are kept for the message of a failure.
 TAIL = 8
@@ -233,9 +234,8 @@ def _message(match: re.Match[str]) -> str:
     words += [str(result[key]).strip() for key in ("stderr", "module_stderr") if result.get(key)]
     if not words[1:] and result.get("stdout"):
         words.append(str(result["stdout"]).strip())
-    if result.get("url") and str(result["url"]) not in "".join(words):
-        words.append(
-            f"URL: {result['url']}"
-        )  # of a download whose checksum is wrong only this tells which it was
+    url = mask(str(result.get("url") or ""))
+    if url not in mask("".join(words)):  # that a checksum is wrong is told without the download's address
+        words.append(f"URL: {url}")
     message = "\n".join(words) or match["result"].strip()
     return f"(item {match['item']}) {message}" if match["item"] else message

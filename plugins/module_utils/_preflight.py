@@ -90,6 +90,7 @@ class Wanted:
     subnet_id: str | None = None
     bake_subnet_id: str | None = None
     kms_key_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def machines(self) -> Iterator[tuple[str, str]]:
@@ -142,12 +143,13 @@ class InstanceType:
 
 @dataclass(frozen=True)
 class Image:
-    """An image, with the size of its root disk in GiB."""
+    """An image, with its root disk: the device's name, and the size in GiB."""
 
     image_id: str
     name: str
     architecture: str
     root_size: int
+    root_device: str = "/dev/xvda"
 
 
 @dataclass(frozen=True)

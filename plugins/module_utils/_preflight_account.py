@@ -208,14 +208,24 @@ def _questions_of_bake(ec2: Client, wanted: Wanted) -> Iterator[tuple[str, Calla
 
 
 def _dry_runs(ec2: Client, wanted: Wanted, account: Account) -> Iterator[tuple[str, Callable[[], None]]]:
-    """What the stages are going to call, as far as AWS can be asked before whether it would let them."""
+    """What the stages are going to call, as far as AWS can be asked before whether it would let them.
+
+    With all that an organization may demand of such calls: tags, encryption, the newer metadata service.
+    """
+    tags = [{"Key": key, "Value": value} for key, value in wanted.tags.items()]
+    tags.append({"Key": "ds-stack:name", "Value": wanted.stack})
+
+    def tagged(*kinds: str) -> list[dict[str, Any]]:
+        return [{"ResourceType": kind, "Tags": tags} for kind in kinds]
+
+    key = {"KmsKeyId": wanted.kms_key_id} if wanted.kms_key_id else {}
     image = account.image
-    subnets = {
-        "ds_stack_bake_instance_type": wanted.bake_subnet_id,
-        "ds_stack_instance_type": wanted.subnet_id,
-    }
-    tags = [{"Key": "ds-stack:name", "Value": wanted.stack}]
     if image:
+        disk = {"VolumeSize": wanted.root_volume_size or image.root_size, "VolumeType": "gp3", **key}
+        subnets = {
+            "ds_stack_bake_instance_type": wanted.bake_subnet_id,
+            "ds_stack_instance_type": wanted.subnet_id,
+        }
         for variable, name in wanted.machines:
             if name in (account.types or {name}):
                 yield (
@@ -226,7 +236,11 @@ def _dry_runs(ec2: Client, wanted: Wanted, account: Account) -> Iterator[tuple[s
                         InstanceType=name,
                         MinCount=1,
                         MaxCount=1,
-                        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+                        MetadataOptions={"HttpTokens": "required"},
+                        BlockDeviceMappings=[
+                            {"DeviceName": image.root_device, "Ebs": {"Encrypted": True, **disk}}
+                        ],
+                        TagSpecifications=tagged("instance", "volume"),
                         **({"SubnetId": subnet} if (subnet := subnets[variable]) else {}),
                     ),
                 )
@@ -235,17 +249,33 @@ def _dry_runs(ec2: Client, wanted: Wanted, account: Account) -> Iterator[tuple[s
             "CreateImage",
             _dry_run(ec2.create_image, InstanceId=_DRY_RUN_INSTANCE, Name=_DRY_RUN_NAME),
         )
-        yield "CreateKeyPair", _dry_run(ec2.create_key_pair, KeyName=_DRY_RUN_NAME)
+        yield (
+            "CreateKeyPair",
+            _dry_run(ec2.create_key_pair, KeyName=_DRY_RUN_NAME, TagSpecifications=tagged("key-pair")),
+        )
     if {BAKE, NETWORK} & wanted.stages:
         yield (
             "CreateSecurityGroup",
-            _dry_run(ec2.create_security_group, GroupName=_DRY_RUN_NAME, Description=_DRY_RUN_NAME),
+            _dry_run(
+                ec2.create_security_group,
+                GroupName=_DRY_RUN_NAME,
+                Description=_DRY_RUN_NAME,
+                TagSpecifications=tagged("security-group"),
+            ),
         )
     zone = machine_zone(wanted, account)
     if INSTANCE in wanted.stages and not account.volume_zone and zone in (account.zones or ()):
         yield (
             "CreateVolume",
-            _dry_run(ec2.create_volume, AvailabilityZone=zone, Size=1, VolumeType="gp3", Encrypted=True),
+            _dry_run(
+                ec2.create_volume,
+                AvailabilityZone=zone,
+                Size=1,
+                VolumeType="gp3",
+                Encrypted=True,
+                TagSpecifications=tagged("volume"),
+                **key,
+            ),
         )
 
 
@@ -361,14 +391,14 @@ def _newest(found: list[dict[str, Any]] | None) -> Image | None:
     if not found:
         return None
     newest = max(found, key=lambda image: image.get("CreationDate", ""))
-    disks = newest.get("BlockDeviceMappings", [])
-    sizes = [
-        disk["Ebs"]["VolumeSize"]
-        for disk in disks
-        if disk.get("DeviceName") == newest.get("RootDeviceName") and "VolumeSize" in disk.get("Ebs", {})
-    ]
+    device = newest.get("RootDeviceName", "")
+    disks = {disk.get("DeviceName"): disk.get("Ebs", {}) for disk in newest.get("BlockDeviceMappings", [])}
     return Image(
-        newest["ImageId"], newest.get("Name", ""), newest.get("Architecture", ""), int((sizes or [0])[0])
+        newest["ImageId"],
+        newest.get("Name", ""),
+        newest.get("Architecture", ""),
+        int(disks.get(device, {}).get("VolumeSize", 0)),
+        device,
     )
 
 

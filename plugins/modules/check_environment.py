@@ -98,6 +98,10 @@ options:
   kms_key_id:
     description: KMS key of the volumes.
     type: str
+  tags:
+    description: Tags that everything gets. Dry runs carry them, for accounts that demand some.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Can run in check mode and says what would happen without changing anything.
@@ -186,6 +190,7 @@ ARGUMENTS: dict[str, Any] = {
     "subnet_id": {"type": "str"},
     "root_volume_size": {"type": "int"},
     "kms_key_id": {"type": "str"},
+    "tags": {"type": "dict", "default": {}},
 }
 
 
@@ -206,6 +211,7 @@ def read_wanted(module: AnsibleAWSModule) -> rules.Wanted:
         region=module.region,
         stages=frozenset(params["stages"]),
         base_image=rules.BaseImage(**base) if base else None,
+        tags={name: str(value) for name, value in params["tags"].items()},
         **{
             name: params[name] or None
             for name in (

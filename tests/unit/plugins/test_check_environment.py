@@ -269,6 +269,36 @@ def test_rights_that_are_lacking_show_in_a_dry_run(run: Any, answers: Answers, o
     ]
 
 
+def test_dry_runs_carry_what_an_organization_may_demand(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: Answers = {}
+    asked = BaseClient._make_api_call
+
+    def call(one: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if parameters.get("DryRun"):
+            seen[operation] = parameters
+        return asked(one, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    key = client("kms", REGION).create_key()["KeyMetadata"]["Arn"]
+    assert not run(tags={"cost-centre": 4711}, kms_key_id=key).get("failed")
+    tags = [{"Key": "cost-centre", "Value": "4711"}, {"Key": "ds-stack:name", "Value": "demo"}]
+    kinds = {
+        "RunInstances": ["instance", "volume"],
+        "CreateKeyPair": ["key-pair"],
+        "CreateSecurityGroup": ["security-group"],
+        "CreateVolume": ["volume"],
+    }
+    for operation, tagged in kinds.items():
+        assert seen[operation]["TagSpecifications"] == [
+            {"ResourceType": kind, "Tags": tags} for kind in tagged
+        ]
+    machine = seen["RunInstances"]
+    assert machine["MetadataOptions"] == {"HttpTokens": "required"}
+    disk = {"Encrypted": True, "VolumeSize": 20, "VolumeType": "gp3", "KmsKeyId": key}
+    assert machine["BlockDeviceMappings"] == [{"DeviceName": "/dev/sda1", "Ebs": disk}]
+    assert seen["CreateVolume"]["KmsKeyId"] == key
+
+
 def test_what_a_dry_run_says_of_its_placeholders_is_no_problem(run: Any, answers: Answers) -> None:
     answers["CreateImage"] = refuse("CreateImage", "InvalidInstanceID.NotFound")
     answers["RunInstances"] = refuse("RunInstances", "MissingInput")

@@ -149,8 +149,8 @@ def test_a_failed_task_is_named_with_its_message(newer: bool) -> None:
             "Connection refused",
         ),
         (
-            'fatal: [d]: FAILED! => {"dest": "/tmp/a", "msg": "The checksum did not match", "url": "https://b/a"}',
-            "The checksum did not match\nURL: https://b/a",
+            'fatal: [d]: FAILED! => {"dest": "/tmp/a", "msg": "The checksum did not match", "url": "https://u:p@b/a"}',
+            "The checksum did not match\nURL: https://***@b/a",
         ),
         (
             'fatal: [d]: FAILED! => {"msg": "Request failed: https://b/a", "url": "https://b/a"}',
