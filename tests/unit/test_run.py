@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ import pytest
 from tests import run as tests_run
 from tests.run import Part
 
-SLEEPS = ("sh", "-c", "sleep 987654 & echo begun; wait")
+#: No other process is called that.
+SLEEP = f"sleep {900000 + os.getpid()}"
 
 
 @pytest.fixture(autouse=True)
@@ -22,11 +24,12 @@ def _reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_left() -> bool:
-    return subprocess.run(["pgrep", "-f", "sleep 987654"], capture_output=True, check=False).returncode == 0
+    return subprocess.run(["pgrep", "-f", SLEEP], capture_output=True, check=False).returncode == 0
 
 
 def test_a_part_that_hangs_is_stopped_with_all_that_it_started(capsys: pytest.CaptureFixture[str]) -> None:
-    outcome = tests_run.run(Part("unit", "sleepy", SLEEPS, minutes=1 / 60))
+    sleepy = ("sh", "-c", f"{SLEEP} & echo begun; wait")
+    outcome = tests_run.run(Part("unit", "sleepy", sleepy, minutes=1 / 60))
     assert (outcome.passed, outcome.failed, outcome.hung) == (0, 1, True)
     assert not is_left()
     shown = capsys.readouterr().out
