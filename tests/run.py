@@ -172,12 +172,14 @@ def execute(part: Part, log: IO[str]) -> int | None:
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """Stop a part with all that it has started: first politely, for it may have containers to remove."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(TO_STOP)
-            return
+            break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # also what did not end with it
+    process.wait()
 
 
 def show(outcome: Outcome) -> None:

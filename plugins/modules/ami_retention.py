@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ami_retention
-short_description: Removes the old images of a stack
+short_description: Remove the old images of a stack
 version_added: 0.1.0
 author:
   - The iac.ds_stack developers (!UNKNOWN)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: check_configuration
-short_description: Checks the variables of a stack
+short_description: Check the variables of a stack
 version_added: 0.1.0
 author:
   - The iac.ds_stack developers (!UNKNOWN)

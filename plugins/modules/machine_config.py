@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: machine_config
-short_description: Tells a stack's machine its configuration
+short_description: Tell a stack's machine its configuration
 version_added: 0.1.0
 author:
   - The iac.ds_stack developers (!UNKNOWN)

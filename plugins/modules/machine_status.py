@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: machine_status
-short_description: Reads what a stack's machine says of itself, and waits until it is ready
+short_description: Read what a stack's machine says of itself, and wait until it is ready
 version_added: 0.1.0
 author:
   - The iac.ds_stack developers (!UNKNOWN)

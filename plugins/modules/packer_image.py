@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: packer_image
-short_description: Bakes an Amazon Machine Image with Packer, once for the same content
+short_description: Bake an Amazon Machine Image with Packer, once for the same content
 version_added: 0.1.0
 author:
   - The iac.ds_stack developers (!UNKNOWN)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: show_text
-short_description: Prints a text as it is
+short_description: Print a text as it is
 version_added: 0.1.0
 author:
   - The iac.ds_stack developers (!UNKNOWN)

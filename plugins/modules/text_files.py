@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: text_files
-short_description: Writes many small text files at once
+short_description: Write many small text files at once
 version_added: 0.1.0
 author:
   - The iac.ds_stack developers (!UNKNOWN)

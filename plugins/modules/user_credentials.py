@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: user_credentials
-short_description: Keeps the passwords of a stack's users in SSM Parameter Store
+short_description: Keep the passwords of a stack's users in SSM Parameter Store
 version_added: 0.1.0
 author:
   - The iac.ds_stack developers (!UNKNOWN)

@@ -22,6 +22,7 @@ import boto3
 import pytest
 import yaml
 from ansible_collections.iac.ds_stack.plugins.modules import packer_image
+from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -128,7 +129,8 @@ def endpoint() -> Iterator[str]:
 def ec2(endpoint: str) -> Any:
     """A client of it."""
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "testtest"}
-    return boto3.client("ec2", region_name=REGION, endpoint_url=endpoint, **keys)
+    patient = Config(read_timeout=300)  # the first answer takes long where much else runs
+    return boto3.client("ec2", region_name=REGION, endpoint_url=endpoint, config=patient, **keys)
 
 
 @pytest.fixture(scope="module")

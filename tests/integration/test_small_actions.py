@@ -1,0 +1,65 @@
+"""show_text and check_configuration, which only exist in a play."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+SPECIFICATION = {
+    "argument_specs": {
+        "configuration": {
+            "options": {
+                "ds_stack_name": {"type": "str", "required": True},
+                "ds_stack_size": {"type": "int", "default": 1},
+                "ds_stack_title": {"type": "str"},
+            }
+        }
+    }
+}
+
+
+def play(folder: Path, variables: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run both modules in a play."""
+    (folder / "spec.yml").write_text(json.dumps(SPECIFICATION))
+    tasks = [
+        {"iac.ds_stack.check_configuration": {"specification": str(folder / "spec.yml")}},
+        {"iac.ds_stack.show_text": {"text": "Log in:\n  ssh 'ada'@\"host\" \\\n    -p 22"}},
+    ]
+    playbook = folder / "play.yml"
+    playbook.write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}])
+    )
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *arguments],
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / ".cache/collections")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arguments", [(), ("--check",)])
+def test_a_good_configuration_and_a_text_as_it_is(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    result = play(tmp_path, {"ds_stack_name": "demo", "ds_stack_title": "{{ ds_stack_name }}!"}, *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "\nLog in:\n  ssh 'ada'@\"host\" \\\n    -p 22\n" in result.stdout
+    assert "changed=0" in result.stdout
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    variables = {"ds_stack_naem": "demo", "ds_stack_size": "big", "ds_stack_title": "{{ ds_stack_name }}"}
+    result = play(tmp_path, variables)
+    assert result.returncode == 2
+    said = " ".join((result.stdout + result.stderr).split())
+    assert "Nothing was done. The configuration has to be mended first:" in said
+    for part in ("ds_stack_naem", "ds_stack_name", "ds_stack_size"):
+        assert part in said
+    assert "Log in:" not in said
