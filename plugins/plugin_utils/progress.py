@@ -48,7 +48,7 @@ class Follower:
     def __init__(
         self,
         directory: Path,
-        show: Callable[[str], None],
+        show: Callable[[list[str]], None],
         ask: Callable[[str], str],
         orphaned: Callable[[], None],
     ) -> None:
@@ -78,8 +78,8 @@ class Follower:
                 # Looked for before the lines are read: what was said before the question is shown before it.
                 question = not asked and (self._directory / QUESTION).exists()
                 *lines, rest = (rest + file.read()).split("\n")
-                for line in lines:
-                    self._show(line)
+                if lines:
+                    self._show(lines)
                 if question:
                     asked = True
                     self._answer()
@@ -154,7 +154,7 @@ class ProgressAction(ActionBase):
             self._remove_tmp_path(self._connection._shell.tmpdir)
 
     def _show_afterwards(
-        self, task_vars: dict[str, Any] | None, show: Callable[[str], None]
+        self, task_vars: dict[str, Any] | None, show: Callable[[list[str]], None]
     ) -> dict[str, Any]:
         self._task.environment.append({VARIABLE: RETURN})
         try:
@@ -162,11 +162,13 @@ class ProgressAction(ActionBase):
                 result: dict[str, Any] = self._execute_module(task_vars=task_vars)
         finally:
             del self._task.environment[-1]
-        for line in result.pop(RESULT, []):
-            show(line)
+        if lines := result.pop(RESULT, []):
+            show(lines)
         return result
 
-    def _run_and_show(self, task_vars: dict[str, Any] | None, show: Callable[[str], None]) -> dict[str, Any]:
+    def _run_and_show(
+        self, task_vars: dict[str, Any] | None, show: Callable[[list[str]], None]
+    ) -> dict[str, Any]:
         directory = Path(tempfile.mkdtemp(prefix="progress-", dir=C.DEFAULT_LOCAL_TMP))
         self._task.environment.append({VARIABLE: str(directory)})
         lines = directory / LINES
@@ -202,11 +204,11 @@ class ProgressAction(ActionBase):
         return forked.start(work, {name: str(value) for name, value in environment.items()}, lease.fileno())
 
 
-def _shower(task_vars: dict[str, Any]) -> Callable[[str], None]:
-    """What shows a line; it names the host where there are several."""
+def _shower(task_vars: dict[str, Any]) -> Callable[[list[str]], None]:
+    """What shows lines, all at once as each call goes to another process; it names the host of several."""
     several = len(task_vars.get("ansible_play_hosts", [])) > 1
     prefix = f"[{task_vars.get('inventory_hostname')}] " if several else "  "
-    return lambda line: Display().display(prefix + line)
+    return lambda lines: Display().display("\n".join(prefix + line for line in lines))
 
 
 def wait_for_writers(path: Path) -> None:

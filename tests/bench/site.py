@@ -40,6 +40,8 @@ def timed(command: list[str], directory: Path) -> float:
 def work_dirs() -> list[Path]:
     """Where Terraform runs for each part of the stack."""
     example = yaml.safe_load((ROOT / "examples/localcloud.yml").read_text())
+    if not (CLOUD / "vars.yml").exists():
+        raise SystemExit("The local cloud does not run: make demo makes it, and the stack that is measured.")
     cloud = yaml.safe_load((CLOUD / "vars.yml").read_text())
     stack = Path(cloud["ds_stack_dir"].replace("{{ ds_stack_name }}", example["ds_stack_name"]))
     return [stack / "terraform" / part for part in ("network", "data", "instance")]

@@ -3,15 +3,17 @@
 
 usage: tests/bench/terraform_stack.py [ROUNDS]      default: 7; the median of the rounds counts
 
-Times are seconds on the wall clock, so run it on a machine that does nothing else. A task's time is that of a
-play with it, less that of a play with another, trivial task. The order of the contestants changes from
-round to round. "bare" is what a person would run by hand: plan; for a first apply init, plan, show, apply.
+Times are seconds on the wall clock, so run it on a machine that does nothing else; the seconds of processor
+time below them suffer less from others. A task's time is that of a play with it, less that of a play with
+another, trivial task. The order of the contestants changes from round to round. "bare" is what a person would
+run by hand: plan; for a first apply init, plan, show, apply.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -21,6 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
@@ -29,14 +32,28 @@ VARIABLES = {name: value for name, value in os.environ.items() if not name.start
 ENVIRONMENT = {**VARIABLES, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "CHECKPOINT_DISABLE": "1"}
 
 
-def timed(commands: list[list[str | Path]], directory: Path) -> float:
-    """Seconds that commands take together; exit code 2 is that of a plan that is not empty."""
-    began = time.monotonic()
+class Cost(NamedTuple):
+    """Seconds."""
+
+    wall: float
+    processor: float
+
+    @classmethod
+    def until_now(cls) -> Cost:
+        """The clock, and what all ended children have used."""
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return cls(time.monotonic(), used.ru_utime + used.ru_stime)
+
+
+def timed(commands: list[list[str | Path]], directory: Path) -> Cost:
+    """What commands cost together; exit code 2 is that of a plan that is not empty."""
+    began = Cost.until_now()
     for command in commands:
         run = subprocess.run(command, cwd=directory, env=ENVIRONMENT, capture_output=True, check=False)
         if run.returncode not in (0, 2 if "-detailed-exitcode" in command else 0):
             raise SystemExit(f"{command} failed:\n{run.stdout.decode()}{run.stderr.decode()}")
-    return time.monotonic() - began
+    ended = Cost.until_now()
+    return Cost(ended.wall - began.wall, ended.processor - began.processor)
 
 
 class Contest:
@@ -70,8 +87,8 @@ class Contest:
         path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
         return path
 
-    def run(self, who: str) -> float:
-        """Seconds of one run."""
+    def run(self, who: str) -> Cost:
+        """What one run costs."""
         if who in self.plays:
             return timed([[ANSIBLE, self.plays[who]]], ROOT)
         plan: list[str | Path] = [
@@ -101,14 +118,17 @@ class Contest:
                 path.unlink()
 
 
-def medians(names: list[str], rounds: int, run: Callable[[str], float]) -> dict[str, float]:
-    """The median time of each contestant."""
-    times: dict[str, list[float]] = {name: [] for name in names}
+def medians(names: list[str], rounds: int, run: Callable[[str], Cost]) -> dict[str, Cost]:
+    """The median costs of each contestant."""
+    times: dict[str, list[Cost]] = {name: [] for name in names}
     for index in range(rounds):
         turn = index % len(names)
         for name in [*names[turn:], *names[:turn]]:
             times[name].append(run(name))
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {
+        name: Cost(*(statistics.median(kind) for kind in zip(*costs, strict=True)))
+        for name, costs in times.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -138,7 +158,7 @@ ROWS = [
 ]
 
 
-def measure(row: Row, rounds: int) -> dict[str, float]:
+def measure(row: Row, rounds: int) -> dict[str, Cost]:
     """The medians for one row."""
     with tempfile.TemporaryDirectory() as name:
         contest = Contest(Path(name), row.resources)
@@ -147,14 +167,13 @@ def measure(row: Row, rounds: int) -> dict[str, float]:
             for who in ("bare apply", "ours", "general"):
                 contest.run(who)
 
-        def run(who: str) -> float:
+        def run(who: str) -> Cost:
             if row.first:
                 contest.forget()
             return contest.run(who)
 
         found = medians(["empty", bare, "ours", "general"], rounds, run)
-    empty = found.pop("empty")
-    return {"bare": found[bare], "ours": found["ours"] - empty, "general": found["general"] - empty}
+    return {"empty": found["empty"], "bare": found[bare], "ours": found["ours"], "general": found["general"]}
 
 
 def figure(value: float, bar: float | None) -> str:
@@ -163,21 +182,28 @@ def figure(value: float, bar: float | None) -> str:
     return f"{f'{value:.2f}{verdict}':>21}"
 
 
+def line(row: Row, found: dict[str, Cost], kind: str) -> str:
+    """A line of the table; the bars are for the wall clock."""
+    empty, bare, ours, general = (getattr(found[who], kind) for who in ("empty", "bare", "ours", "general"))
+    ours, general = ours - empty, general - empty
+    bars = (row.beyond_bare, row.of_bare, row.of_general) if kind == "wall" else (None, None, None)
+    figures = (ours - bare, ours / bare, ours / general)
+    return f"{row.name:34}{bare:8.2f}{ours:8.2f}{general:9.2f}" + "".join(map(figure, figures, bars))
+
+
 def main() -> None:
     """Print the table."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     print(f"median of {rounds}, seconds; a task's time is what it adds to a play")
     wide = "".join(f"{title:>21}" for title in ("ours - bare", "ours / bare", "ours / general"))
     print(f"{'':34}{'bare':>8}{'ours':>8}{'general':>9}{wide}")
+    measured = []
     for row in ROWS:
-        found = measure(row, rounds)
-        bare, ours, general = found["bare"], found["ours"], found["general"]
-        print(
-            f"{row.name:34}{bare:8.2f}{ours:8.2f}{general:9.2f}"
-            f"{figure(ours - bare, row.beyond_bare)}{figure(ours / bare, row.of_bare)}"
-            f"{figure(ours / general, row.of_general)}",
-            flush=True,
-        )
+        measured.append((row, measure(row, rounds)))
+        print(line(*measured[-1], "wall"), flush=True)
+    print("processor time")
+    for row, found in measured:
+        print(line(row, found, "processor"))
 
 
 if __name__ == "__main__":
