@@ -65,6 +65,18 @@ def test_nobody_else_does(browser: RStudio, user: str, password: str) -> None:
     assert not browser.is_signed_in()
 
 
+def test_who_leaves_the_group_is_out_though_signed_in(host: Host, browser: RStudio) -> None:
+    """So does the machine lock out a user who was removed."""
+    browser.sign_in("alice", PASSWORD)
+    host.check_output("gpasswd --delete alice ds-users")
+    try:
+        assert not browser.is_signed_in()
+        with pytest.raises(SignInRefusedError):
+            browser.sign_in("alice", PASSWORD)
+    finally:
+        host.check_output("gpasswd --add alice ds-users")
+
+
 def test_only_nginx_is_reachable_from_outside(host: Host) -> None:
     assert host.socket("tcp://127.0.0.1:18787").is_listening
     assert host.socket("tcp://0.0.0.0:8787").is_listening
