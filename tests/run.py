@@ -61,7 +61,7 @@ class Part:
     command: tuple[str, ...]
     report: Path | None = None
     uses_cloud: bool = False
-    minutes: float = 15
+    minutes: float = 20
 
     @property
     def log(self) -> Path:
@@ -71,16 +71,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a part."""
+    """What became of a part. unfinished: why it did not come to its end, where it did not."""
 
     part: Part
     passed: int
     failed: int
     seconds: float
-    hung: bool = False
+    unfinished: str = ""
 
 
-def pytest_part(tier: str, name: str, *paths: str, uses_cloud: bool = False, minutes: float = 15) -> Part:
+def pytest_part(tier: str, name: str, *paths: str, uses_cloud: bool = False, minutes: float = 20) -> Part:
     """Return the part that runs tests with pytest."""
     report = REPORTS / f"{tier}-{name}.xml"
     counted = ("-m", "coverage", "run") if tier in ("unit", "integration") else ()
@@ -109,9 +109,9 @@ def parts() -> Iterator[Part]:
     yield Part("lint", "terraform fmt", ("terraform", "fmt", "-check", "-recursive", "terraform"))
     yield Part("lint", "checkov", ("scripts/checkov",))
     yield Part("lint", "galaxy-importer", ("scripts/galaxy-importer",))
-    yield Part("lint", "ansible-test sanity", ("scripts/sanity",))
+    yield Part("lint", "ansible-test sanity", ("scripts/sanity",), minutes=30)
     yield pytest_part("unit", "pytest", "tests/unit")
-    yield Part("setup", "base image, mirror", (sys.executable, "-m", "localcloud", "mirror"))
+    yield Part("setup", "base image, mirror", (sys.executable, "-m", "localcloud", "mirror"), minutes=30)
     yield from integration_parts()
     # The longest part: begun last, it would run alone at the end.
     yield pytest_part("e2e", "pytest", "tests/e2e", uses_cloud=True, minutes=60)
@@ -142,13 +142,14 @@ def run(part: Part) -> Outcome:
     passed, failed = count(part.report) if part.report and part.report.exists() else (int(code == 0), 0)
     if code != 0 and not failed:
         failed = 1
-    outcome = Outcome(part, passed, failed, seconds, hung=code is None)
+    unfinished = "" if code is not None else "hung, was stopped" if seconds > 1 else "no time was left for it"
+    outcome = Outcome(part, passed, failed, seconds, unfinished)
     show(outcome)
     return outcome
 
 
 def execute(part: Part, log: IO[str]) -> int | None:
-    """Run a part's command; its exit code, None when it hung."""
+    """Run a part's command; its exit code, None when it was not given the time to end."""
     limit = min(part.minutes * 60, ALL_END - time.monotonic())
     if limit <= 0:
         return None
@@ -186,8 +187,7 @@ def show(outcome: Outcome) -> None:
     """Say what became of a part, with the end of its output where it failed."""
     part = outcome.part
     counts = f"{outcome.passed} passed, {outcome.failed} failed"
-    hung = ", HUNG and was stopped" if outcome.hung else ""
-    text = f"{part.tier}: {part.name}: {counts} ({outcome.seconds:.0f} s{hung})"
+    text = f"{part.tier}: {part.name}: {counts} ({outcome.seconds:.0f} s) {outcome.unfinished}".rstrip()
     if outcome.failed:
         lines = part.log.read_text(errors="replace").splitlines()[-SHOWN_LINES:]
         text = "\n".join(["", f"=== {text}", *lines, f"=== end of {part.tier}: {part.name}", ""])
@@ -199,7 +199,7 @@ def table(outcomes: list[Outcome]) -> str:
     rows = [f"{'tier':<12} {'part':<24} {'passed':>7} {'failed':>7} {'seconds':>8}"]
     rows += [
         f"{one.part.tier:<12} {one.part.name:<24} {one.passed:>7} {one.failed:>7} {one.seconds:>8.1f}"
-        + ("  hung" if one.hung else "")
+        + (f"  {one.unfinished}" if one.unfinished else "")
         for one in outcomes
     ]
     return "\n".join(rows)

@@ -30,13 +30,13 @@ def is_left() -> bool:
 def test_a_part_that_hangs_is_stopped_with_all_that_it_started(capsys: pytest.CaptureFixture[str]) -> None:
     sleepy = ("sh", "-c", f"{SLEEP} & echo begun; wait")
     outcome = tests_run.run(Part("unit", "sleepy", sleepy, minutes=1 / 60))
-    assert (outcome.passed, outcome.failed, outcome.hung) == (0, 1, True)
+    assert (outcome.passed, outcome.failed, outcome.unfinished) == (0, 1, "hung, was stopped")
     assert not is_left()
     shown = capsys.readouterr().out
     assert "unit: sleepy: 0 passed, 1 failed" in shown
-    assert "HUNG" in shown
+    assert "hung, was stopped" in shown
     assert "begun" in shown, "the end of its output"
-    assert tests_run.table([outcome]).endswith("hung")
+    assert tests_run.table([outcome]).endswith("hung, was stopped")
 
 
 def test_a_part_that_does_not_listen_is_killed() -> None:
@@ -47,21 +47,21 @@ def test_a_part_that_does_not_listen_is_killed() -> None:
     )
     began = time.monotonic()
     outcome = tests_run.run(Part("unit", "deaf", deaf, minutes=2 / 60))
-    assert outcome.hung
+    assert outcome.unfinished
     assert time.monotonic() - began < 60
 
 
 def test_no_part_begins_after_the_end_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tests_run, "ALL_END", time.monotonic() - 1)
     outcome = tests_run.run(Part("unit", "late", ("true",)))
-    assert (outcome.passed, outcome.failed, outcome.hung) == (0, 1, True)
+    assert (outcome.passed, outcome.failed, outcome.unfinished) == (0, 1, "no time was left for it")
 
 
 @pytest.mark.parametrize(("command", "counts"), [("true", (1, 0)), ("false", (0, 1))])
 def test_a_command_counts_as_one(command: str, counts: tuple[int, int]) -> None:
     outcome = tests_run.run(Part("lint", command, (command,)))
     assert (outcome.passed, outcome.failed) == counts
-    assert not outcome.hung
+    assert not outcome.unfinished
 
 
 @pytest.mark.parametrize(
