@@ -95,8 +95,9 @@ build {
 }
 """
 
-#: What every module may return.
+#: What every module may return, and every module of AWS.
 ANSIBLE_ADDS = {"changed", "deprecations", "diff", "exception", "failed", "invocation", "msg", "warnings"}
+AWS_ADDS = {"boto3_version", "botocore_version", "response_metadata"}
 
 RUN_MODULE = """
 import json, sys
@@ -195,7 +196,7 @@ def undocumented(result: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in result.items()
-        if name not in ANSIBLE_ADDS
+        if name not in ANSIBLE_ADDS | AWS_ADDS
         and (name not in documented or not isinstance(value, (types[documented[name]], type(None))))
     }
 

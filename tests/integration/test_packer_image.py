@@ -300,11 +300,10 @@ def test_the_environment_does_not_change_what_is_baked(baker: Baker) -> None:
         "PKR_VAR_script": "exit 9",
         "PKR_VAR_unknown": "x",
         "PACKER_TMP_DIR": "/nowhere",
-        "AWS_PROFILE": "nobody",
         "CHECKPOINT_DISABLE": "",
         "PACKER_NO_COLOR": "",
     }
-    again = baker.bake(force=True, access_key="test", secret_key="testtest")
+    again = baker.bake(force=True)
     assert again["fingerprint"] == ours["fingerprint"]
     assert not log.exists()
 
