@@ -91,6 +91,7 @@ class Wanted:
     bake_subnet_id: str | None = None
     kms_key_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    dry_runs: bool = True
 
     @property
     def machines(self) -> Iterator[tuple[str, str]]:
@@ -297,10 +298,17 @@ def _refusals(wanted: Wanted, account: Account) -> Iterator[str]:
             reason = refusal.message.split("Encoded authorization failure message", 1)[0].strip()
             yield (
                 f"These credentials may not call {refusal.operation} in {wanted.region}. Ask for that "
-                f"right, or take others. AWS says: {reason}"
+                f"right, or take others.{_doubt(refusal)} AWS says: {reason}"
             )
         else:
             yield f"{refusal.operation} fails in {wanted.region}. AWS says: {refusal.code}: {refusal.message}"
+
+
+def _doubt(refusal: Refusal) -> str:
+    """What to do about a dry run that a policy refuses for its placeholders."""
+    if refusal.operation.startswith(("Describe", "Get")):
+        return ""
+    return " If they may, and only this dry run is refused, set ds_stack_check_rights to false."
 
 
 def _is_problem(refusal: Refusal) -> bool:

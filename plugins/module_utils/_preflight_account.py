@@ -124,7 +124,8 @@ def ask(make_client: MakeClient, wanted: Wanted) -> Account:
         },
         key_state=answers.get("DescribeKey"),
     )
-    survey.round(dict(_dry_runs(ec2, wanted, account)))
+    if wanted.dry_runs:
+        survey.round(dict(_dry_runs(ec2, wanted, account)))
     return replace(account, refusals=tuple(survey.refusals))
 
 

@@ -98,6 +98,12 @@ options:
   kms_key_id:
     description: KMS key of the volumes.
     type: str
+  dry_runs:
+    description:
+      - Whether rights are looked at by dry runs. These use placeholders, so that a policy which depends on
+        what a call is about can refuse one and allow the call itself.
+    type: bool
+    default: true
   tags:
     description: Tags that everything gets. Dry runs carry them, for accounts that demand some.
     type: dict
@@ -190,6 +196,7 @@ ARGUMENTS: dict[str, Any] = {
     "subnet_id": {"type": "str"},
     "root_volume_size": {"type": "int"},
     "kms_key_id": {"type": "str"},
+    "dry_runs": {"type": "bool", "default": True},
     "tags": {"type": "dict", "default": {}},
 }
 
@@ -211,6 +218,7 @@ def read_wanted(module: AnsibleAWSModule) -> rules.Wanted:
         region=module.region,
         stages=frozenset(params["stages"]),
         base_image=rules.BaseImage(**base) if base else None,
+        dry_runs=params["dry_runs"],
         tags={name: str(value) for name, value in params["tags"].items()},
         **{
             name: params[name] or None

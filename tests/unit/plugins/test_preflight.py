@@ -214,7 +214,7 @@ def test_nothing_is_said_about_what_is_not_known() -> None:
                 ]
             },
             "These credentials may not call RunInstances in eu-central-1. Ask for that right, or take "
-            "others. AWS "
+            "others. If they may, and only this dry run is refused, set ds_stack_check_rights to false. AWS "
             "says: You are not authorized to perform this operation.",
         ),
         (
