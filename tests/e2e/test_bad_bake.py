@@ -30,7 +30,7 @@ def test_a_download_with_a_wrong_checksum_names_role_task_and_url_and_leaves_not
     ), said
     assert f"did not match {WRONG}; it was " in error
     assert "URL: http" in error
-    assert "It left no instance, key pair, security group or volume in the account." in error
+    assert "It left no instance, key pair, security group, volume or image in the account." in error
 
     assert stack.left() == {}
     assert ec2.describe_key_pairs()["KeyPairs"] == []

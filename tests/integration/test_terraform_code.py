@@ -556,6 +556,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {
             "image_id": "latest",
             "instance_type": "big",
+            "subnet_id": "vpc-1",
             "security_group_id": "default",
             "volume_id": "snap-1",
             "root_volume_size_gib": -1,
