@@ -183,7 +183,7 @@ def test_a_closed_network_closes_the_ports(stack: Stack) -> None:
 def test_check_mode_shows_just_what_is_changed(stack: Stack) -> None:
     settings = f"to write, for the machine to read: /ds-stack/{stack.name}/machine/config"
     cases: list[tuple[dict[str, Any], dict[str, str]]] = [
-        ({"ds_stack_allowed_cidrs": [CALLER, "198.51.100.0/24"]}, {"network": "1 to add"}),
+        ({"ds_stack_allowed_cidrs": [CALLER, "198.51.100.0/24"]}, {"network": "2 to add"}),
         (
             {"ds_stack_users": [{"name": name} for name in ("alice", "bob", "carol")]},
             {"users": "1 to change", "settings": settings},

@@ -19,6 +19,7 @@ PLAY = f"""
     - {ROOT}/roles/preflight/defaults/main.yml
     - {ROOT}/roles/preflight/vars/main.yml
     - {ROOT}/playbooks/vars/stack.yml
+    - {ROOT}/playbooks/vars/components.yml
   tasks:
     - ansible.builtin.copy:
         content: "{{{{ {{{SHOWN}}} | to_json }}}}"
@@ -70,12 +71,13 @@ def test_what_is_not_said_is_safe(tmp_path: Path) -> None:
     assert (found["data"]["availability_zone"], instance["subnet_id"]) == ("us-east-1a", "subnet-a")
     assert (instance["static_ip"], instance["policy_arns"]) == (False, [])
     assert (instance["permissions_boundary"], instance["kms_key_id"]) == (None, None)
-    assert found["image"] == {"ds_stack_components": ["jupyterhub"]}
+    assert found["image"] == {"ds_stack_components": ["jupyterhub", "rstudio"]}
 
 
 def test_what_is_said_gets_where_it_belongs(tmp_path: Path) -> None:
     found = variables(
         tmp_path,
+        ds_stack_components=["jupyterhub"],
         ds_stack_subnet_id="subnet-b",
         ds_stack_static_ip=True,
         ds_stack_policy_arns=POLICIES,
