@@ -212,9 +212,7 @@ def main(tiers: list[str]) -> int:
         print(f"{unknown} is no tier: there are {', '.join(known)}.", file=sys.stderr)
         return 2
     REPORTS.mkdir(parents=True, exist_ok=True)
-    signal.signal(
-        signal.SIGHUP, signal.SIG_DFL
-    )  # nohup ignores it, and what the tests interrupt would too
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, and what the tests interrupt would too
     os.environ["NO_COLOR"] = "1"
     os.environ["DS_STACK_CHECKOUT"] = str(ROOT)  # for coverage: tests start processes in other folders
     os.environ.setdefault("CONTAINERS_CONF", str(ROOT / "localcloud/containers.conf"))
