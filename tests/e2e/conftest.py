@@ -57,7 +57,7 @@ class Played:
         """Return what check mode says of each stage in its last block: the head of it."""
         block = self.text.partition("nothing was changed; this is what would be done.\n")[2]
         assert block, f"check mode ended without its block:\n{self.text[-2000:]}"
-        return dict(re.findall(r"^  (\w+) +(.+)$", block.partition("\n-----")[0], re.MULTILINE))
+        return dict(re.findall(r"^  (\w+) {2,}(.+)$", block.partition("\n-----")[0], re.MULTILINE))
 
 
 @dataclass
