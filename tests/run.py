@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Run the tests tier by tier, the cheap ones first, and say how long each part took.
+"""Run the tests, and say how long each part took.
 
 usage: tests/run.py [TIER...]        the tiers are lint, unit, integration, coverage, molecule and e2e; all by
                                      default
 
-Every part runs whatever became of the ones before it, two at a time: most wait more than they compute.
-Their output goes to tests/output, and is shown where a part failed. The last line is "N passed, N failed"
-over all of them: a test that was skipped has not shown anything and counts as failed.
+Every part runs whatever became of the others. Those that use the local cloud take turns, for a machine has
+one of it; the others run beside them, several at a time: most wait more than they compute. Their output goes
+to tests/output, and is shown where a part failed. The last line is "N passed, N failed" over all of them: a
+test that was skipped has not shown anything and counts as failed.
 
 A part that hangs is stopped and counts as failed. All together end in time for CI, whatever hangs.
 
@@ -25,23 +26,20 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import IO
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "tests/output"
-AT_ONCE = 2
+AT_ONCE = 3
+"""How many parts run at a time, beside the one that has the local cloud."""
 SHOWN_LINES = 300
 ALL_END = time.monotonic() + 85 * 60
 """When the last part is stopped. CI gives up five minutes later and would not tell what hung."""
 TO_STOP = 20.0
 """Seconds that a part which is stopped has to tidy up."""
-LOCAL_CLOUD = Lock()
-"""There is one local cloud on a machine, so that the parts which start it take turns."""
 RUNNING: set[subprocess.Popen[bytes]] = set()
 """For Ctrl-C: what runs in a session of its own does not get it."""
 
@@ -52,7 +50,7 @@ class Part:
 
     Attributes:
         report: the JUnit file that counts its tests, where it has many.
-        uses_cloud: whether it starts the local cloud.
+        cloud: whether it starts the local cloud, or makes what all of that needs.
         minutes: the time it may take. The slowest that was seen took a third of that.
     """
 
@@ -60,7 +58,7 @@ class Part:
     name: str
     command: tuple[str, ...]
     report: Path | None = None
-    uses_cloud: bool = False
+    cloud: bool = False
     minutes: float = 20
 
     @property
@@ -80,19 +78,19 @@ class Outcome:
     unfinished: str = ""
 
 
-def pytest_part(tier: str, name: str, *paths: str, uses_cloud: bool = False, minutes: float = 20) -> Part:
+def pytest_part(tier: str, name: str, *paths: str, cloud: bool = False, minutes: float = 20) -> Part:
     """Return the part that runs tests with pytest."""
     report = REPORTS / f"{tier}-{name}.xml"
     counted = ("-m", "coverage", "run") if tier in ("unit", "integration") else ()
     pytest = ("-m", "pytest", "-q", "--durations=10", f"--junit-xml={report}", *paths)
-    return Part(tier, name, (sys.executable, *counted, *pytest), report, uses_cloud, minutes)
+    return Part(tier, name, (sys.executable, *counted, *pytest), report, cloud, minutes)
 
 
 def integration_parts() -> Iterator[Part]:
     """Yield a part for each file, so that the table tells what takes long."""
     for path in sorted((ROOT / "tests/integration").glob("test_*.py")):
         name = path.stem.removeprefix("test_")
-        yield pytest_part("integration", name, str(path.relative_to(ROOT)), uses_cloud=name == "localcloud")
+        yield pytest_part("integration", name, str(path.relative_to(ROOT)), cloud=name == "localcloud")
 
 
 COVERAGE = Part("coverage", "lines of plugins", ("scripts/coverage",))
@@ -100,24 +98,24 @@ COVERAGE = Part("coverage", "lines of plugins", ("scripts/coverage",))
 
 
 def parts() -> Iterator[Part]:
-    """Yield every part, in the order in which they run."""
+    """Yield every part: the quick ones first, then the long ones, so that none of those ends alone."""
     yield Part("lint", "ruff check", ("ruff", "check", "."))
     yield Part("lint", "ruff format", ("ruff", "format", "--check", "."))
     yield Part("lint", "mypy", ("mypy",))
     yield Part("lint", "yamllint", ("yamllint", "--strict", "."))
-    yield Part("lint", "ansible-lint", ("ansible-lint", "--offline", "--profile", "production"))
     yield Part("lint", "terraform fmt", ("terraform", "fmt", "-check", "-recursive", "terraform"))
+    yield Part("lint", "ansible-lint", ("ansible-lint", "--offline", "--profile", "production"))
     yield Part("lint", "checkov", ("scripts/checkov",))
     yield Part("lint", "galaxy-importer", ("scripts/galaxy-importer",))
     yield Part("lint", "ansible-test sanity", ("scripts/sanity",), minutes=30)
     yield pytest_part("unit", "pytest", "tests/unit")
-    yield Part("setup", "base image, mirror", (sys.executable, "-m", "localcloud", "mirror"), minutes=30)
-    yield from integration_parts()
-    # The longest part: begun last, it would run alone at the end.
-    yield pytest_part("e2e", "pytest", "tests/e2e", uses_cloud=True, minutes=60)
+    mirror = (sys.executable, "-m", "localcloud", "mirror")
+    yield Part("setup", "base image, mirror", mirror, cloud=True, minutes=30)
+    yield pytest_part("e2e", "pytest", "tests/e2e", cloud=True, minutes=60)
     for scenario in sorted((ROOT / "molecule").glob("*/molecule.yml")):
         name = scenario.parent.name
         yield Part("molecule", name, ("molecule", "test", "--scenario-name", name))
+    yield from integration_parts()
     yield COVERAGE
 
 
@@ -135,7 +133,7 @@ def run(part: Part) -> Outcome:
     """Run one part and count its tests. A part that fails without a failed test counts as one."""
     if part.report:
         part.report.unlink(missing_ok=True)
-    with LOCAL_CLOUD if part.uses_cloud else nullcontext(), part.log.open("w") as log:
+    with part.log.open("w") as log:
         began = time.monotonic()
         code = execute(part, log)
         seconds = time.monotonic() - began
@@ -219,11 +217,14 @@ def main(tiers: list[str]) -> int:
     chosen = [part for part in parts() if not tiers or part.tier in tiers]
     if {"unit", "integration"} & {part.tier for part in chosen}:
         shutil.rmtree(REPORTS / "coverage", ignore_errors=True)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(1) as cloud, ThreadPoolExecutor(AT_ONCE) as others:
+        pools = {True: cloud, False: others}
+        begun = [pools[part.cloud].submit(run, part) for part in chosen if part is not COVERAGE]
         try:
-            outcomes = list(pool.map(run, (part for part in chosen if part is not COVERAGE)))
+            outcomes = [one.result() for one in begun]
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for pool in pools.values():
+                pool.shutdown(wait=False, cancel_futures=True)
             for process in tuple(RUNNING):
                 stop(process)
             raise
