@@ -154,6 +154,15 @@ class Image:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """An instance. state: as the API has it, such as "running"."""
+
+    instance_id: str
+    image_id: str
+    state: str
+
+
+@dataclass(frozen=True)
 class Subnet:
     """A subnet and its zone."""
 
@@ -177,7 +186,8 @@ class Account:
     regions: region → whether it is enabled. zones: of the region, ordered.
     types: of those that are wanted, the ones that are offered. base_image: the pinned one, or the newest
     with the name; False when there is none. has_baked: whether the stack has an image made from the pinned
-    one. own_image: the stack's newest. volume_zone: the data volume's zone, empty when there is none.
+    one. newest_base: the newest with the name. own_image: the stack's newest. machines: the stack's own that
+    are not terminated. volume_id, volume_zone: the data volume's, empty when there is none.
     subnets: the one that the machine is to be in. bake_subnets: where a bake could run.
     vpcs: how many there are, without the stack's own. has_vpc: whether the stack has one.
     vcpu_limits: kind of instances → quota. key_state: of the KMS key, empty when there is no such key.
@@ -188,8 +198,11 @@ class Account:
     zones: Sequence[str] | None = None
     types: Mapping[str, InstanceType] | None = None
     base_image: Image | bool | None = None
+    newest_base: Image | None = None
     has_baked: bool | None = None
     own_image: Image | None = None
+    machines: Sequence[Machine] = ()
+    volume_id: str | None = None
     volume_zone: str | None = None
     subnets: Sequence[Subnet] | None = None
     bake_subnets: Sequence[Subnet] | None = None

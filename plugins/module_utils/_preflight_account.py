@@ -32,6 +32,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._preflight import (
     Account,
     Image,
     InstanceType,
+    Machine,
     Refusal,
     Running,
     Subnet,
@@ -107,10 +108,13 @@ def ask(make_client: MakeClient, wanted: Wanted) -> Account:
     account = Account(
         zones=answers.get("DescribeAvailabilityZones"),
         types=_types(answers.get("DescribeInstanceTypes"), answers.get("DescribeInstanceTypeOfferings")),
-        base_image=_base_image(wanted, answers.get("DescribeImages base")),
+        base_image=_base_image(wanted, answers),
+        newest_base=_newest(answers.get("DescribeImages newest")),
         has_baked=_some(answers.get("DescribeImages baked")),
         own_image=_newest(answers.get("DescribeImages own")),
-        volume_zone=_volume_zone(answers.get("DescribeVolumes")),
+        machines=answers.get("DescribeInstances own", ()),
+        volume_id=_of_first(answers.get("DescribeVolumes"), "VolumeId"),
+        volume_zone=_of_first(answers.get("DescribeVolumes"), "AvailabilityZone"),
         subnets=answers.get("DescribeSubnets machine"),
         bake_subnets=answers.get("DescribeSubnets bake"),
         vpcs=_count_other(answers.get("DescribeVpcs"), wanted.stack),
@@ -183,6 +187,7 @@ def _questions(
             "DescribeVolumes",
             lambda: describe_volumes(ec2, Filters=_is_part(wanted.stack, "data")),
         )
+        yield "DescribeInstances own", lambda: _own_machines(ec2, wanted.stack)
         if BAKE not in wanted.stages:
             yield (
                 "DescribeImages own",
@@ -195,8 +200,10 @@ def _questions(
 def _questions_of_bake(ec2: Client, wanted: Wanted) -> Iterator[tuple[str, Callable[[], Any]]]:
     base = wanted.base_image
     if base:
-        yield "DescribeImages base", lambda: _find_base_image(ec2, wanted)
+        yield "DescribeImages newest", lambda: _base_images(ec2, base.owner, _is_base(base.name))
         if base.pinned_id:
+            pinned = [{"Name": "image-id", "Values": [base.pinned_id]}]
+            yield "DescribeImages pinned", lambda: _base_images(ec2, base.owner, pinned)
             made_from = [
                 *_is_part(wanted.stack, "image"),
                 {"Name": "tag:ds-stack:base-image", "Values": [base.pinned_id]},
@@ -365,27 +372,34 @@ def _running(ec2: Client, stack: str) -> list[Running]:
     ]
 
 
-def _find_base_image(ec2: Client, wanted: Wanted) -> list[dict[str, Any]]:
-    base = wanted.base_image
-    if base is None:
-        return []
-    if base.pinned_id:
-        named = [{"Name": "image-id", "Values": [base.pinned_id]}]
-    else:
-        named = [
-            {"Name": "name", "Values": [base.name]},
-            {"Name": "architecture", "Values": ["x86_64"]},
-            {"Name": "root-device-type", "Values": ["ebs"]},
-            {"Name": "virtualization-type", "Values": ["hvm"]},
-        ]
-    filters = [*named, {"Name": "state", "Values": ["available"]}]
-    return list(describe_images(ec2, Owners=[base.owner], Filters=filters))
+def _own_machines(ec2: Client, stack: str) -> list[Machine]:
+    states = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
+    return [
+        Machine(one["InstanceId"], one["ImageId"], one["State"]["Name"])
+        for reservation in describe_instances(ec2, Filters=[*_is_part(stack, "instance"), states])
+        for one in reservation["Instances"]
+    ]
 
 
-def _base_image(wanted: Wanted, found: list[dict[str, Any]] | None) -> Image | bool | None:
-    if wanted.base_image is None or found is None:
+def _is_base(name: str) -> list[dict[str, Any]]:
+    return [
+        {"Name": "name", "Values": [name]},
+        {"Name": "architecture", "Values": ["x86_64"]},
+        {"Name": "root-device-type", "Values": ["ebs"]},
+        {"Name": "virtualization-type", "Values": ["hvm"]},
+    ]
+
+
+def _base_images(ec2: Client, owner: str, which: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    filters = [*which, {"Name": "state", "Values": ["available"]}]
+    return list(describe_images(ec2, Owners=[owner], Filters=filters))
+
+
+def _base_image(wanted: Wanted, answers: Mapping[str, Any]) -> Image | bool | None:
+    if wanted.base_image is None:
         return None
-    return _newest(found) or False
+    found = answers.get(f"DescribeImages {'pinned' if wanted.base_image.pinned_id else 'newest'}")
+    return None if found is None else _newest(found) or False
 
 
 def _newest(found: list[dict[str, Any]] | None) -> Image | None:
@@ -419,10 +433,10 @@ def _types(
     }
 
 
-def _volume_zone(volumes: list[dict[str, Any]] | None) -> str | None:
-    if volumes is None:
+def _of_first(found: list[dict[str, Any]] | None, name: str) -> str | None:
+    if found is None:
         return None
-    return str(volumes[0]["AvailabilityZone"]) if volumes else ""
+    return str(found[0][name]) if found else ""
 
 
 def _some(found: list[Any] | None) -> bool | None:

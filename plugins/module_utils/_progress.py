@@ -67,6 +67,8 @@ class Progress:
         self._fd = -1
         self._directory: Path | None = None
         self._kept: IO[bytes] | None = None
+        self.prefix = ""
+        """What each line begins with."""
         self.lease: Lease | None = None
         """For `_process.run`."""
         if wanted == RETURN:
@@ -107,5 +109,6 @@ class Progress:
     def say(self, text: str) -> None:
         """Show a text of one or more lines; no secrets."""
         if self._fd >= 0:
+            lines = [self.prefix + line for line in plain(text).rstrip("\n").split("\n")]
             with contextlib.suppress(OSError):  # progress is a courtesy
-                os.write(self._fd, (plain(text).rstrip("\n") + "\n").encode())
+                os.write(self._fd, ("\n".join(lines) + "\n").encode())

@@ -59,12 +59,15 @@ class Ending:
     secrets: set[str] = field(repr=False)
 
 
-def perform(work: Work, params: Mapping[str, Any], *, check: bool, diff: bool) -> Ending:
+def perform(
+    work: Work, params: Mapping[str, Any], *, check: bool, diff: bool, progress: Progress | None = None
+) -> Ending:
     """Run what a module is for.
 
-    params: checked against the module's spec. check: whether nothing may be changed.
+    params: checked against the module's spec. check: whether nothing may be changed. progress: by default
+    what the environment says.
     """
-    progress = Progress.from_environment()
+    progress = progress or Progress.from_environment()
     given = {name: Path(params[name]).absolute() for name in _PATHS if params.get(name) is not None}
     names = [item.name for item in fields(Options) if item.name in params]
     options = Options(**{**{name: params[name] for name in names}, **given, "check": check})

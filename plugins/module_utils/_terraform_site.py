@@ -38,8 +38,13 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import Backend
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_events import Digest
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber, secrets_in
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import (
+    DEFAULT_WORKSPACE,
+    local_outputs,
+    selected_workspace,
+)
 
-DEFAULT_WORKSPACE = "default"
+RECORD = "run.json"
 
 MakeCli = Callable[[Path, "Path | None"], Cli]
 """Of a directory and the path of a log."""
@@ -193,7 +198,7 @@ def _working(options: Options, make_cli: MakeCli, result: Result) -> Iterator[Si
     purpose = f"terraform_stack, state {options.state}"
     with _process.DirectoryLock(private / "lock", purpose, options.work_dir):
         cli = make_cli(options.work_dir, new_log_path(private / "logs"))
-        record = Record(private / "run.json")
+        record = Record(private / RECORD)
         if unseen := record.report():
             cli.progress.say(unseen)
             result.warnings.append(unseen)
@@ -232,7 +237,8 @@ def _checking(options: Options, mirror: mirrors.Mirror, make_cli: MakeCli) -> It
         mirrors.write_file(var_files[1], json.dumps(options.sensitive_variables).encode())
         cli = replace(make_cli(options.work_dir, None), abandon=abandon)
         usable = _is_initialized(options, cli, options.work_dir / mirrors.PRIVATE)
-        if usable and _differs_by_values_only(options, mirror) and _workspace_of(cli) == options.workspace:
+        selected = selected_workspace(options.work_dir) == options.workspace
+        if usable and selected and _differs_by_values_only(options, mirror):
             yield Site(cli, private, var_files, initialized=True)
             return
         root = private / "root"
@@ -242,6 +248,16 @@ def _checking(options: Options, mirror: mirrors.Mirror, make_cli: MakeCli) -> It
         mirrors.write(mirror, mirrors.compare(mirror, root), root)
         _borrow_providers(options.work_dir, root)
         yield Site(replace(cli, directory=root), private, var_files)
+
+
+def is_as_left(options: Options, site: Site) -> bool:
+    """Whether nothing that a run depends on has changed since the last one, which came to its end.
+
+    site: one that was opened to change nothing.
+    """
+    differences = mirrors.compare(site.cli.mirror, options.work_dir)
+    ended = not (options.work_dir / mirrors.PRIVATE / RECORD).exists()
+    return site.initialized and ended and not differences.write and not differences.remove
 
 
 def _state_is_local(mirror: mirrors.Mirror) -> bool:
@@ -335,17 +351,10 @@ def _cache_lock(directory: Path | None) -> Iterator[None]:
         yield
 
 
-def _workspace_of(cli: Cli) -> str:
-    try:
-        return (cli.directory / ".terraform" / "environment").read_text().strip() or DEFAULT_WORKSPACE
-    except OSError:
-        return DEFAULT_WORKSPACE
-
-
 def _select_workspace(options: Options, site: Site) -> Site | None:
     """Go to the workspace; None when it does not exist and nothing shall be made for it."""
     cli = site.cli
-    if _workspace_of(cli) == options.workspace:
+    if selected_workspace(cli.directory) == options.workspace:
         return site
     if not options.check and options.state == "present":
         cli.text(["workspace", "select", "-or-create", options.workspace])
@@ -434,6 +443,10 @@ def read_outputs(
     """
     if not work_dir.is_dir():
         raise TerraformError(f"{work_dir} is no directory.")
+    program = find_binary(binary)
+    found = local_outputs(work_dir, workspace or selected_workspace(work_dir))
+    if found is not None:
+        return found, []
     environment, warnings = clean_environment(environ)
     if workspace is not None:
         environment["TF_WORKSPACE"] = workspace
@@ -441,7 +454,7 @@ def read_outputs(
     mirror = mirrors.Mirror({}, frozenset(), None, None)
     # Lookups run in Ansible's own processes, where a fork or a signal handler would be a liberty.
     cli = Cli(
-        find_binary(binary),
+        program,
         work_dir,
         environment,
         mirror,

@@ -33,9 +33,11 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site impor
     Planned,
     Result,
     common_arguments,
+    is_as_left,
     make_plan,
     open_site,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import local_outputs
 
 
 def run(options: Options, progress: Progress, environ: Mapping[str, str], result: Result) -> None:
@@ -49,6 +51,22 @@ def run(options: Options, progress: Progress, environ: Mapping[str, str], result
         if planned is None:
             _report(result, NOTHING)
         else:
+            _converge(options, planned, result)
+    result.values["duration"] = round(time.monotonic() - began, 3)
+
+
+def look(options: Options, progress: Progress, environ: Mapping[str, str], result: Result) -> None:
+    """Plan a stack that is as its last run left it, and leave the others; changes nothing.
+
+    Fills the result as `run` does. Raises TerraformError.
+    """
+    began = time.monotonic()
+    options = replace(options, check=True)
+    with open_site(options, progress, environ, result) as site:
+        if site is None or not is_as_left(options, site):
+            raise TerraformError("Source, variables or settings are not those of its last run.")
+        planned = make_plan(options, site)
+        if planned is not None:
             _converge(options, planned, result)
     result.values["duration"] = round(time.monotonic() - began, 3)
 
@@ -113,7 +131,8 @@ def _apply(options: Options, planned: Planned, plan: Plan) -> Digest:
 
 def _read_outputs(options: Options, cli: Cli, result: Result) -> dict[str, Any]:
     """The outputs in the state; starts no provider."""
-    return _mask_outputs(cli.document(["output", "-json"]), options, result)
+    found = local_outputs(cli.directory, options.workspace)
+    return _mask_outputs(found if found is not None else cli.document(["output", "-json"]), options, result)
 
 
 def _applied_outputs(options: Options, cli: Cli, applied: Digest, result: Result) -> dict[str, Any]:

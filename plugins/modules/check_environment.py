@@ -109,15 +109,17 @@ options:
     type: dict
     default: {}
 attributes:
+  action:
+    support: full
   check_mode:
-    description: Can run in check mode and says what would happen without changing anything.
     support: full
   diff_mode:
-    description: Shows what would change in diff mode.
     support: none
 notes:
   - The names of the stack's variables in the messages are those of the role P(iac.ds_stack.preflight#role).
 extends_documentation_fragment:
+  - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.action
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -140,6 +142,28 @@ not_checked:
   type: list
   elements: str
   sample: ["GetServiceQuota: AccessDeniedException"]
+found:
+  description: What was found on the way, so that nobody has to ask for it again.
+  returned: success
+  type: dict
+  contains:
+    base_image:
+      description: The newest image with the name in O(base_image), without keys when there is none.
+      type: dict
+    data_volumes:
+      description: The stack's data volume, with the names that M(amazon.aws.ec2_vol_info) has for it.
+      type: list
+      elements: dict
+    machines:
+      description: The stack's machine, with the names that M(amazon.aws.ec2_instance_info) has for it.
+      type: list
+      elements: dict
+  sample:
+    base_image: {image_id: ami-0a1b2c3d4e5f60718, name: debian-12-amd64-20261116-2300}
+    data_volumes:
+      - {id: vol-0123456789abcdef0, zone: eu-central-1a}
+    machines:
+      - {image_id: ami-0f1e2d3c4b5a69788, instance_id: i-0123456789abcdef0, state: {name: running}}
 """
 
 import sys
@@ -316,10 +340,24 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     if problems:
         raise UnfitError(problems)
     if account is None:
-        return {"changed": False, "not_checked": []}
+        return {"changed": False, "not_checked": [], "found": found_in(rules.Account())}
     for warning in rules.warnings(wanted, account):
         module.warn(warning)
-    return {"changed": False, "not_checked": rules.not_checked(account)}
+    return {"changed": False, "not_checked": rules.not_checked(account), "found": found_in(account)}
+
+
+def found_in(account: rules.Account) -> dict[str, Any]:
+    """What others want to know of the account, named as their modules name it."""
+    newest = account.newest_base
+    volume = {"id": account.volume_id, "zone": account.volume_zone}
+    return {
+        "base_image": {"image_id": newest.image_id, "name": newest.name} if newest else {},
+        "data_volumes": [volume] if account.volume_id else [],
+        "machines": [
+            {"instance_id": one.instance_id, "image_id": one.image_id, "state": {"name": one.state}}
+            for one in account.machines
+        ],
+    }
 
 
 def main() -> None:

@@ -39,13 +39,24 @@ options:
     description: Seconds to wait at most.
     type: int
     default: 900
+  urls:
+    description:
+      - Addresses at which the machine shall answer once it is ready, looked at from here for some seconds.
+        The certificate is not checked.
+      - That one does not answer is no failure. It may be open to others only.
+    type: list
+    elements: str
+    default: []
 attributes:
+  action:
+    support: full
   check_mode:
     support: full
   diff_mode:
     support: none
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.action
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -58,6 +69,7 @@ EXAMPLES = r"""
     instance_id: i-0123456789abcdef0
     config_version: 3
     wait: true
+    urls: ["https://203.0.113.7:8000"]
 """
 
 RETURN = r"""
@@ -117,6 +129,12 @@ status:
         detail:
           description: How that shows.
           type: str
+unanswered:
+  description: Those O(urls) that did not answer, or answered with an error.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 waited:
   description: Seconds that passed until then.
   returned: always
@@ -125,8 +143,11 @@ waited:
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.error import HTTPError
 
+from ansible.module_utils.urls import open_url
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
@@ -135,6 +156,9 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._machine_status impor
 from ansible_collections.iac.ds_stack.plugins.module_utils._parameters import ParameterStore, Paths
 
 PAUSE_SECONDS = 3.0
+LOOKS = 5
+"""How often an address is looked at that does not answer."""
+LOOK_TIMEOUT_SECONDS = 5
 
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},
@@ -142,6 +166,7 @@ ARGUMENTS: dict[str, Any] = {
     "config_version": {"type": "int", "default": 0},
     "wait": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 900},
+    "urls": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -186,6 +211,29 @@ def wait_until_ready(
         seen = look(store, name)
 
 
+def answers(url: str) -> bool:
+    """Whether an address answers, with a page or by sending elsewhere."""
+    for attempt in range(LOOKS):
+        time.sleep(0 if attempt == 0 else PAUSE_SECONDS)
+        try:
+            open_url(url, validate_certs=False, follow_redirects="none", timeout=LOOK_TIMEOUT_SECONDS)
+        except HTTPError as error:
+            if error.code < 400:  # a redirect
+                return True
+        except OSError:
+            continue
+        else:
+            return True
+    return False
+
+
+def unanswered(urls: list[str]) -> list[str]:
+    """The addresses that do not answer; all are looked at at once."""
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(answers, urls))
+    return [url for url, answer in zip(urls, found, strict=True) if not answer]
+
+
 def run(module: AnsibleAWSModule) -> dict[str, Any]:
     """Do what the task asks for and return the module's result."""
     store = ParameterStore(module.client("ssm", retry_decorator=AWSRetry.jittered_backoff()))
@@ -196,9 +244,11 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
         seen, waited = wait_until_ready(store, name, wanted, module.params["timeout"], advice)
     else:
         seen, waited = look(store, name), 0.0
+    ready = _machine_status.judge(wanted, None, seen, waited) is Verdict.READY
     return {
         "changed": False,
-        "ready": _machine_status.judge(wanted, None, seen, waited) is Verdict.READY,
+        "ready": ready,
+        "unanswered": unanswered(module.params["urls"]) if ready else module.params["urls"],
         "status": seen.document if seen else {},
         "waited": round(waited, 1),
     }

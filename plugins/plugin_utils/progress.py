@@ -33,6 +33,12 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._progress import (
     VARIABLE,
 )
 from ansible_collections.iac.ds_stack.plugins.plugin_utils import forked
+from ansible_collections.iac.ds_stack.plugins.plugin_utils.forked_action import (
+    can_run_main,
+    result_of,
+    start_main,
+    variables_of,
+)
 
 PATIENCE = 60.0
 """Seconds that a task which timed out waits for its tool to stop."""
@@ -128,8 +134,9 @@ def ended_with_the_play() -> Iterator[None]:
 class ProgressAction(ActionBase):
     """Runs the module of its own name; shows what it says while it runs, on a remote host afterwards.
 
-    program: what the module is, if its work is to be done in a fork of Ansible's process where that is the
-        same: on the control machine itself, as the same user. Elsewhere, and without, the module is started.
+    program, main: what the module is, or its main function, if its work is to be done in a fork of
+        Ansible's process where that is the same: on the control machine itself, as the same user. Elsewhere,
+        and without either, the module is started.
 
     On a task `timeout`, and when the play is killed, it lets go of the lease, so that the tool is asked to
     stop. On a timeout it waits a while for its end before it passes the timeout on.
@@ -138,6 +145,7 @@ class ProgressAction(ActionBase):
     _supports_check_mode = True
     _supports_async = True
     program: forked.Program | None = None
+    main: Callable[[], None] | None = None
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Called by Ansible."""
@@ -190,10 +198,12 @@ class ProgressAction(ActionBase):
 
     def _start(self, task_vars: dict[str, Any] | None, lease: IO[str]) -> Callable[[], dict[str, Any]]:
         """Start the work, if that can be done in a fork; return what waits for the result."""
-        if self.program is None or not forked.AVAILABLE or self._connection.become is not None:
+        main = type(self).main
+        if main is not None and can_run_main(self, task_vars or {}):
+            module = start_main(self, main, task_vars or {}, lease.fileno())
+            return lambda: result_of(self, module)
+        if self.program is None or not self._can_fork():
             return lambda: self._execute_module(task_vars=task_vars)
-        environment: dict[str, Any] = {}
-        self._compute_environment_string(environment)
         work = functools.partial(
             self.program.run,
             self._task.action,
@@ -201,7 +211,11 @@ class ProgressAction(ActionBase):
             check=self._task.check_mode,
             diff=self._task.diff,
         )
-        return forked.start(work, {name: str(value) for name, value in environment.items()}, lease.fileno())
+        return forked.start(work, variables_of(self), lease.fileno())
+
+    def _can_fork(self) -> bool:
+        """Whether a fork of this process can do what the module does."""
+        return forked.AVAILABLE and self._connection.become is None
 
 
 def _shower(task_vars: dict[str, Any]) -> Callable[[list[str]], None]:

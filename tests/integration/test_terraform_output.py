@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import local_outputs
 
 from tests.integration.terraform_stacks import Stack, isolated_stack
 
@@ -75,3 +77,46 @@ def test_outputs_are_read_without_a_plan_and_what_is_missing_is_named(stack: Sta
     assert "there is none called sise; there are: disk_id, password, size" in said
     assert f"{stack.work_dir}/missing is no directory" in said
     assert "There is no program no-such" in said
+
+
+TYPES = """
+output "values" {
+  value = {
+    flag = true, none = null, number = 12345678901234567890, text = "Grüße ${1 + 1}\\n", list = [1, "a"]
+  }
+}
+output "hidden" {
+  value     = "x"
+  sensitive = true
+}
+"""
+
+
+def test_a_local_state_is_read_as_terraform_tells_it(stack: Stack) -> None:
+    stack.write(TYPES)
+    for workspace in ("default", "blue"):
+        stack.apply(workspace=workspace)
+        told = subprocess.run(
+            ["terraform", "output", "-json"], cwd=stack.work_dir, check=True, capture_output=True
+        )
+        assert local_outputs(stack.work_dir, workspace) == json.loads(told.stdout)
+
+
+def test_a_state_that_only_terraform_can_read_is_left_to_it(stack: Stack) -> None:
+    assert local_outputs(stack.work_dir, "default") is None
+    stack.apply()
+    state = stack.work_dir / "terraform.tfstate"
+    whole = stack.state()
+    others: list[Any] = [{**whole, "version": 5}, {"encrypted_data": "x"}, [], {**whole, "outputs": None}]
+    for other in others:
+        state.write_text(json.dumps(other))
+        assert local_outputs(stack.work_dir, "default") is None
+    state.write_text(json.dumps(whole))
+    # Another work_dir: Terraform would ask whether to move a state.
+    elsewhere: dict[str, Any] = {
+        "work_dir": str(stack.work_dir / "elsewhere"),
+        "backend": {"type": "local", "config": {"path": "elsewhere.tfstate"}},
+    }
+    for _ in range(2):  # what is applied, and what is read
+        assert stack.apply(**elsewhere, variables={"size": 7})["outputs"]["size"] == 7
+    assert local_outputs(Path(elsewhere["work_dir"]), "default") is None

@@ -121,6 +121,32 @@ def test_an_account_that_is_fit_passes_and_nothing_is_made_in_it(ec2: Any, run: 
     assert result["not_checked"] == ["GetServiceQuota: NoSuchResourceException"]  # moto has VPC's alone
 
 
+def test_what_was_found_on_the_way_is_returned(ec2: Any, run: Any) -> None:
+    newest = {"image_id": "ami-1e749f67", "name": CANONICAL["name"][:-1] + "20170727"}
+    assert run()["found"] == {"base_image": newest, "data_volumes": [], "machines": []}
+
+    def tags(part: str, kind: str) -> list[dict[str, Any]]:
+        of_stack = [{"Key": "ds-stack:name", "Value": "demo"}, {"Key": "ds-stack:part", "Value": part}]
+        return [{"ResourceType": kind, "Tags": of_stack}]
+
+    volume = ec2.create_volume(
+        AvailabilityZone="us-east-1b", Size=1, TagSpecifications=tags("data", "volume")
+    )
+    machine = ec2.run_instances(
+        ImageId="ami-1", MinCount=1, MaxCount=1, TagSpecifications=tags("instance", "instance")
+    )["Instances"][0]
+    ec2.stop_instances(InstanceIds=[machine["InstanceId"]])
+    found = run(base_image={**CANONICAL, "pinned_id": newest["image_id"], "pinned_in": "/lock"})["found"]
+    assert found == {
+        "base_image": newest,
+        "data_volumes": [{"id": volume["VolumeId"], "zone": "us-east-1b"}],
+        "machines": [
+            {"instance_id": machine["InstanceId"], "image_id": "ami-1", "state": {"name": "stopped"}}
+        ],
+    }
+    assert run(stages=["users"])["found"] == {"base_image": {}, "data_volumes": [], "machines": []}
+
+
 def test_all_that_is_wrong_is_told_at_once(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     found = problems(
@@ -250,7 +276,13 @@ def test_the_quota_of_vpcs_is_used_up(ec2: Any, run: Any) -> None:
 
 def test_the_quota_of_vcpus_is_used_up(run: Any, answers: Answers) -> None:
     answers["GetServiceQuota"] = {"Quota": {"Value": 5.0}}
-    machine = {"InstanceType": "m5.xlarge", "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 2}}
+    machine = {
+        "InstanceId": "i-1",
+        "ImageId": "ami-1",
+        "State": {"Name": "running"},
+        "InstanceType": "m5.xlarge",
+        "CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 2},
+    }
     answers["DescribeInstances"] = {"Reservations": [{"Instances": [machine]}]}
     bake, machine_itself = problems(run())
     assert "ds_stack_bake_instance_type: t3.medium takes 2 vCPUs" in bake

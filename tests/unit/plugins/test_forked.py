@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON, Ending
 from ansible_collections.iac.ds_stack.plugins.plugin_utils import forked
 
@@ -147,3 +149,38 @@ def test_what_a_module_would_refuse_is_refused(arguments: dict[str, Any], messag
     assert re.search(message, refused.result["msg"])
     assert "parameters" not in refused.result
     assert (SECRET in refused.secrets) is (arguments.get("sensitive_variables") == SECRET)
+
+
+def main() -> None:
+    """A module's."""
+    module = AnsibleModule({"text": {"type": "str"}, "hidden": {"no_log": True}}, supports_check_mode=True)
+    if module.params["text"] == "crash":
+        raise ValueError("unheard of")
+    module.exit_json(text=module.params["text"], check=module.check_mode, hidden=module.params["hidden"])
+
+
+def ran(**arguments: Any) -> dict[str, Any]:
+    started = forked.start_main(main, arguments, {})
+    result: dict[str, Any] = json.loads(started.wait())
+    return result
+
+
+def test_a_modules_main_function_says_its_result() -> None:
+    result = ran(text="Grüße", hidden=SECRET, _ansible_check_mode=True)
+    assert (result["text"], result["check"]) == ("Grüße", True)
+    assert SECRET not in json.dumps(result)
+    assert ran(txt="x")["msg"].startswith("Unsupported parameters")
+
+
+def test_a_main_function_that_crashes_is_a_failure() -> None:
+    result = ran(text="crash")
+    assert (result["failed"], result["msg"]) == (True, "ValueError: unheard of")
+
+
+def test_a_fork_can_be_told_to_stop() -> None:
+    started = forked.start_main(lambda: time.sleep(60), {}, {})
+    began = time.monotonic()
+    started.stop()
+    assert started.wait() == ""
+    assert "was killed" in started.killed()["msg"]
+    assert time.monotonic() - began < 20

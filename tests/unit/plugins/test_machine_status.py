@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 from unittest.mock import Mock
 
 import pytest
@@ -104,3 +106,32 @@ def test_time_is_up(monkeypatch: pytest.MonkeyPatch, clock: int) -> None:
 
 def test_advice_can_be_pasted() -> None:
     assert "aws ssm start-session --target i-1 --region eu-central-1" in logic.advice("i-1", "eu-central-1")
+
+
+class Page(BaseHTTPRequestHandler):
+    """Answers with the status in its path; the first time not at all where the path says so."""
+
+    seen: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append(self.path)
+        if self.path.startswith("/late") and self.seen.count(self.path) == 1:
+            return
+        self.send_response(int(self.path[-3:]))
+        self.send_header("Location", "/404")
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+
+def test_what_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_status, "PAUSE_SECONDS", 0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_address[1]}"
+        urls = [f"{base}/{path}" for path in ("200", "302", "late200", "500", "404")]
+        assert machine_status.unanswered([*urls, "http://127.0.0.1:9"]) == [*urls[3:], "http://127.0.0.1:9"]
+        server.shutdown()
+    assert "/404" in Page.seen
+    assert Page.seen.count("/302") == 1

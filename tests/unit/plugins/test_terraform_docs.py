@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import yaml
 from ansible_collections.iac.ds_stack.plugins.doc_fragments.terraform import ModuleDocFragment
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON
-from ansible_collections.iac.ds_stack.plugins.modules import terraform_drift_info, terraform_stack
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_unchanged import STACK_SPEC
+from ansible_collections.iac.ds_stack.plugins.modules import (
+    terraform_drift_info,
+    terraform_stack,
+    terraform_unchanged_info,
+)
 
 MODULES = {
     "terraform_stack": (terraform_stack, terraform_stack.ARGUMENT_SPEC),
@@ -39,3 +45,11 @@ def test_examples_use_options_that_exist(name: str) -> None:
             if short in MODULES:
                 assert options.keys() <= MODULES[short][1].keys()
                 assert {"source", "work_dir"} <= options.keys()
+
+
+def test_the_options_of_one_stack_among_several_are_named() -> None:
+    says = str(yaml.safe_load(terraform_unchanged_info.DOCUMENTATION)["options"]["stacks"]["description"][0])
+    assert re.findall(r"C\((\w+)\)", says) == list(STACK_SPEC)
+    for task in yaml.safe_load(terraform_unchanged_info.EXAMPLES):
+        for stack in task.get("vars", {}).values():
+            assert stack.keys() <= STACK_SPEC.keys()
