@@ -55,6 +55,10 @@ class Backend:
     config: dict[str, str]
 
 
+BUILT_IN = frozenset({"provider of terraform"})
+"""What of `init_inputs` is part of Terraform itself: resources such as terraform_data."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What one configuration file says.

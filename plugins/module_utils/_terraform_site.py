@@ -35,7 +35,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import
     private_directory,
     remove_secrets,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import Backend
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import BUILT_IN, Backend
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_events import Digest
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber, secrets_in
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import (
@@ -314,11 +314,19 @@ def _init_digest(cli: Cli, options: Options) -> str:
 
 
 def _is_initialized(options: Options, cli: Cli, private: Path) -> bool:
+    if _has_nothing_to_initialize(cli):
+        return True
     try:
         known = (private / "init.sha256").read_text(encoding="utf-8")
     except OSError:
         return False
     return known == _init_digest(cli, options)
+
+
+def _has_nothing_to_initialize(cli: Cli) -> bool:
+    """Whether there is no backend, no module, and no provider but the one that is part of Terraform."""
+    plain = cli.mirror.backend is None and cli.mirror.init_inputs <= BUILT_IN
+    return plain and not (cli.directory / ".terraform").exists()
 
 
 def _init(options: Options, site: Site) -> None:

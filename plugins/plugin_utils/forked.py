@@ -169,8 +169,8 @@ def _result(work: Callable[[], Ending]) -> dict[str, Any]:
     except Exception as error:
         return _failure(error)
     warnings = {"warnings": ending.warnings} if ending.warnings else {}
-    result: dict[str, Any] = remove_values({**ending.result, **warnings}, ending.secrets)
-    return result
+    result = {**ending.result, **warnings}
+    return remove_values(result, ending.secrets) if ending.secrets else result
 
 
 def _failure(error: Exception) -> dict[str, Any]:
