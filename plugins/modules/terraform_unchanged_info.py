@@ -52,25 +52,23 @@ EXAMPLES = r"""
 - name: Look which stacks have something to do
   iac.ds_stack.terraform_unchanged_info:
     stacks:
-      network: "{{ network }}"
-      database: "{{ database }}"
-  vars:
-    network:
-      source: "{{ playbook_dir }}/terraform/network"
-      work_dir: "{{ playbook_dir }}/.stacks/demo/network"
-      variables:
-        name: demo
-    database:
-      source: "{{ playbook_dir }}/terraform/database"
-      work_dir: "{{ playbook_dir }}/.stacks/demo/database"
+      network:
+        source: "{{ playbook_dir }}/terraform/network"
+        work_dir: "{{ playbook_dir }}/.stacks/demo/network"
+        variables: &variables
+          name: demo
+          vpc_cidr: 10.77.0.0/16
+          ports: {jupyterhub: 8000, rstudio: 8787}
+      database:
+        source: "{{ playbook_dir }}/terraform/database"
+        work_dir: "{{ playbook_dir }}/.stacks/demo/database"
   register: looked
 
 - name: Make the network
   iac.ds_stack.terraform_stack:
     source: "{{ playbook_dir }}/terraform/network"
     work_dir: "{{ playbook_dir }}/.stacks/demo/network"
-    variables:
-      name: demo
+    variables: *variables
   when: "'network' not in looked.unchanged"
 """
 

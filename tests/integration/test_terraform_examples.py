@@ -13,7 +13,11 @@ import boto3
 import pytest
 import yaml
 from ansible_collections.iac.ds_stack.plugins.lookup import terraform_output
-from ansible_collections.iac.ds_stack.plugins.modules import terraform_drift_info, terraform_stack
+from ansible_collections.iac.ds_stack.plugins.modules import (
+    terraform_drift_info,
+    terraform_stack,
+    terraform_unchanged_info,
+)
 from moto.server import ThreadedMotoServer
 
 if shutil.which("terraform") is None:
@@ -82,6 +86,7 @@ def test_the_examples_run(tmp_path: Path, environment: dict[str, str]) -> None:
     tasks = [
         *made,
         *yaml.safe_load(terraform_drift_info.EXAMPLES),
+        *yaml.safe_load(terraform_unchanged_info.EXAMPLES),
         *yaml.safe_load(terraform_output.EXAMPLES),
         destroyed,
     ]
@@ -103,6 +108,7 @@ def test_the_examples_run(tmp_path: Path, environment: dict[str, str]) -> None:
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "changed=3 " in run.stdout, "network, machine, and its end"
+    assert "  network: nothing to do\n" in run.stdout
     assert "msg: 198.51.100.17" in run.stdout
     assert "plan: 1 to destroy" in run.stdout
     assert "hidden-token" not in run.stdout + run.stderr

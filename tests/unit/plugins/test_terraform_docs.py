@@ -50,6 +50,6 @@ def test_examples_use_options_that_exist(name: str) -> None:
 def test_the_options_of_one_stack_among_several_are_named() -> None:
     says = str(yaml.safe_load(terraform_unchanged_info.DOCUMENTATION)["options"]["stacks"]["description"][0])
     assert re.findall(r"C\((\w+)\)", says) == list(STACK_SPEC)
-    for task in yaml.safe_load(terraform_unchanged_info.EXAMPLES):
-        for stack in task.get("vars", {}).values():
-            assert stack.keys() <= STACK_SPEC.keys()
+    looks = yaml.safe_load(terraform_unchanged_info.EXAMPLES)[0]["iac.ds_stack.terraform_unchanged_info"]
+    for stack in looks["stacks"].values():
+        assert {"source", "work_dir"} <= stack.keys() <= STACK_SPEC.keys()
