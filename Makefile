@@ -63,4 +63,4 @@ build: setup ## Build the collection's tarball
 	ansible-galaxy collection build --force
 
 clean: ## Remove what the other targets made (stop the local cloud first)
-	rm -rf $(VENV) .cache iac-ds_stack-*.tar.gz
+	rm -rf --one-file-system $(VENV) .cache iac-ds_stack-*.tar.gz

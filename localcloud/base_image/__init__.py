@@ -135,7 +135,11 @@ def _build(inputs: Inputs, tarball: Path) -> None:
     with tempfile.TemporaryDirectory(dir=tarball.parent) as scratch:
         root = Path(scratch) / "root"
         main = inputs.sources[0]
-        run("debootstrap", "--variant=minbase", "--include=ca-certificates", main.suite, str(root), main.uri)
+        # In mounts of its own: what it mounts is gone when it is killed.
+        run(
+            "unshare", "--mount", "debootstrap", "--variant=minbase", "--include=ca-certificates",
+            main.suite, str(root), main.uri,
+        )  # fmt: skip
         _install(inputs, root)
         unfinished = Path(scratch) / "rootfs.tar"
         run(
