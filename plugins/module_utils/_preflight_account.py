@@ -366,8 +366,7 @@ def _running(ec2: Client, stack: str) -> list[Running]:
             * one.get("CpuOptions", {}).get("ThreadsPerCore", 1),
             _is_own(one, stack),
         )
-        for reservation in describe_instances(ec2, Filters=states)
-        for one in reservation["Instances"]
+        for one in _instances(ec2, states)
         if one.get("InstanceLifecycle") != "spot"  # those have quotas of their own
     ]
 
@@ -376,9 +375,13 @@ def _own_machines(ec2: Client, stack: str) -> list[Machine]:
     states = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
     return [
         Machine(one["InstanceId"], one["ImageId"], one["State"]["Name"])
-        for reservation in describe_instances(ec2, Filters=[*_is_part(stack, "instance"), states])
-        for one in reservation["Instances"]
+        for one in _instances(ec2, [*_is_part(stack, "instance"), states])
     ]
+
+
+def _instances(ec2: Client, filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for reservation in describe_instances(ec2, Filters=filters):
+        yield from reservation["Instances"]
 
 
 def _is_base(name: str) -> list[dict[str, Any]]:

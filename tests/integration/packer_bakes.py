@@ -7,13 +7,12 @@ provisioners do, they do on this machine. Bakes of real machines are the e2e tes
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ import pytest
 import yaml
 from ansible_collections.iac.ds_stack.plugins.modules import packer_image
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -113,17 +111,6 @@ def needs_packer() -> None:
     """Skip what cannot be shown without Packer."""
     if shutil.which("packer") is None:
         pytest.skip("packer is not installed")
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """Address of a simulated AWS API."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    _host, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
 
 
 @pytest.fixture(scope="module")

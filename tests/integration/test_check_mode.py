@@ -6,12 +6,10 @@ Of a stack that is there, check mode is tested where there is one: in tests/e2e.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from localcloud import provider
 from tests import listings
@@ -79,15 +76,11 @@ class Operator:
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Operator:
     settings = tmp_path_factory.mktemp("terraform") / "terraform.rc"
     settings.write_text(provider.configuration(provider.find()))
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
-    yield Operator(
+    return Operator(
         tmp_path_factory.mktemp("operator"),
         {
             **kept,
@@ -95,13 +88,12 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
             "ANSIBLE_NOCOLOR": "1",
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ENDPOINT_URL": endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
             "CHECKPOINT_DISABLE": "1",
             "TF_CLI_CONFIG_FILE": str(settings),
         },
     )
-    server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -7,26 +7,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTED = "EXEC /bin/sh"
 """What -vvv says when a module is started."""
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """An account's address."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 class Play:

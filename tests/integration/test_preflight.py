@@ -6,7 +6,6 @@ What is wrong with an account is tested rule by rule in tests/unit; here it is w
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shutil
@@ -26,7 +25,6 @@ import pytest
 import yaml
 from moto import settings
 from moto.core.responses import ActionAuthenticatorMixin
-from moto.server import ThreadedMotoServer
 
 from localcloud import provider
 
@@ -147,13 +145,8 @@ class User:
 
 
 @pytest.fixture(scope="module")
-def account() -> Iterator[Account]:
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # one line a request would bury what matters
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield Account(f"http://{host}:{port}")
-    server.stop()
+def account(endpoint: str) -> Account:
+    return Account(endpoint)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ minutes, which forbids a fresh stack for each test; the instance is made while t
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shutil
@@ -21,7 +20,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from localcloud import provider
 
@@ -171,22 +169,17 @@ def roots(tmp_path_factory: pytest.TempPathFactory, terraform_environment: dict[
 
 
 @pytest.fixture(scope="module")
-def account(roots: dict[str, Root]) -> Iterator[dict[str, str]]:
+def account(roots: dict[str, Root], endpoint: str) -> dict[str, str]:
     """An empty simulated AWS account: the settings that lead a client to it."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # one line a request would bury what matters
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
     settings = {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ENDPOINT_URL": endpoint,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     for root in roots.values():
         root.environment |= settings
-    yield settings
-    server.stop()
+    return settings
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -18,7 +17,6 @@ from ansible_collections.iac.ds_stack.plugins.modules import (
     terraform_stack,
     terraform_unchanged_info,
 )
-from moto.server import ThreadedMotoServer
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
@@ -56,26 +54,22 @@ output "public_ip" {
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def environment(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Where the bucket of the examples is."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
     names = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing-secret"}
     for name, value in names.items():
         monkeypatch.setenv(name, value)
-    s3 = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="eu-central-1")
+    s3 = boto3.client("s3", endpoint_url=endpoint, region_name="eu-central-1")
     s3.create_bucket(
         Bucket="example-states", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     others = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-    yield {
+    return {
         **others,
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ENDPOINT_URL": endpoint,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
     }
-    server.stop()
 
 
 def test_the_examples_run(tmp_path: Path, environment: dict[str, str]) -> None:

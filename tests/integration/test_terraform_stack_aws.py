@@ -8,14 +8,12 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_site as sites
-from moto.server import ThreadedMotoServer
 
 from localcloud import provider
 from tests.integration.terraform_stacks import DRIFT, Stack, isolated_stack
@@ -42,15 +40,6 @@ output "user" {
   value = aws_iam_user.ada.arn
 }
 """
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture

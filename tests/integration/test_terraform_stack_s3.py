@@ -6,13 +6,11 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.integration.terraform_stacks import SLOW, Stack, actions, isolated_stack
 
@@ -21,15 +19,6 @@ if shutil.which("terraform") is None:
 
 BUCKET = "states"
 KEY = "demo/machine.tfstate"
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture
