@@ -14,6 +14,8 @@ options:
       - The folder of the root module. It is copied to O(work_dir) and never written to.
       - Modules outside of it that are called by a relative path are copied, too. Other files outside of it
         cannot be found from the copy.
+      - A state that lies in it, from runs of Terraform by hand, is not used. If O(work_dir) has none, the
+        task fails and says what to do.
     type: path
     required: true
   work_dir:
@@ -37,9 +39,9 @@ options:
     default: {}
   backend:
     description:
-      - Where the state is kept, in place of what the configuration says. Without either it is kept in
-        O(work_dir).
-      - When this changes, Terraform asks whether to move the state. Answer by hand with
+      - Where the state is kept, in place of what the configuration and O(overrides) say. Without any of
+        them it is kept in O(work_dir).
+      - When this changes, the task fails and names both places. Move the state by hand with
         C(terraform init -migrate-state) in O(work_dir).
     type: dict
     suboptions:

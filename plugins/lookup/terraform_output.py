@@ -18,6 +18,7 @@ options:
     description:
       - Names of outputs. A sensitive one is returned in clear, as it was asked for by name.
       - Without names, one dictionary with all outputs, in which the sensitive ones are V((sensitive)).
+      - An output that is null is none, as Terraform keeps none in a state.
     type: list
     elements: str
   work_dir:
@@ -64,6 +65,7 @@ from ansible.utils.display import Display
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import SENSITIVE
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site import read_outputs
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import known_outputs
 
 display = Display()
 
@@ -83,6 +85,7 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError(f"Outputs of {work_dir}: {error.message}") from error
         for warning in warnings:
             display.warning(warning)
+        outputs = known_outputs(outputs)
         if not terms:
             return [
                 {

@@ -104,7 +104,7 @@ class Progress:
         if self._kept is None:
             return {}
         self._kept.seek(0)
-        return {RESULT: self._kept.read().decode("utf-8", "replace").splitlines()}
+        return {RESULT: self._kept.read().decode("utf-8", "replace").split("\n")[:-1]}
 
     def say(self, text: str) -> None:
         """Show a text of one or more lines; no secrets."""

@@ -67,6 +67,17 @@ class InitNeeded(TerraformError):
     """Terraform asks for an init."""
 
 
+class NoDocument(TerraformError):
+    """A command succeeded and did not print the document that was expected."""
+
+
+_ASKS_FOR_INIT = re.compile(
+    r"\binit\b|Required plugins are not installed|Inconsistent dependency lock file"
+    r"|Backend initialization required"
+)
+"""With TF_IN_AUTOMATION not all of its errors name the command."""
+
+
 def clean_environment(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """The environment without what would bend Terraform's calls, and a warning for each such variable."""
     kept = dict(environ)
@@ -206,7 +217,7 @@ class Cli:
         try:
             return json.loads(finished.stdout)
         except ValueError:
-            raise TerraformError(f"{self._name} {args[0]} did not print JSON.{self._see_log()}") from None
+            raise NoDocument(f"{self._name} {args[0]} did not print JSON.{self._see_log()}") from None
 
     def text(self, args: Sequence[str]) -> str:
         """Run a command that prints text."""
@@ -222,7 +233,7 @@ class Cli:
         self.log.write(raw.decode("utf-8", "replace"))
 
     def _stderr(self, finished: _process.Finished) -> list[Event | str]:
-        return [plain(line) for line in finished.stderr.decode("utf-8", "replace").splitlines()]
+        return [plain(line) for line in finished.stderr.decode("utf-8", "replace").split("\n")]
 
     def _run(self, args: Sequence[str], callbacks: _process.Callbacks) -> _process.Finished:
         argv = [self.binary, *args]
@@ -272,10 +283,8 @@ class Cli:
             )
         if finished.returncode in accept:
             return result
-        if re.search(r"\binit\b", " ".join(f"{item.summary} {item.detail}" for item in result.errors)):
-            kind: type[TerraformError] = InitNeeded
-        else:
-            kind = TerraformError
+        said = [*(f"{item.summary} {item.detail}" for item in result.errors), *_error_lines(result.text)]
+        kind = InitNeeded if any(map(_ASKS_FOR_INIT.search, said)) else TerraformError
         if "flag provided but not defined: -json" in result.text:
             self._refuse_version("too old")
         errors = self._errors(result)
@@ -320,6 +329,11 @@ class Cli:
 
     def _see_log(self) -> str:
         return f"\nFull text: {self.log.path}" if self.log.path else ""
+
+
+def _error_lines(text: str) -> list[str]:
+    """What a command that speaks to people says first of each error."""
+    return re.findall(r"^[\s│]*Error: (.*)", text, re.MULTILINE)
 
 
 def save_state(state: dict[str, Any], name: str, directories: Sequence[Path]) -> Path | None:

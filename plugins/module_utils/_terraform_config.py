@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, the iac.ds_stack developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads just enough of a Terraform configuration, without Terraform: pure functions over text.
+"""Reads which modules a Terraform configuration calls, without Terraform: pure functions over text.
 
-What is read: which modules it calls, whether it names a backend, and what `terraform init` depends on.
-This is no HCL parser. It finds top-level blocks; where it errs, on something odd, an init too many or too
-few is the worst that happens, and Terraform itself asks for one that is missing.
+This is no HCL parser. It finds top-level blocks; where it errs, on something odd, Terraform does not find a
+module outside of the source and says so.
 """
 
 from __future__ import annotations
@@ -29,7 +28,8 @@ _TOKEN = re.compile(
 _IN_STRING = re.compile(
     r"""\\. | \$\$\{ | %%\{ | (?P<template>[$%]\{) | (?P<end>")""", re.VERBOSE | re.DOTALL
 )
-_HEADER = re.compile(r"""(?P<type>[A-Za-z_][\w-]*)(?P<labels>(?:[ \t]+"[^"\n]*")*)[ \t]*$""")
+_LABEL = r"""(?:"[^"\n]*"|[A-Za-z_][\w-]*)"""
+_HEADER = re.compile(rf"""(?P<type>[A-Za-z_][\w-]*)(?P<labels>(?:[ \t]+{_LABEL})*)[ \t]*$""")
 _LITERAL = r"""^[ \t]*{name}[ \t]*=[ \t]*"((?:[^"\\$%]|\\.)*)"[ \t]*$"""
 
 
@@ -47,98 +47,27 @@ class Block:
         return match.group(1) if match else None
 
 
-@dataclass(frozen=True)
-class Backend:
-    """Where the state is. config: only as far as it consists of plain strings."""
-
-    type: str
-    config: dict[str, str]
-
-
-BUILT_IN = frozenset({"provider of terraform"})
-"""What of `init_inputs` is part of Terraform itself: resources such as terraform_data."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What one configuration file says.
-
-    module_sources: name of each module call → its source.
-    backend: the backend block that it has ("cloud" counts as one), or None.
-    init_inputs: strings which, when they change, make `terraform init` necessary.
-    """
-
-    module_sources: dict[str, str]
-    backend: Backend | None
-    init_inputs: frozenset[str]
-
-
 def is_config(name: str) -> bool:
     """Whether Terraform or OpenTofu reads a file of this name as configuration."""
     return name.endswith(CONFIG_SUFFIXES)
 
 
-def read_facts(name: str, text: str) -> Facts:
-    """Read one configuration file; a broken one has no facts, Terraform will say what is wrong."""
-    return _facts_of_json(text) if name.endswith(".json") else _facts_of_hcl(text)
+def module_sources(name: str, text: str) -> dict[str, str]:
+    """The modules that a configuration file calls: name of the call → source.
 
-
-def _facts_of_hcl(text: str) -> Facts:
-    sources: dict[str, str] = {}
-    backend = None
-    inputs = set()
-    for block in top_level_blocks(text):
-        label = block.labels[0] if block.labels else ""
-        if block.type == "module":
-            source = block.literal("source") or ""
-            sources[label] = source
-            inputs.add(f"module {label} {source} {block.literal('version')}")
-        elif block.type == "terraform":
-            backend = backend or _backend_of_hcl(block.body)
-            inputs.add(f"terraform {' '.join(block.body.split())}")
-        elif block.type == "provider":
-            inputs.add(f"provider {label} {block.literal('version')}")
-        elif block.type in ("resource", "data", "ephemeral"):
-            inputs.add(f"provider of {label.split('_', 1)[0]}")
-    return Facts(sources, backend, frozenset(inputs))
-
-
-def _backend_of_hcl(body: str) -> Backend | None:
-    match = re.search(r'^[ \t]*(?:backend[ \t]+"([^"]+)"|(cloud))[ \t]*\{([^}]*)', body, re.MULTILINE)
-    if not match:
-        return None
-    literals = re.findall(r'^[ \t]*(\w+)[ \t]*=[ \t]*"([^"\\$%]*)"[ \t]*$', match[3], re.MULTILINE)
-    return Backend(match[1] or match[2], dict(literals))
-
-
-def _backend_of_json(settings: dict[str, Any]) -> Backend | None:
-    if "cloud" in settings:
-        return Backend("cloud", {})
-    for label, config in _members(settings, "backend"):
-        return Backend(label, {key: value for key, value in config.items() if isinstance(value, str)})
-    return None
-
-
-def _facts_of_json(text: str) -> Facts:
-    try:
-        config = json.loads(text)
-    except ValueError:
-        return Facts({}, None, frozenset())
-    sources: dict[str, str] = {}
-    backend = None
-    inputs = set()
-    for label, module in _members(config, "module"):
-        source = str(module.get("source", ""))
-        sources[label] = source
-        inputs.add(f"module {label} {source} {module.get('version')}")
-    for settings in _dicts(config.get("terraform") if isinstance(config, dict) else None):
-        backend = backend or _backend_of_json(settings)
-        inputs.add(f"terraform {json.dumps(settings, sort_keys=True)}")
-    for label, provider in _members(config, "provider"):
-        inputs.add(f"provider {label} {provider.get('version')}")
-    for kind in ("resource", "data", "ephemeral"):
-        inputs.update(f"provider of {label.split('_', 1)[0]}" for label, _body in _members(config, kind))
-    return Facts(sources, backend, frozenset(inputs))
+    Of a broken file none, Terraform will say what is wrong with it.
+    """
+    if name.endswith(".json"):
+        try:
+            config = json.loads(text)
+        except ValueError:
+            return {}
+        return {label: str(module.get("source", "")) for label, module in _members(config, "module")}
+    return {
+        block.labels[0] if block.labels else "": block.literal("source") or ""
+        for block in top_level_blocks(text)
+        if block.type == "module"
+    }
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:
@@ -182,7 +111,8 @@ def top_level_blocks(text: str) -> Iterator[Block]:
             depth -= 1
             if depth == 0 and header:
                 kept.append(text[start : match.start()])
-                yield Block(header["type"], tuple(re.findall(r'"([^"]*)"', header["labels"])), "".join(kept))
+                labels = tuple(label.strip('"') for label in re.findall(_LABEL, header["labels"]))
+                yield Block(header["type"], labels, "".join(kept))
 
 
 def _end_of_string(text: str, position: int) -> int:

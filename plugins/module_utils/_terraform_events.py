@@ -43,7 +43,8 @@ def parse_line(line: str) -> Iterator[Event | str]:
 
 def parse(output: bytes) -> Iterator[Event | str]:
     """All events and texts of a stream."""
-    for line in output.decode("utf-8", "replace").splitlines():
+    # Only a line feed ends an event: its texts may hold all else that Python takes for the end of a line.
+    for line in output.decode("utf-8", "replace").split("\n"):
         yield from parse_line(line)
 
 
@@ -152,7 +153,7 @@ def digest(items: Iterable[Event | str]) -> Digest:
             drift.append({"address": _address(change), "action": str(change.get("action"))})
         elif kind == "outputs":
             outputs = {k: value for k, value in _object(item, "outputs").items() if isinstance(value, dict)}
-        elif kind == "apply_complete":
+        elif kind == "apply_complete" and _object(item, "hook").get("action") != "read":
             applied.append(_address(_object(item, "hook")))
     return Digest(list(diagnostics), "\n".join(text), version, drift, outputs, applied)
 

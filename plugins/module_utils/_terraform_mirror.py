@@ -5,7 +5,7 @@
 
 All that is ours in the work_dir lies in the folder `.terraform_stack`, but for two kinds of files which
 Terraform reads only from the root: `terraform_stack.auto.tfvars.json` (the variables that are not
-sensitive; a person who runs terraform there by hand gets them, too) and `terraform_stack_*override.tf.json`.
+sensitive; a person who runs terraform there by hand gets them, too) and `*terraform_stack_*override.tf.json`.
 
 Modules outside of the source (`source = "../modules/network"`) are copied into `.terraform_stack/modules`
 in the order they have to each other, and an override file points the calls there.
@@ -23,19 +23,19 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import (
-    Backend,
+    CONFIG_SUFFIXES,
     is_config,
-    read_facts,
+    module_sources,
 )
 
 PRIVATE = ".terraform_stack"
 VARIABLES = "terraform_stack.auto.tfvars.json"
 LOCK_FILE = ".terraform.lock.hcl"
-DEFAULT_STATE = "terraform.tfstate"
-DEFAULT_WORKSPACE_DIR = "terraform.tfstate.d"
 
-_OVERRIDES = "terraform_stack_override.tf.json"
-_BACKEND = "terraform_stack_backend_override.tf.json"
+OVERRIDES = "terraform_stack_override.tf.json"
+BACKEND = "terraform_stack_override_backend_override.tf.json"
+"""Terraform reads override files in the order of their names, and the last one wins."""
+
 _MODULES = "terraform_stack_modules_override.tf.json"
 _MANIFEST = f"{PRIVATE}/mirror.json"
 _OUTSIDE = f"{PRIVATE}/modules"
@@ -54,13 +54,10 @@ class Mirror:
 
     entries: path in the work_dir → file to copy, or the content itself (then it may hold what not
         everybody shall read, and gets mode 0600).
-    init_inputs: see `_terraform_config.Facts`. backend: the one that is in force, None is the default.
     lock_file: the source's own, for a work_dir that has none.
     """
 
     entries: dict[str, Path | bytes] = field(repr=False)
-    init_inputs: frozenset[str]
-    backend: Backend | None
     lock_file: Path | None
 
     def origin(self, file: str) -> str:
@@ -68,18 +65,31 @@ class Mirror:
         origin = self.entries.get(os.path.normpath(file))
         return str(origin) if isinstance(origin, Path) else file
 
-    def with_backend(self, backend: Backend) -> Mirror:
+    def with_backend(self, kind: str, config: Mapping[str, Any]) -> Mirror:
         """The same with another backend in force."""
-        entries = {**self.entries, _BACKEND: _backend_override(backend.type, backend.config)}
-        return Mirror(entries, self.init_inputs, backend, self.lock_file)
+        content = _json({"terraform": {"backend": {kind: config}}})
+        return Mirror({**self.entries, _last_of(self.entries, BACKEND): content}, self.lock_file)
 
 
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def _backend_override(kind: str, config: Mapping[str, Any]) -> bytes:
-    return _json({"terraform": {"backend": {kind: config}}})
+def _last_of(entries: Mapping[str, Path | bytes], name: str) -> str:
+    """A name that ends like the given one, which Terraform reads after all override files of the source."""
+    theirs = [other for other, content in entries.items() if isinstance(content, Path) and _overrides(other)]
+    last = max(theirs, key=os.fsencode, default="")
+    # What begins with another name comes after it.
+    return name if os.fsencode(last) < os.fsencode(name) else f"{last}_{name}"
+
+
+def _overrides(name: str) -> bool:
+    """Whether Terraform or OpenTofu takes a file for an override file of the root module."""
+    suffix = next((suffix for suffix in CONFIG_SUFFIXES if name.endswith(suffix)), None)
+    if suffix is None or "/" in name:
+        return False
+    stem = name.removesuffix(suffix)
+    return stem == "override" or stem.endswith("_override")
 
 
 def plan_mirror(
@@ -95,30 +105,43 @@ def plan_mirror(
     """
     entries: dict[str, Path | bytes] = {}
     calls: dict[Path, dict[str, str]] = {}  # directory → module → source
-    inputs: set[str] = set()
-    declared: Backend | None = None
     for relative, path in _walk(source, work_dir):
         entries[relative] = path
         if is_config(relative):
-            facts = read_facts(relative, path.read_text(encoding="utf-8", errors="replace"))
-            inputs |= facts.init_inputs
-            calls.setdefault(path.parent, {}).update(facts.module_sources)
-            if path.parent == source:
-                declared = declared or facts.backend
-    _add_outside_modules(source, work_dir, entries, calls, inputs)
+            calls.setdefault(path.parent, {}).update(_module_sources(path))
+    _add_outside_modules(source, work_dir, entries, calls)
     if overrides:
-        entries[_OVERRIDES] = _json(overrides)
-    if backend is not None:
-        entries[_BACKEND] = _backend_override(backend["type"], backend.get("config") or {})
-    for name in (_OVERRIDES, _BACKEND):
-        content = entries.get(name)
-        if isinstance(content, bytes):
-            facts = read_facts(name, content.decode())
-            inputs |= facts.init_inputs
-            declared = facts.backend or declared
+        entries[_last_of(entries, OVERRIDES)] = _json(overrides)
     entries[VARIABLES] = _json(variables)
     lock_file = source / LOCK_FILE
-    return Mirror(entries, frozenset(inputs), declared, lock_file if lock_file.is_file() else None)
+    mirror = Mirror(entries, lock_file if lock_file.is_file() else None)
+    return mirror if backend is None else mirror.with_backend(backend["type"], backend.get("config") or {})
+
+
+def _module_sources(path: Path) -> dict[str, str]:
+    return module_sources(path.name, path.read_text(encoding="utf-8", errors="replace"))
+
+
+def last_overrides(work_dir: Path) -> dict[str, Any]:
+    """The overrides that the last run has had."""
+    return _last_written(work_dir, OVERRIDES)
+
+
+def last_backend(work_dir: Path) -> dict[str, Any] | None:
+    """The option `backend` that the last run has had."""
+    for kind, config in _last_written(work_dir, BACKEND).get("terraform", {}).get("backend", {}).items():
+        return {"type": kind, "config": config}
+    return None
+
+
+def _last_written(work_dir: Path, name: str) -> dict[str, Any]:
+    """The content of the override file whose name ends like this, as the last run has written it."""
+    for written in _manifest(work_dir):
+        if written.endswith(name):
+            with contextlib.suppress(OSError, ValueError):
+                content: dict[str, Any] = json.loads((work_dir / written).read_bytes())
+                return content
+    return {}
 
 
 def _walk(top: Path, excluded: Path) -> Iterator[tuple[str, Path]]:
@@ -143,7 +166,6 @@ def _add_outside_modules(
     work_dir: Path,
     entries: dict[str, Path | bytes],
     calls: dict[Path, dict[str, str]],
-    inputs: set[str],
 ) -> None:
     redirected: dict[Path, dict[str, Path]] = {}
     wanted: list[Path] = []
@@ -164,9 +186,7 @@ def _add_outside_modules(
         outside[module] = files
         for path in files.values():
             if is_config(path.name):
-                facts = read_facts(path.name, path.read_text(encoding="utf-8", errors="replace"))
-                inputs |= facts.init_inputs
-                targets = (_local_target(path.parent, address) for address in facts.module_sources.values())
+                targets = (_local_target(path.parent, address) for address in _module_sources(path).values())
                 wanted += [target for target in targets if target and not target.is_relative_to(module)]
     if not outside:
         return  # Terraform will say that it cannot find them
@@ -247,6 +267,14 @@ def write(mirror: Mirror, differences: Differences, work_dir: Path) -> None:
         write_file(work_dir / _MANIFEST, _json(sorted(mirror.entries)))
     if mirror.lock_file is not None and not (work_dir / LOCK_FILE).exists():
         shutil.copyfile(mirror.lock_file, work_dir / LOCK_FILE)
+
+
+def link_others(mirror: Mirror, work_dir: Path, root: Path) -> None:
+    """Let a copy of a work_dir have what a person has put there for Terraform to read, such as variables."""
+    ours = {*mirror.entries, *_manifest(work_dir)}
+    for path in work_dir.glob("*"):
+        if path.is_file() and path.name not in ours and not _is_skipped(path.name):
+            (root / path.name).symlink_to(path)
 
 
 def _remove_empty_parents(work_dir: Path, folder: Path) -> None:

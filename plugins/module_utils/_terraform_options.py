@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -16,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import exit_on_signals
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import credentials_in, secrets_in
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import SENSITIVE, Scrubber, leaves
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site import Options, Result
 
 COMMON: dict[str, dict[str, Any]] = {
@@ -50,13 +49,13 @@ Work = Callable[[Options, Progress, Mapping[str, str], Result], None]
 class Ending:
     """How a run ended.
 
-    result: what the task returns, `failed` and `msg` included if it failed. warnings: for the user.
-    secrets: strings to be replaced wherever they occur in the result.
+    result: what the task returns, `failed` and `msg` included if it failed. warnings: for the user. Nothing
+        in either is secret any more. secrets: none.
     """
 
     result: dict[str, Any]
     warnings: list[str]
-    secrets: set[str] = field(repr=False)
+    secrets: set[str] = field(default_factory=set, repr=False)
 
 
 def perform(
@@ -64,13 +63,14 @@ def perform(
 ) -> Ending:
     """Run what a module is for.
 
-    params: checked against the module's spec. check: whether nothing may be changed. progress: by default
-    what the environment says.
+    params: checked against the module's spec; one that is None has its default. check: whether nothing may
+        be changed. progress: by default what the environment says.
     """
     progress = progress or Progress.from_environment()
-    given = {name: Path(params[name]).absolute() for name in _PATHS if params.get(name) is not None}
-    names = [item.name for item in fields(Options) if item.name in params]
-    options = Options(**{**{name: params[name] for name in names}, **given, "check": check})
+    known = {item.name for item in fields(Options)}
+    given = {name: value for name, value in params.items() if name in known and value is not None}
+    paths = {name: Path(given[name]).absolute() for name in _PATHS if name in given}
+    options = Options(**{**given, **paths, "check": check})
     result = Result()
     failure: TerraformError | None = None
     try:
@@ -78,7 +78,7 @@ def perform(
             work(options, progress, os.environ, result)
     except TerraformError as error:
         failure = error
-    values = {**result.values, **progress.result(), "changed": result.changed}
+    values = {**result.values, "changed": result.changed}
     if diff:
         values["diff"] = result.diff
     if failure is not None:
@@ -91,28 +91,28 @@ def perform(
     # Every result holds the parameters.
     hidden = dict.fromkeys(options.sensitive_variables, _HIDDEN)
     values["invocation"] = {"module_args": {**params, "sensitive_variables": hidden}}
-    return Ending(
-        values,
-        [*result.warnings, *(f"Terraform: {text}" for text in result.terraform_warnings)],
-        _secrets(options, result),
-    )
+    warnings = [*result.warnings, *(f"Terraform: {text}" for text in result.terraform_warnings)]
+    scrubber = Scrubber(_secrets(result))
+    revealed = {name: value for name, value in values.get("outputs", {}).items() if name in result.revealed}
+    values = {**scrubber.value(values), **progress.result()}
+    if revealed:  # exactly as they are, whatever is in them
+        values["outputs"].update(revealed)
+    return Ending(values, scrubber.value(warnings))
 
 
-def _secrets(options: Options, result: Result) -> set[str]:
-    given = secrets_in([options.sensitive_variables, *credentials_in([options.overrides, options.backend])])
+def _secrets(result: Result) -> set[str]:
     # A sensitive attribute may be as harmless as "us-east-1". What Terraform itself shows in an output is
     # no secret, and must reach the play as it is.
-    shown = json.dumps(result.values.get("outputs"), ensure_ascii=False)
-    found = {secret for secret in result.secrets if secret not in shown}
-    return (given | found) - secrets_in(result.revealed)
+    shown = [leaf for leaf in leaves(result.values.get("outputs")) if leaf != SENSITIVE]
+    return result.given | {secret for secret in result.found if not any(secret in leaf for leaf in shown)}
 
 
 def execute(module: AnsibleModule, work: Work) -> None:
     """Run what a module is for and leave the module with its result."""
     ending = perform(work, module.params, check=module.check_mode, diff=module._diff)
-    # Ansible's own list holds all values of a no_log option, also those as short as "1", which would mask
-    # half of the result.
-    module.no_log_values = ending.secrets
+    # The result has been cleaned. Ansible's own list holds all values of a no_log option, also those as short
+    # as "1", which would mask half of the result, and would mask what is to be revealed.
+    module.no_log_values = set()
     for warning in ending.warnings:
         module.warn(warning)
     if ending.result.get("failed"):

@@ -128,7 +128,8 @@ def parse_plan(document: dict[str, Any], reveal: Iterable[str] = ()) -> Plan:
             sensitive.append(name)
         if _is_unknown(change.get("after_unknown")):
             unknown.append(name)
-        if actions != ["delete"] and change.get("after_unknown") is not True:
+        # One that is null is in no state, so that no later run knows it.
+        if change.get("after") is not None and change.get("after_unknown") is not True:
             outputs[name] = mask(change.get("after"), None if name in revealed else marks)
         if actions != ["no-op"]:
             before, after = _shown(change)
@@ -143,6 +144,37 @@ def parse_plan(document: dict[str, Any], reveal: Iterable[str] = ()) -> Plan:
         secrets=secrets,
         applyable=document.get("applyable"),
     )
+
+
+def addresses_in(document: dict[str, Any]) -> set[str]:
+    """All resources in a plan and in the state it was made from."""
+    changes = document.get("resource_changes") or []
+    found = {item.get(name) for item in changes for name in ("address", "previous_address")}
+    return {address for address in found if address} | set(_resources(document.get("prior_state") or {}))
+
+
+def has_changed(document: dict[str, Any], plan: Plan, state: dict[str, Any]) -> bool:
+    """Whether a state is another one than before an apply that failed.
+
+    document: the plan that was applied, with the state from which it was made, in which objects are already
+        moved and imported. state: the result of `terraform show -json`.
+    """
+    after = _resources(state)
+    new = {change.address for change in plan.changes if change.previous_address or change.action == "import"}
+    return bool(new & after.keys()) or after != _resources(document.get("prior_state") or {})
+
+
+def _resources(state: dict[str, Any]) -> dict[str, Any]:
+    """The resources of a state in Terraform's JSON for other programs: address → all that it says of it."""
+    found: dict[str, Any] = {}
+    modules = [(state.get("values") or {}).get("root_module") or {}]
+    while modules:
+        module = modules.pop()
+        modules += module.get("child_modules") or []
+        for item in module.get("resources") or []:
+            if item.get("mode") != "data":
+                found[f"{item.get('address')} {item.get('deposed_key', '')}".rstrip()] = item
+    return found
 
 
 def parse_drift(document: dict[str, Any]) -> tuple[list[Change], list[Any]]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
-import hashlib
 import json
+import os
+import re
 import shutil
 import tempfile
 import time
@@ -27,6 +28,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import
     Cli,
     InitNeeded,
     Log,
+    NoDocument,
     Record,
     TerraformError,
     clean_environment,
@@ -35,13 +37,24 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import
     private_directory,
     remove_secrets,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import BUILT_IN, Backend
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_events import Digest
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber, secrets_in
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import (
+    SENSITIVE,
+    Scrubber,
+    credentials_in,
+    is_credential,
+    secrets_in,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import (
     DEFAULT_WORKSPACE,
+    NOTE,
+    Backend,
     local_outputs,
+    local_paths,
+    may_have_state,
+    noted_backend,
     selected_workspace,
+    stray_state,
 )
 
 RECORD = "run.json"
@@ -82,7 +95,8 @@ class Options:
 class Result:
     """What the module returns, and what it must keep out of it.
 
-    secrets: strings that must not appear in the result. revealed: values that the user wants to see.
+    given: strings that must not appear in the result. found: likewise, but for what Terraform itself shows.
+    revealed: names of sensitive outputs that are returned as they are.
     """
 
     changed: bool = False
@@ -90,8 +104,9 @@ class Result:
     diff: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     terraform_warnings: list[str] = field(default_factory=list)
-    secrets: list[str] = field(default_factory=list, repr=False)
-    revealed: list[Any] = field(default_factory=list, repr=False)
+    given: set[str] = field(default_factory=set, repr=False)
+    found: set[str] = field(default_factory=set, repr=False)
+    revealed: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -99,13 +114,14 @@ class Site:
     """Where Terraform runs.
 
     private: our own folder: plan, variables, record. var_files: to be given with -var-file.
-    initialized: no `terraform init` is necessary, as far as we can tell. record: None in check mode.
+    remedies: what helps when Terraform asks for an init, one after the other; each returns where to go on.
+    record: None in check mode.
     """
 
     cli: Cli
     private: Path
     var_files: Sequence[Path]
-    initialized: bool = False
+    remedies: Sequence[Callable[[Site], Site]] = ()
     record: Record | None = None
 
     @property
@@ -124,19 +140,20 @@ def open_site(
     system refuses.
     """
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
-    options = _with_last_variables(options)
+    options = _with_last_options(options)
     environment, warnings = clean_environment(environ)
     result.warnings += warnings
     result.values.update(workspace=options.workspace, log_path=None)
-    scrubber = Scrubber(secrets_in([options.sensitive_variables]))
+    result.given = secrets_in(
+        [options.sensitive_variables, *credentials_in([options.overrides, options.backend])]
+    )
+    scrubber = Scrubber(result.given)
     try:
         _check_directories(options)
+        _check_for_stray_state(options, result)
         mirror = mirrors.plan_mirror(
             options.source, options.work_dir, options.variables, options.backend, options.overrides
         )
-        if options.state == "absent" and _cannot_have_state(options, mirror):
-            yield None
-            return
         binary = find_binary(options.binary)
         if options.plugin_cache_dir is not None and not options.check:
             environment["TF_PLUGIN_CACHE_DIR"] = str(options.plugin_cache_dir)
@@ -149,6 +166,11 @@ def open_site(
             )
 
         with contextlib.ExitStack() as stack:
+            if options.state == "absent" and not may_have_state(options.work_dir):
+                with _checking(options, mirror, make_cli) as site:
+                    if _keeps_state_here(site):
+                        yield None
+                        return
             site = stack.enter_context(
                 _checking(options, mirror, make_cli) if options.check else _working(options, make_cli, result)
             )
@@ -159,25 +181,45 @@ def open_site(
     except OSError as error:
         raise TerraformError(f"{error.filename or 'The file system'}: {error.strerror or error}") from error
     finally:
-        result.secrets = scrubber.secrets
+        result.found = set(scrubber.secrets) - result.given
 
 
-def _with_last_variables(options: Options) -> Options:
-    """To destroy, what was last applied with counts for every variable that is not given."""
+def _with_last_options(options: Options) -> Options:
+    """To destroy, what was last applied with counts for what is not given."""
     if options.state != "absent":
         return options
+    variables: Mapping[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        variables = json.loads((options.work_dir / mirrors.VARIABLES).read_bytes())
+    backend = options.backend
+    if backend is None and not _name_backend(options.overrides):
+        backend = mirrors.last_backend(options.work_dir)
+    return replace(
+        options,
+        variables={**variables, **options.variables},
+        backend=backend,
+        overrides=options.overrides or mirrors.last_overrides(options.work_dir),
+    )
+
+
+def _name_backend(overrides: Mapping[str, Any]) -> bool:
+    """Whether overrides say where the state is."""
+    settings = overrides.get("terraform")
+    blocks = settings if isinstance(settings, list) else [settings]
+    return any(isinstance(block, dict) and {"backend", "cloud"} & block.keys() for block in blocks)
+
+
+def _keeps_state_here(site: Site) -> bool:
+    """Whether the state is kept in the very directory, as Terraform does without any backend: it itself says
+    so by not asking for an init."""
     try:
-        last = json.loads((options.work_dir / mirrors.VARIABLES).read_bytes())
-    except (OSError, ValueError):
-        return options
-    return replace(options, variables={**last, **options.variables})
-
-
-def _cannot_have_state(options: Options, mirror: mirrors.Mirror) -> bool:
-    """Whether nothing can have been made from this work_dir: its state would be local and is not there."""
-    local = mirror.backend is None or (mirror.backend.type == "local" and not mirror.backend.config)
-    names = (mirrors.DEFAULT_STATE, mirrors.DEFAULT_WORKSPACE_DIR)
-    return local and not any((options.work_dir / name).exists() for name in names)
+        site.cli.document(["state", "pull"])
+    except NoDocument:
+        return True
+    except TerraformError as error:
+        if error.interrupted is not None:
+            raise
+    return False
 
 
 def _check_directories(options: Options) -> None:
@@ -189,6 +231,25 @@ def _check_directories(options: Options) -> None:
             f"work_dir ({work_dir}) must not be or contain the source ({source}): "
             "it holds a copy of the source, the source itself is never written to."
         )
+
+
+def _check_for_stray_state(options: Options, result: Result) -> None:
+    """See that a state in the source, which is not copied, does not go unnoticed."""
+    stray = stray_state(options.source, options.work_dir, options.workspace)
+    if stray is None:
+        return
+    begin = f"{stray.path} is a state of runs by hand in the source. It is not used here:"
+    if stray.twice and stray.instead:
+        raise TerraformError(
+            f"{begin} Terraform runs in {options.work_dir}, so all that is in it would be made a second "
+            f"time, or not be destroyed. To go on with it: mkdir -p {stray.instead.parent} && "
+            f"cp {stray.path} {stray.instead} (then keep to this task, not to runs by hand in the source). "
+            "To leave it behind, move it elsewhere."
+        )
+    where = f"in {stray.instead}" if stray.instead else "kept by a backend"
+    result.warnings.append(
+        f"{begin} the state of this stack is {where}. If it is of no use, move it elsewhere."
+    )
 
 
 @contextlib.contextmanager
@@ -207,9 +268,8 @@ def _working(options: Options, make_cli: MakeCli, result: Result) -> Iterator[Si
         var_files = [options.work_dir / mirrors.VARIABLES, private / SENSITIVE_VARIABLES]
         try:
             mirrors.write_file(var_files[1], json.dumps(options.sensitive_variables).encode())
-            initialized = not options.upgrade and _is_initialized(options, cli, private)
             cli = replace(cli, abandon=lambda: remove_secrets(private))
-            yield Site(cli, private, var_files, initialized, record)
+            yield Site(cli, private, var_files, [functools.partial(initialize, options)], record)
         except TerraformError as error:
             # Whoever interrupts a run from outside does not see its result: keep it for the next run.
             if error.interrupted in (None, "timeout"):
@@ -226,8 +286,8 @@ def _working(options: Options, make_cli: MakeCli, result: Result) -> Iterator[Si
 def _checking(options: Options, mirror: mirrors.Mirror, make_cli: MakeCli) -> Iterator[Site]:
     """A directory that goes away again, beside a work_dir in which nothing is changed.
 
-    Terraform runs in the work_dir itself if that is as it should be but for values of variables: so it
-    need not be initialized again, and paths are what they will be.
+    Terraform runs in the work_dir itself if that is as it should be but for values of variables, and goes to
+    a copy when it asks for an init: so paths are what they will be, and nothing is initialized again.
     """
     with tempfile.TemporaryDirectory(prefix="terraform_stack-") as name:
         private = Path(name)
@@ -236,18 +296,24 @@ def _checking(options: Options, mirror: mirrors.Mirror, make_cli: MakeCli) -> It
         mirrors.write_file(var_files[0], json.dumps(options.variables).encode())
         mirrors.write_file(var_files[1], json.dumps(options.sensitive_variables).encode())
         cli = replace(make_cli(options.work_dir, None), abandon=abandon)
-        usable = _is_initialized(options, cli, options.work_dir / mirrors.PRIVATE)
-        selected = selected_workspace(options.work_dir) == options.workspace
-        if usable and selected and _differs_by_values_only(options, mirror):
-            yield Site(cli, private, var_files, initialized=True)
-            return
-        root = private / "root"
-        root.mkdir(mode=0o700)
-        if _state_is_local(mirror):
-            mirror = mirror.with_backend(_absolute(mirror.backend, options.work_dir))
-        mirrors.write(mirror, mirrors.compare(mirror, root), root)
-        _borrow_providers(options.work_dir, root)
-        yield Site(replace(cli, directory=root), private, var_files)
+        remedies = [functools.partial(_go_to_copy, options), functools.partial(initialize, options)]
+        site = Site(cli, private, var_files, remedies)
+        if not _differs_by_values_only(options, mirror):
+            site = replace(_go_to_copy(options, site), remedies=remedies[1:])
+        yield site
+
+
+def _go_to_copy(options: Options, site: Site) -> Site:
+    """A copy of the work_dir as it is to be, where an init is no harm."""
+    # As deep as the work_dir itself, for paths with `..`.
+    root = site.private / "root" / os.path.normpath(options.work_dir).lstrip("/")
+    root.mkdir(mode=0o700, parents=True)
+    mirror = site.cli.mirror
+    mirrors.write(mirror, mirrors.compare(mirror, root), root)
+    mirrors.link_others(mirror, options.work_dir, root)
+    _borrow_initialization(options.work_dir, root)
+    _link_state(options.work_dir, root, site.private)
+    return replace(site, cli=replace(site.cli, directory=root))
 
 
 def is_as_left(options: Options, site: Site) -> bool:
@@ -257,23 +323,7 @@ def is_as_left(options: Options, site: Site) -> bool:
     """
     differences = mirrors.compare(site.cli.mirror, options.work_dir)
     ended = not (options.work_dir / mirrors.PRIVATE / RECORD).exists()
-    return site.initialized and ended and not differences.write and not differences.remove
-
-
-def _state_is_local(mirror: mirrors.Mirror) -> bool:
-    return mirror.backend is None or mirror.backend.type == "local"
-
-
-def _absolute(backend: Backend | None, work_dir: Path) -> Backend:
-    """The local backend of a work_dir, as seen from elsewhere."""
-    config = backend.config if backend else {}
-    return Backend(
-        "local",
-        {
-            "path": str(work_dir / config.get("path", mirrors.DEFAULT_STATE)),
-            "workspace_dir": str(work_dir / config.get("workspace_dir", mirrors.DEFAULT_WORKSPACE_DIR)),
-        },
-    )
+    return ended and not differences.write and not differences.remove
 
 
 def _differs_by_values_only(options: Options, mirror: mirrors.Mirror) -> bool:
@@ -287,64 +337,41 @@ def _differs_by_values_only(options: Options, mirror: mirrors.Mirror) -> bool:
     return set(old) <= set(options.variables)  # one that is taken away would still be read from there
 
 
-def _borrow_providers(work_dir: Path, root: Path) -> None:
-    """Let another directory use the providers that a work_dir has, so that none is fetched again."""
-    installed = work_dir / ".terraform" / "providers"
-    for package in installed.glob("*/*/*/*/*"):  # host/namespace/type/version/platform
-        link = root / package.relative_to(work_dir)
+def _borrow_initialization(work_dir: Path, root: Path) -> None:
+    """Let another directory be initialized as a work_dir is, so that no provider or module is fetched again
+    and Terraform sees what has changed since."""
+    packages = (work_dir / ".terraform/providers").glob("*/*/*/*/*")  # host/namespace/type/version/platform
+    modules = (path for path in (work_dir / ".terraform/modules").glob("*") if path.is_dir())
+    for path in (*packages, *modules):
+        link = root / path.relative_to(work_dir)
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(package.resolve())
-    if (work_dir / mirrors.LOCK_FILE).exists():
-        shutil.copyfile(work_dir / mirrors.LOCK_FILE, root / mirrors.LOCK_FILE)
+        link.symlink_to(path.resolve())
+    for name in (NOTE, ".terraform/environment", ".terraform/modules/modules.json", mirrors.LOCK_FILE):
+        if (work_dir / name).exists():
+            mirrors.write_file(root / name, (work_dir / name).read_bytes())
 
 
-def _init_digest(cli: Cli, options: Options) -> str:
-    """A hash of all that `terraform init` depends on."""
-    binary = Path(cli.binary).stat()
-    lock_file = cli.directory / mirrors.LOCK_FILE
-    inputs = [
-        *sorted(cli.mirror.init_inputs),
-        f"{cli.binary} {binary.st_size} {binary.st_mtime_ns}",
-        f"{options.plugin_cache_dir}",
-        lock_file.read_text(encoding="utf-8") if lock_file.exists() else "no lock file",
-        # There is none where nothing but built-in providers is used.
-        f"{(cli.directory / '.terraform').is_dir()}",
-    ]
-    return hashlib.sha256("\0".join(inputs).encode()).hexdigest()
+def _link_state(work_dir: Path, root: Path, within: Path) -> None:
+    """Let a copy of a work_dir find a local state where the work_dir has it, below `within`."""
+    for path in local_paths(noted_backend(root)) or ():
+        link, state = (Path(os.path.normpath(directory / path)) for directory in (root, work_dir))
+        if link.is_relative_to(within) and state.exists() and not link.is_symlink():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(state)
 
 
-def _is_initialized(options: Options, cli: Cli, private: Path) -> bool:
-    if _has_nothing_to_initialize(cli):
-        return True
-    try:
-        known = (private / "init.sha256").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return known == _init_digest(cli, options)
-
-
-def _has_nothing_to_initialize(cli: Cli) -> bool:
-    """Whether there is no backend, no module, and no provider but the one that is part of Terraform."""
-    plain = cli.mirror.backend is None and cli.mirror.init_inputs <= BUILT_IN
-    return plain and not (cli.directory / ".terraform").exists()
-
-
-def _init(options: Options, site: Site) -> None:
+def initialize(options: Options, site: Site) -> Site:
+    """Initialize, with the providers at hand. Raises TerraformError."""
+    cli = site.cli
     args = ["init", "-json", "-input=false"]
     if options.upgrade:
         args.append("-upgrade")
-    marker = site.private / "init.sha256"
-    marker.unlink(missing_ok=True)
-    site.cli.progress.say("initializing")
+    cli.progress.say("initializing")
     with _cache_lock(None if options.check else options.plugin_cache_dir):
-        site.cli.events(args)
-    mirrors.write_file(marker, _init_digest(site.cli, options).encode())
-
-
-def initialize(options: Options, site: Site) -> None:
-    """See that the directory is initialized, with its providers at hand. Raises TerraformError."""
-    if not site.initialized:
-        _init(options, site)
+        cli.events(args)
+    if cli.directory != options.work_dir:
+        _link_state(options.work_dir, cli.directory, site.private)
+    return site
 
 
 @contextlib.contextmanager
@@ -378,12 +405,14 @@ def _select_workspace(options: Options, site: Site) -> Site | None:
     # Check mode with a workspace that is still to be made: plan against an empty state.
     root = site.private / "empty"
     root.mkdir(mode=0o700)
-    empty = Backend("local", {"path": str(root / "none.tfstate"), "workspace_dir": str(root / "none")})
-    mirror = cli.mirror.with_backend(empty)
+    empty = {"path": str(root / "none.tfstate"), "workspace_dir": str(root / "none")}
+    mirror = cli.mirror.with_backend("local", empty)
     mirrors.write(mirror, mirrors.compare(mirror, root), root)
-    _borrow_providers(cli.directory, root)
+    _borrow_initialization(cli.directory, root)
+    for name in (NOTE, ".terraform/environment"):
+        (root / name).unlink(missing_ok=True)
     elsewhere = replace(cli, directory=root, mirror=mirror)
-    _init(options, replace(site, cli=elsewhere))
+    initialize(options, replace(site, cli=elsewhere))
     return replace(site, cli=elsewhere.in_workspace(options.workspace))
 
 
@@ -415,18 +444,60 @@ class Planned:
 
 
 def make_plan(options: Options, site: Site, *arguments: str) -> Planned | None:
-    """Initialize what needs it, go to the workspace and plan; None when there is no such workspace."""
-    initialize(options, site)
-    there = _select_workspace(options, site)
-    if there is None:
-        return None
-    try:
-        return _plan(options, there, arguments)
-    except InitNeeded:
-        if not site.initialized or options.check:
-            raise
-        _init(options, there)
-        return _plan(options, there, arguments)
+    """Go to the workspace and plan, initialize when Terraform asks for it; None when there is no such
+    workspace."""
+    remedies = list(site.remedies)
+    if options.upgrade:
+        while remedies:
+            site = remedies.pop(0)(site)
+    while True:
+        try:
+            there = _select_workspace(options, site)
+            return None if there is None else _plan(options, there, arguments)
+        except InitNeeded as needed:
+            if not remedies:
+                raise
+            try:
+                site = remedies.pop(0)(site)
+            except TerraformError as error:
+                if "migrat" in error.message:
+                    error.message += _say_backends(options, site, needed)
+                raise
+
+
+def _say_backends(options: Options, site: Site, needed: InitNeeded) -> str:
+    """Where the state is and where it is to be, if those are two places; else nothing.
+
+    needed: what Terraform asked for the init with.
+    """
+    reason = re.search(r"Reason: (.*)", needed.message)
+    if reason is None:
+        return ""
+    noted = noted_backend(site.cli.directory)
+    old = _describe(noted) if noted else f"a file in {options.work_dir}, without a backend"
+    named = re.findall(r'"([^"]+)"', reason[1])
+    if options.backend is not None:
+        new = _describe(Backend(options.backend["type"], options.backend.get("config") or {}))
+    elif "Unsetting" in reason[1]:
+        new = f"a file in {options.work_dir}, without a backend"
+    elif named:
+        new = f"{named[-1]}, as the configuration says"
+    else:
+        new = f"{noted.type if noted else 'a backend'} with other settings, as the configuration says"
+    return (
+        f"\nUntil now the state is kept by: {old}. It is now to be kept by: {new}. Nothing was changed. If "
+        "this is not meant, give `backend` as it was."
+    )
+
+
+def _describe(backend: Backend) -> str:
+    """Type and settings of a backend, without what may be secret."""
+    settings = ", ".join(
+        f"{name}={SENSITIVE if is_credential(name) else value}"
+        for name, value in sorted(backend.config.items())
+        if value not in (None, "", [], {})
+    )
+    return f"{backend.type} ({settings})" if settings else backend.type
 
 
 def _plan(options: Options, site: Site, arguments: Sequence[str]) -> Planned:
@@ -459,7 +530,7 @@ def read_outputs(
     if workspace is not None:
         environment["TF_WORKSPACE"] = workspace
     scrubber = Scrubber()
-    mirror = mirrors.Mirror({}, frozenset(), None, None)
+    mirror = mirrors.Mirror({}, None)
     # Lookups run in Ansible's own processes, where a fork or a signal handler would be a liberty.
     cli = Cli(
         program,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -22,7 +22,10 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks impo
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_plan import (
     NOTHING,
     Plan,
+    addresses_in,
     diff_of,
+    has_changed,
+    is_protected,
     parse_plan,
     refuse,
     say_summary,
@@ -38,7 +41,13 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site impor
     make_plan,
     open_site,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import local_outputs
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import (
+    known_outputs,
+    local_outputs,
+)
+
+LOOK_SECONDS = 60.0
+"""Time for a look at the state after a failure, whatever `timeout` says."""
 
 
 def run(options: Options, progress: Progress, environ: Mapping[str, str], result: Result) -> None:
@@ -70,6 +79,7 @@ def _plan_and_converge(options: Options, site: Site | None, result: Result) -> N
     planned = make_plan(options, site, *_plan_arguments(options)) if site is not None else None
     if planned is None:
         _report(result, NOTHING)
+        _report_outputs(result, {})
     else:
         _converge(options, planned, result)
 
@@ -87,27 +97,62 @@ def _converge(options: Options, planned: Planned, result: Result) -> None:
     cli = planned.site.cli
     result.values.update(version=planned.digest.version, drift=planned.digest.drift)
     if not planned.anything:
-        outputs = {} if options.state == "absent" else _read_outputs(options, cli, result)
-        _report(result, replace(NOTHING, outputs=outputs), planned.digest)
+        _report(result, NOTHING, planned.digest)
+        if options.protect:
+            listed = cli.text(["state", "list"]).split("\n")
+            _warn_of_patterns(options, {address for address in listed if address}, result)
+        _report_outputs(result, {} if options.state == "absent" else _read_outputs(options, cli, result))
         return
-    plan = parse_plan(planned.document(), options.reveal_outputs)
+    document = planned.document()
+    plan = parse_plan(document, options.reveal_outputs)
     cli.scrubber.add(secrets_in(plan.secrets))
     result.diff = diff_of([*plan.changes, *plan.output_changes])
+    result.revealed |= set(plan.sensitive_outputs) & set(options.reveal_outputs)
     _report(result, plan, planned.digest)
+    _warn_of_patterns(options, addresses_in(document), result)
     reason = refuse(plan.changes, options.protect, options.max_destroys)
     if reason is not None:
         raise TerraformError(reason, planned.digest.diagnostics)
-    if plan.applyable is False:
-        return
-    result.changed = True
-    cli.progress.say(f"plan: {say_summary(summarize(plan.changes))}")
-    if options.check:
+    result.changed = plan.applyable is not False
+    if result.changed:
+        cli.progress.say(f"plan: {say_summary(summarize(plan.changes))}")
+    if options.check or not result.changed:
+        _report_outputs(result, plan.outputs, plan.outputs_unknown)
         return
     if options.confirm:
         _confirm(cli, plan)
-    applied = _apply(options, planned, plan)
-    outputs = {} if options.state == "absent" else _applied_outputs(options, cli, applied, result)
-    _report(result, replace(plan, outputs=outputs, outputs_unknown=[]), planned.digest, applied)
+    try:
+        applied = _apply(options, planned, plan)
+    except TerraformError as error:
+        if error.interrupted in (None, "timeout"):
+            state = _look_after_failure(cli)
+            if state is not None:
+                error.changed = error.changed or has_changed(document, plan, state)
+                outputs = (state.get("values") or {}).get("outputs") or {}
+                _report_outputs(result, _mask_outputs(outputs, options, result))
+        raise
+    _report(result, plan, planned.digest, applied)
+    _report_outputs(
+        result, {} if options.state == "absent" else _applied_outputs(options, cli, applied, result)
+    )
+
+
+def _look_after_failure(cli: Cli) -> dict[str, Any] | None:
+    """The state that an apply has left which failed: what a failed operation leaves (a tainted resource) is
+    told by no event. None when it cannot be read."""
+    cli = replace(cli, deadline=time.monotonic() + LOOK_SECONDS)
+    try:
+        state: dict[str, Any] = cli.document(["show", "-json"])
+    except TerraformError:
+        return None
+    return state
+
+
+def _warn_of_patterns(options: Options, addresses: set[str], result: Result) -> None:
+    """Tell of patterns that cover nothing; where there is nothing at all, none can."""
+    for pattern in options.protect if addresses else ():
+        if not any(is_protected(address, [pattern]) for address in addresses):
+            result.warnings.append(f"protect: {pattern} covers nothing in the state or the plan.")
 
 
 def _confirm(cli: Cli, plan: Plan) -> None:
@@ -153,13 +198,11 @@ def _applied_outputs(options: Options, cli: Cli, applied: Digest, result: Result
 
 def _mask_outputs(outputs: dict[str, Any], options: Options, result: Result) -> dict[str, Any]:
     shown = {}
-    for name, item in sorted(outputs.items()):
-        if item.get("sensitive") and name not in options.reveal_outputs:
-            shown[name] = SENSITIVE
-            continue
-        shown[name] = item.get("value")
-        if item.get("sensitive"):
-            result.revealed.append(item.get("value"))
+    for name, item in sorted(known_outputs(outputs).items()):
+        hidden = item.get("sensitive") and name not in options.reveal_outputs
+        shown[name] = SENSITIVE if hidden else item.get("value")
+        if item.get("sensitive") and not hidden:
+            result.revealed.add(name)
     return shown
 
 
@@ -172,9 +215,11 @@ def _report(result: Result, plan: Plan, *digests: Digest) -> None:
     result.values.update(
         changes=[change.to_dict() for change in plan.changes],
         summary=summarize(plan.changes),
-        outputs=plan.outputs,
-        outputs_unknown=plan.outputs_unknown,
         diagnostics=[asdict(item) for item in seen],
     )
     result.values.setdefault("drift", [])
     result.values.setdefault("version", None)
+
+
+def _report_outputs(result: Result, outputs: dict[str, Any], unknown: Sequence[str] = ()) -> None:
+    result.values.update(outputs=outputs, outputs_unknown=list(unknown))

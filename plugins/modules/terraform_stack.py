@@ -16,7 +16,7 @@ description:
     reviewed, also when everything is destroyed.
   - Whether something changed, the diff and the counts come from Terraform's own JSON, never from its texts.
   - The source is never written to. Terraform runs in O(work_dir), where a person can run it by hand, too.
-  - Runs C(terraform init) only when something that it depends on has changed.
+  - Runs C(terraform init) only when Terraform asks for it.
   - Terraform runs under a supervisor of its own. When the play is interrupted, Terraform gets one SIGINT and
     the time to finish what it is doing, save its state and free its lock; the next run says what happened.
   - Progress is shown while Terraform runs on the control machine itself, which is where it belongs
@@ -30,7 +30,8 @@ options:
     description:
       - V(present) makes the infrastructure what the configuration says.
       - V(absent) destroys all that is in the state, by a plan, under the same guards. The state and
-        O(work_dir) are kept. A variable that is not given has the value of the last run.
+        O(work_dir) are kept. Variables, O(backend) and O(overrides) that are not given are those of the last
+        run.
     type: str
     choices: [present, absent]
     default: present
@@ -50,6 +51,7 @@ options:
       - V(*) and V(?) stand for any text and any character. Brackets stand for themselves. A pattern covers
         all instances of a resource and all that is in a module.
       - If the plan would destroy such a resource, the task fails before anything is changed.
+      - A pattern that covers nothing, neither in the state nor in the plan, gives a warning.
     type: list
     elements: str
     default: []
@@ -82,7 +84,9 @@ options:
     type: int
     default: 0
   reveal_outputs:
-    description: Names of sensitive outputs to be returned in clear. The others are masked.
+    description:
+      - Names of sensitive outputs to be returned exactly as they are, whatever is in them. The others are
+        masked.
     type: list
     elements: str
     default: []
@@ -165,10 +169,11 @@ RETURN = r"""
 outputs:
   description:
     - The outputs of the configuration, name to value. Sensitive ones are V((sensitive)) unless they are in
-      O(reveal_outputs).
+      O(reveal_outputs). One that is null is left out, as Terraform keeps none in a state.
     - In check mode what is not known yet is missing, be it a whole output or a key of a map. In a list it is
       null. See RV(outputs_unknown).
-  returned: success
+    - After an apply that failed they are those in the state.
+  returned: success, and after an apply that failed if the state can be read
   type: dict
   sample: {subnet_ids: {us-east-1a: subnet-0a1b}, token: (sensitive)}
 outputs_unknown:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import local_outputs
 
-from tests.integration.terraform_stacks import Stack, isolated_stack
+from tests.integration.terraform_stacks import MAIN, Stack, isolated_stack
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
@@ -54,6 +54,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
 
 
 def test_outputs_are_read_without_a_plan_and_what_is_missing_is_named(stack: Stack, tmp_path: Path) -> None:
+    stack.write(MAIN + 'output "none" {\n  value = null\n}\n')
     stack.apply(variables={"size": 1}, workspace="blue")
     stack.apply(variables={"size": 2}, sensitive_variables={"password": SECRET})
     shutil.rmtree(stack.source)  # not needed
@@ -71,6 +72,7 @@ def test_outputs_are_read_without_a_plan_and_what_is_missing_is_named(stack: Sta
     values = json.loads(found.read_text())
     assert values["size"] == 2
     assert values["both"] == [2, SECRET], "asked for by name"
+    assert values["all"].keys() == {"disk_id", "password", "size"}, "as the module: without what is null"
     assert values["all"]["password"] == "(sensitive)"
     assert values["blue"] == 1
     said = " ".join((play.stdout + play.stderr).split())

@@ -88,7 +88,7 @@ def fake(tmp_path: Path) -> cli.Cli:
     binary.write_text(f"#!{sys.executable}\nimport sys\nexec(open({str(tmp_path / 'program')!r}).read())\n")
     binary.chmod(0o755)
     scrubber = Scrubber(["my-secret"])
-    mirror = Mirror({"main.tf": Path("/source/main.tf")}, frozenset(), None, None)
+    mirror = Mirror({"main.tf": Path("/source/main.tf")}, None)
     log = cli.Log(tmp_path / "log", scrubber)
     return cli.Cli(str(binary), tmp_path, dict(os.environ), mirror, log, scrubber, Progress(None))
 

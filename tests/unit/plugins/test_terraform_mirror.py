@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_mirror as mirrors
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import Backend
 
 
 class Folders:
@@ -125,35 +124,44 @@ def test_the_lock_file_of_a_work_dir_is_kept(folders: Folders) -> None:
 
 def test_backend_and_overrides_become_override_files(folders: Folders) -> None:
     overrides = {"provider": {"aws": {"endpoints": {"ec2": "http://127.0.0.1"}}}}
-    mirror = folders.plan(backend={"type": "s3", "config": {"bucket": "b"}}, overrides=overrides)
-    folders.update(mirror)
+    backend = {"type": "s3", "config": {"bucket": "b"}}
+    folders.update(folders.plan(backend=backend, overrides=overrides))
     written = {path.name: json.loads(path.read_text()) for path in folders.work_dir.glob("*override.tf.json")}
     assert written == {
-        "terraform_stack_backend_override.tf.json": {"terraform": {"backend": {"s3": {"bucket": "b"}}}},
-        "terraform_stack_override.tf.json": overrides,
+        mirrors.BACKEND: {"terraform": {"backend": {"s3": {"bucket": "b"}}}},
+        mirrors.OVERRIDES: overrides,
     }
-    assert mirror.backend == Backend("s3", {"bucket": "b"})
-    assert mirror.init_inputs != folders.plan().init_inputs
+    assert mirrors.last_backend(folders.work_dir) == backend
+    assert mirrors.last_overrides(folders.work_dir) == overrides
     folders.update(folders.plan())
     assert not list(folders.work_dir.glob("*override.tf.json"))
+    assert mirrors.last_backend(folders.work_dir) is None
+    assert mirrors.last_overrides(folders.work_dir) == {}
 
 
-@pytest.mark.parametrize("by", ["source", "overrides", "option"])
-def test_the_backend_in_force(folders: Folders, by: str) -> None:
-    folders.write("backend.tf", 'terraform {\n  backend "azurerm" {}\n}\n')
-    options: dict[str, Any] = {}
-    if by != "source":
-        options["overrides"] = {"terraform": {"backend": {"gcs": {}}}}
-    if by == "option":
-        options["backend"] = {"type": "s3", "config": None}
-    found = folders.plan(**options).backend
-    assert found is not None
-    assert found.type == {"source": "azurerm", "overrides": "gcs", "option": "s3"}[by]
-
-
-def test_a_backend_in_a_module_is_none_of_ours(folders: Folders) -> None:
-    folders.write("module/main.tf", 'terraform {\n  backend "s3" {}\n}\n')
-    assert folders.plan().backend is None
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        [],
+        ["override.tf"],
+        ["zz_override.tf"],
+        ["terraform_stack_override_a_override.tf"],
+        ["terraform_stack_override_zz_override.tf.json"],
+        ["ö_override.tofu", "~_override.tofu.json", "zz_override.tf"],
+    ],
+)
+def test_what_is_given_to_the_task_is_read_last(folders: Folders, theirs: list[str]) -> None:
+    for name in theirs:
+        folders.write(name)
+    folders.write("zzz.tf")
+    folders.write("sub/zzzz_override.tf")
+    backend = {"type": "s3", "config": {"bucket": "b"}}
+    folders.update(folders.plan(backend=backend, overrides={"locals": {"a": 1}}))
+    found = sorted((path.name for path in folders.work_dir.iterdir()), key=os.fsencode)
+    found = [name for name in found if name.endswith(("override.tf", "override.tf.json", "override.tofu"))]
+    assert [name.endswith(mirrors.OVERRIDES) for name in found[-2:]] == [True, False]
+    assert found[-1].endswith(mirrors.BACKEND)
+    assert mirrors.last_backend(folders.work_dir) == backend
 
 
 def test_modules_outside_keep_their_places_to_each_other(folders: Folders) -> None:
@@ -184,7 +192,6 @@ def test_modules_outside_keep_their_places_to_each_other(folders: Folders) -> No
 
     assert calls(".") == {"module": {"net": {"source": "./.terraform_stack/modules/modules/net"}}}
     assert calls("in") == {"module": {"tags": {"source": "../.terraform_stack/modules/modules/tags"}}}
-    assert "module registry hashicorp/x/aws 1" in mirror.init_inputs
     place = ".terraform_stack/modules/modules/net/main.tf"
     assert mirror.origin(place) == str(folders.source.parent / "modules/net/main.tf")
     assert mirror.origin("unknown.tf") == "unknown.tf"
