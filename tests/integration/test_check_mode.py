@@ -20,6 +20,7 @@ import pytest
 
 from localcloud import provider
 from tests import listings
+from tests.which_ansible import PLAYBOOK
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
@@ -57,7 +58,7 @@ class Operator:
         """Run a playbook in check mode to its end, which must be a good one, and return what it printed."""
         played = subprocess.run(
             [
-                "ansible-playbook",
+                PLAYBOOK,
                 f"iac.ds_stack.{playbook}",
                 "--check",
                 "--diff",
@@ -207,7 +208,7 @@ def test_there_is_nothing_to_destroy_and_nobody_to_show(said: dict[str, str]) ->
 
 def test_without_check_the_machine_is_refused(operator: Operator) -> None:
     played = subprocess.run(
-        ["ansible-playbook", "iac.ds_stack.instance", "-e", json.dumps(VARIABLES)],
+        [PLAYBOOK, "iac.ds_stack.instance", "-e", json.dumps(VARIABLES)],
         cwd=operator.folder, env=operator.environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert played.returncode == 2
