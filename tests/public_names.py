@@ -4,9 +4,9 @@
 usage: python -m tests.public_names [FILE...]      default: all of plugins/, and what roles and molecule run
 
 What is private changes without notice: that has broken this collection under a newer ansible-core. Whatever
-begins with an underscore is private, but for __dunders__; NAMED says which are used all the same. Python does not
-tell of what type a thing is, so a private attribute of anything counts, unless the file defines it, or it belongs
-to a module that is neither Ansible's nor another collection's.
+begins with an underscore is private, but for __dunders__; NAMED says which are used all the same. Python does
+not tell of what type a thing is, so a private attribute of anything counts, unless the file defines it, or it
+belongs to a module that is neither Ansible's nor another collection's.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ def is_private(name: str) -> bool:
 
 def is_foreign(module: str) -> bool:
     """Whether a module is part of ansible-core or of another collection."""
-    return re.match(
-        r"ansible(_collections)?(\.|$)", f"{module}."
-    ) is not None and not f"{module}.".startswith(f"{OWN}.")
+    return f"{module}.".startswith(("ansible.", "ansible_collections.")) and not module.startswith(OWN)
 
 
 def begin_of(node: ast.expr) -> str:
@@ -97,9 +95,9 @@ class Finder(ast.NodeVisitor):
 
     def visit_Constant(self, node: ast.Constant) -> None:
         """import_module("ansible._x"), and other places where a name is written as a string"""
-        if isinstance(node.value, str) and re.fullmatch(r"[\w.]+", node.value):
-            if is_foreign(node.value) and is_private(node.value):
-                self.say(node, node.value)
+        name = node.value
+        if isinstance(name, str) and is_foreign(name) and re.fullmatch(r"[\w.]+", name) and is_private(name):
+            self.say(node, name)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         """thing._x"""

@@ -1,9 +1,9 @@
 """A stack from its making to its end by the playbooks, against moto; run under each supported ansible-core.
 
-Real are Ansible, the playbooks and modules, Terraform and the AWS provider. Simulated is the account (moto: no
-machine boots there). Two things stand for what is missing: an image that was made beforehand, with the
-fingerprint that the bake would give it, and a thread that reports as the machine would once it has booted. With
-real bakes and machines the story is told on the local cloud, by tests/e2e.
+Real are Ansible, the playbooks and modules, Terraform and the AWS provider. Simulated is the account (moto:
+no machine boots there). Two things stand for what is missing: an image that was made beforehand, with the
+fingerprint that the bake would give it, and a thread that reports as the machine would once it has booted.
+With real bakes and machines the story is told on the local cloud, by tests/e2e.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from moto.ec2.models.elastic_block_store import EBSBackend, Volume
 
 from tests import listings
 from tests.integration.operators import REGION, Operator
@@ -92,7 +93,20 @@ def a_thread_for_the_machine(operator: Operator) -> Iterator[None]:
         thread.join()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True)
+def _volumes_without_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS answers with an empty id of a snapshot where there was none; moto leaves the field out."""
+    create = EBSBackend.create_volume
+
+    def create_volume(*arguments: Any, **options: Any) -> Volume:
+        volume = create(*arguments, **options)
+        volume.snapshot_id = volume.snapshot_id or ""
+        return volume
+
+    monkeypatch.setattr(EBSBackend, "create_volume", create_volume)
+
+
+@pytest.fixture
 def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Operator:
     return Operator.with_account(
         tmp_path_factory.mktemp("operator"),

@@ -1,4 +1,4 @@
-"""The search for private names of ansible-core and of other collections: what it finds, and what it lets be."""
+"""The search for private names of ansible-core and other collections: what it finds, what it lets be."""
 
 from __future__ import annotations
 
