@@ -28,8 +28,8 @@ _TOKEN = re.compile(
 _IN_STRING = re.compile(
     r"""\\. | \$\$\{ | %%\{ | (?P<template>[$%]\{) | (?P<end>")""", re.VERBOSE | re.DOTALL
 )
-_LABEL = r"""(?:"[^"\n]*"|[A-Za-z_][\w-]*)"""
-_HEADER = re.compile(rf"""(?P<type>[A-Za-z_][\w-]*)(?P<labels>(?:[ \t]+{_LABEL})*)[ \t]*$""")
+_LABEL = r"""[ \t]*"[^"\n]*"|[ \t]+[A-Za-z_][\w-]*"""
+_HEADER = re.compile(rf"""(?P<type>[A-Za-z_][\w-]*)(?P<labels>(?:{_LABEL})*)[ \t]*$""")
 _LITERAL = r"""^[ \t]*{name}[ \t]*=[ \t]*"((?:[^"\\$%]|\\.)*)"[ \t]*$"""
 
 
@@ -111,7 +111,7 @@ def top_level_blocks(text: str) -> Iterator[Block]:
             depth -= 1
             if depth == 0 and header:
                 kept.append(text[start : match.start()])
-                labels = tuple(label.strip('"') for label in re.findall(_LABEL, header["labels"]))
+                labels = tuple(label.strip().strip('"') for label in re.findall(_LABEL, header["labels"]))
                 yield Block(header["type"], labels, "".join(kept))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -45,32 +45,14 @@ Work = Callable[[Options, Progress, Mapping[str, str], Result], None]
 """What a module is for."""
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a run ended.
-
-    result: what the task returns, `failed` and `msg` included if it failed. warnings: for the user. Nothing
-        in either is secret any more. secrets: none.
-    """
-
-    result: dict[str, Any]
-    warnings: list[str]
-    secrets: set[str] = field(default_factory=set, repr=False)
-
-
-def perform(
-    work: Work, params: Mapping[str, Any], *, check: bool, diff: bool, progress: Progress | None = None
-) -> Ending:
-    """Run what a module is for.
-
-    params: checked against the module's spec; one that is None has its default. check: whether nothing may
-        be changed. progress: by default what the environment says.
-    """
-    progress = progress or Progress.from_environment()
+def execute(module: AnsibleModule, work: Work) -> None:
+    """Run what a module is for and leave the module with its result."""
+    params = module.params
+    progress = Progress.from_environment()
     known = {item.name for item in fields(Options)}
     given = {name: value for name, value in params.items() if name in known and value is not None}
     paths = {name: Path(given[name]).absolute() for name in _PATHS if name in given}
-    options = Options(**{**given, **paths, "check": check})
+    options = Options(**{**given, **paths, "check": module.check_mode})
     result = Result()
     failure: TerraformError | None = None
     try:
@@ -78,26 +60,30 @@ def perform(
             work(options, progress, os.environ, result)
     except TerraformError as error:
         failure = error
+    scrubber = Scrubber(_secrets(result))
+    for warning in result.warnings:
+        module.warn(scrubber.text(warning))
+    for warning in () if progress.hidden else result.terraform_warnings:
+        module.warn(scrubber.text(f"Terraform: {warning}"))
+    hidden = dict.fromkeys(options.sensitive_variables, _HIDDEN)
     values = {**result.values, "changed": result.changed}
-    if diff:
+    values["invocation"] = {"module_args": {**params, "sensitive_variables": hidden}}
+    if module._diff:
         values["diff"] = result.diff
     if failure is not None:
-        values.update(
-            failed=True,
-            msg=failure.message,
-            changed=failure.changed,
-            diagnostics=[asdict(item) for item in failure.diagnostics],
-        )
-    # Every result holds the parameters.
-    hidden = dict.fromkeys(options.sensitive_variables, _HIDDEN)
-    values["invocation"] = {"module_args": {**params, "sensitive_variables": hidden}}
-    warnings = [*result.warnings, *(f"Terraform: {text}" for text in result.terraform_warnings)]
-    scrubber = Scrubber(_secrets(result))
+        values["changed"] = failure.changed
+        values["diagnostics"] = [asdict(item) for item in failure.diagnostics]
+        values["msg"] = progress.failure(failure.message, values.get("log_path"))
     revealed = {name: value for name, value in values.get("outputs", {}).items() if name in result.revealed}
     values = {**scrubber.value(values), **progress.result()}
     if revealed:  # exactly as they are, whatever is in them
         values["outputs"].update(revealed)
-    return Ending(values, scrubber.value(warnings))
+    # The result is clean. Ansible's own list holds all values of a no_log option, also those as short as "1",
+    # which would mask half of it, and would mask what is to be revealed.
+    module.no_log_values = set()
+    if failure is not None:
+        module.fail_json(**values)
+    module.exit_json(**values)
 
 
 def _secrets(result: Result) -> set[str]:
@@ -105,16 +91,3 @@ def _secrets(result: Result) -> set[str]:
     # no secret, and must reach the play as it is.
     shown = [leaf for leaf in leaves(result.values.get("outputs")) if leaf != SENSITIVE]
     return result.given | {secret for secret in result.found if not any(secret in leaf for leaf in shown)}
-
-
-def execute(module: AnsibleModule, work: Work) -> None:
-    """Run what a module is for and leave the module with its result."""
-    ending = perform(work, module.params, check=module.check_mode, diff=module._diff)
-    # The result has been cleaned. Ansible's own list holds all values of a no_log option, also those as short
-    # as "1", which would mask half of the result, and would mask what is to be revealed.
-    module.no_log_values = set()
-    for warning in ending.warnings:
-        module.warn(warning)
-    if ending.result.get("failed"):
-        module.fail_json(**ending.result)
-    module.exit_json(**ending.result)

@@ -57,8 +57,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state impo
     stray_state,
 )
 
-RECORD = "run.json"
-
 MakeCli = Callable[[Path, "Path | None"], Cli]
 """Of a directory and the path of a log."""
 
@@ -259,7 +257,7 @@ def _working(options: Options, make_cli: MakeCli, result: Result) -> Iterator[Si
     purpose = f"terraform_stack, state {options.state}"
     with _process.DirectoryLock(private / "lock", purpose, options.work_dir):
         cli = make_cli(options.work_dir, new_log_path(private / "logs"))
-        record = Record(private / RECORD)
+        record = Record(private / "run.json")
         if unseen := record.report():
             cli.progress.say(unseen)
             result.warnings.append(unseen)
@@ -314,16 +312,6 @@ def _go_to_copy(options: Options, site: Site) -> Site:
     _borrow_initialization(options.work_dir, root)
     _link_state(options.work_dir, root, site.private)
     return replace(site, cli=replace(site.cli, directory=root))
-
-
-def is_as_left(options: Options, site: Site) -> bool:
-    """Whether nothing that a run depends on has changed since the last one, which came to its end.
-
-    site: one that was opened to change nothing.
-    """
-    differences = mirrors.compare(site.cli.mirror, options.work_dir)
-    ended = not (options.work_dir / mirrors.PRIVATE / RECORD).exists()
-    return ended and not differences.write and not differences.remove
 
 
 def _differs_by_values_only(options: Options, mirror: mirrors.Mirror) -> bool:

@@ -109,8 +109,6 @@ options:
     type: dict
     default: {}
 attributes:
-  action:
-    support: full
   check_mode:
     support: full
   diff_mode:
@@ -119,7 +117,6 @@ notes:
   - The names of the stack's variables in the messages are those of the role P(iac.ds_stack.preflight#role).
 extends_documentation_fragment:
   - iac.ds_stack.attributes
-  - iac.ds_stack.attributes.action
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -28,15 +28,12 @@ options:
     type: dict
     default: {}
 attributes:
-  action:
-    support: full
   check_mode:
     support: full
   diff_mode:
     support: full
 extends_documentation_fragment:
   - iac.ds_stack.attributes
-  - iac.ds_stack.attributes.action
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -48,15 +48,12 @@ options:
     elements: str
     default: []
 attributes:
-  action:
-    support: full
   check_mode:
     support: full
   diff_mode:
     support: none
 extends_documentation_fragment:
   - iac.ds_stack.attributes
-  - iac.ds_stack.attributes.action
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -58,8 +58,6 @@ options:
     choices: [present, absent]
     default: present
 attributes:
-  action:
-    support: full
   check_mode:
     support: full
   diff_mode:
@@ -67,7 +65,6 @@ attributes:
     details: Shows who has a password before and after, and how often each has been given one.
 extends_documentation_fragment:
   - iac.ds_stack.attributes
-  - iac.ds_stack.attributes.action
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from moto import settings
 from moto.core.responses import ActionAuthenticatorMixin
 
 from localcloud import provider
+from tests.which_ansible import PLAYBOOK
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -122,7 +122,7 @@ class User:
         """Run a playbook."""
         given = {**self.variables, **{f"ds_stack_{name}": value for name, value in variables.items()}}
         played = subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), playbook, "-e", json.dumps(given), *options],
+            [PLAYBOOK, playbook, "-e", json.dumps(given), *options],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.which_ansible import PLAYBOOK
+
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = ", ".join(f"'{name}': __stack_{name}_variables" for name in ("network", "data", "instance", "image"))
 PLAY = f"""
@@ -52,7 +54,7 @@ def variables(folder: Path, *options: str, **given: Any) -> dict[str, dict[str, 
     playbook.write_text(PLAY)
     extra = {"ds_stack_name": "demo", "ds_stack_region": "us-east-1", "result": str(result), **MADE, **given}
     played = subprocess.run(
-        ["ansible-playbook", str(playbook), *options, "-e", json.dumps(extra)],
+        [PLAYBOOK, str(playbook), *options, "-e", json.dumps(extra)],
         cwd=folder,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         capture_output=True,
