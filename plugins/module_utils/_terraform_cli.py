@@ -9,15 +9,15 @@ import contextlib
 import json
 import os
 import re
-import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils import _process
+from ansible_collections.iac.ds_stack.plugins.module_utils import _environment, _process
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress, plain
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_events import (
     Diagnostic,
@@ -32,9 +32,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_events imp
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_mirror import PRIVATE, Mirror
-
-OLDEST = (1, 10)
-"""The first version with native locking of S3 states and ephemeral variables at apply."""
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_tool import Tool, command_of
 
 LOGS_KEPT = 10
 
@@ -46,21 +44,24 @@ class TerraformError(Exception):
     """Anything that went wrong with a stack.
 
     message: cause, place and next step. diagnostics: Terraform's own. changed: whether something had
-    been changed before. interrupted: see `_process.Finished`.
+    been changed before. interrupted: see `_process.Finished`. killed: by nobody of us, half way.
     """
 
     def __init__(
         self,
         message: str,
         diagnostics: Sequence[Diagnostic] = (),
+        *,
         changed: bool = False,
         interrupted: str | None = None,
+        killed: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.diagnostics = list(diagnostics)
         self.changed = changed
         self.interrupted = interrupted
+        self.killed = killed
 
 
 class InitNeeded(TerraformError):
@@ -79,31 +80,16 @@ _ASKS_FOR_INIT = re.compile(
 
 
 def clean_environment(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The environment without what would bend Terraform's calls, and a warning for each such variable."""
-    kept = dict(environ)
-    warnings = []
-    for name in sorted(environ):
-        if re.fullmatch(r"TF_CLI_ARGS(_\w+)?|TF_WORKSPACE|TF_DATA_DIR|TF_LOG(_\w+)?", name):
-            del kept[name]
-            warnings.append(f"The environment variable {name} is ignored: use the module's options.")
-        elif name == "TF_CLI_CONFIG_FILE" and not Path(environ[name]).is_file():
-            del kept[name]
-            warnings.append(f"The environment variable {name} is ignored: there is no file {environ[name]}.")
+    """The environment for Terraform, and a warning for each variable that is held back."""
+    kept = _environment.absolute(_environment.without(environ, _environment.TERRAFORM))
+    ignored = sorted(environ.keys() - kept.keys())
+    warnings = [f"The environment variable {name} is ignored: use the module's options." for name in ignored]
+    config = kept.get("TF_CLI_CONFIG_FILE")
+    if config is not None and not Path(config).is_file():
+        del kept["TF_CLI_CONFIG_FILE"]
+        warnings.append(f"The environment variable TF_CLI_CONFIG_FILE is ignored: there is no file {config}.")
     kept.update(TF_INPUT="0", TF_IN_AUTOMATION="1", CHECKPOINT_DISABLE="1")
     return kept, warnings
-
-
-def find_binary(name: str | None) -> str:
-    """The path of the binary asked for, or of the first of terraform and tofu on PATH."""
-    for candidate in [name] if name else ["terraform", "tofu"]:
-        path = shutil.which(os.path.expanduser(candidate))  # noqa: PTH111 (Path would lose the dot of ./terraform)
-        if path is not None:
-            return path
-    if name:
-        raise TerraformError(f"There is no program {name} (or it is not executable).")
-    raise TerraformError(
-        "Neither terraform nor tofu is on PATH. Install one of them, or name it in `binary`."
-    )
 
 
 class Log:
@@ -145,18 +131,20 @@ def new_log_path(directory: Path) -> Path:
 class Cli:
     """How to call Terraform in one directory.
 
+    var_files: the variables, given to every command that takes them.
     deadline: `time.monotonic()` value at which a call is asked to stop. grace: seconds it then has.
     supervised: whether calls run under `_process.run`. Without, callbacks are not called.
     abandon: called in the supervisor when the module was killed during a call, to remove what is secret.
     """
 
-    binary: str
+    tool: Tool
     directory: Path
     environment: Mapping[str, str]
     mirror: Mirror
     log: Log
     scrubber: Scrubber
     progress: Progress
+    var_files: Sequence[Path] = ()
     deadline: float | None = None
     grace: float = 300.0
     supervised: bool = True
@@ -201,7 +189,7 @@ class Cli:
                     error.message += (
                         f"\nTerraform could save its state nowhere; it is kept in {path}. Without it the "
                         "resources are lost from sight. Mend the cause (a full disk?), then: "
-                        f"cd {self.directory} && {self._name} state push {path}"
+                        f"cd {self.directory} && {self.tool.by_hand} state push {path}"
                     )
             raise
 
@@ -215,7 +203,7 @@ class Cli:
         finished = self._run(args, _process.Callbacks(stderr=self._log_raw))
         self._judge(args[0], finished, self._stderr(finished), (0,))
         try:
-            return json.loads(finished.stdout)
+            return read_document(finished.stdout.decode("utf-8", "replace"))
         except ValueError:
             raise NoDocument(f"{self._name} {args[0]} did not print JSON.{self._see_log()}") from None
 
@@ -227,7 +215,7 @@ class Cli:
 
     @property
     def _name(self) -> str:
-        return Path(self.binary).name
+        return self.tool.name
 
     def _log_raw(self, raw: bytes) -> None:
         self.log.write(raw.decode("utf-8", "replace"))
@@ -236,7 +224,10 @@ class Cli:
         return [plain(line) for line in finished.stderr.decode("utf-8", "replace").split("\n")]
 
     def _run(self, args: Sequence[str], callbacks: _process.Callbacks) -> _process.Finished:
-        argv = [self.binary, *args]
+        command = command_of(args)
+        words = command.split()
+        variables = self.var_files if self.tool.takes_variables(command) else ()
+        argv = [self.tool.path, *words, *(f"-var-file={path}" for path in variables), *args[len(words) :]]
         self.log.write(f"$ {' '.join(argv)}")
         timeout = None if self.deadline is None else max(0.1, self.deadline - time.monotonic())
 
@@ -270,8 +261,6 @@ class Cli:
     ) -> Digest:
         result = digest(items)
         result = replace(result, diagnostics=[self._for_people(item) for item in result.diagnostics])
-        if result.version:
-            self._check_version(result.version)
         what = f"{self._name} {command}"
         if finished.interrupted is not None:
             raise TerraformError(
@@ -283,10 +272,16 @@ class Cli:
             )
         if finished.returncode in accept:
             return result
+        if finished.returncode < 0:
+            raise TerraformError(
+                "\n".join([f"{what} {describe_death(finished, command)}", *self._errors(result)])
+                + self._see_log(),
+                result.diagnostics,
+                changed=bool(result.applied),
+                killed=True,
+            )
         said = [*(f"{item.summary} {item.detail}" for item in result.errors), *_error_lines(result.text)]
         kind = InitNeeded if any(map(_ASKS_FOR_INIT.search, said)) else TerraformError
-        if "flag provided but not defined: -json" in result.text:
-            self._refuse_version("too old")
         errors = self._errors(result)
         why = f": {chr(10).join(errors)}" if errors else f" with exit code {finished.returncode}."
         raise kind(
@@ -294,15 +289,6 @@ class Cli:
             result.diagnostics,
             changed=bool(result.applied),
         )
-
-    def _check_version(self, version: str) -> None:
-        numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-        if numbers < OLDEST:
-            self._refuse_version(f"version {version}")
-
-    def _refuse_version(self, what: str) -> NoReturn:
-        wanted = ".".join(map(str, OLDEST))
-        raise TerraformError(f"{self.binary} is {what}; {wanted} or later is needed.")
 
     def _for_people(self, diagnostic: Diagnostic) -> Diagnostic:
         """Without secrets, and with the place in the source instead of the one in the copy of it."""
@@ -317,18 +303,43 @@ class Cli:
 
     def _errors(self, result: Digest) -> list[str]:
         """Terraform's own words; where it gave no diagnostic, the end of the text it wrote."""
+        panics = [self.scrubber.text(line) for line in panics_in(result.text)]
         if result.errors:
             hints = [hint for item in result.errors if (hint := self._hint(item))]
-            return [*(item.text() for item in result.errors), *hints]
-        text = self.scrubber.text(result.text.strip())
-        return [text[-TEXT_SHOWN:]] if text else []
+            return [*(item.text() for item in result.errors), *panics, *hints]
+        text = self.scrubber.text(result.text.strip())[-TEXT_SHOWN:]
+        return [*(line for line in panics if line not in text), *([text] if text else [])]
 
     def _hint(self, diagnostic: Diagnostic) -> str | None:
-        by_hand = f"cd {self.directory} && {self._name}"
+        by_hand = f"cd {self.directory} && {self.tool.by_hand}"
         return lock_hint(diagnostic, by_hand, time.time()) or backend_hint(diagnostic, by_hand)
 
     def _see_log(self) -> str:
         return f"\nFull text: {self.log.path}" if self.log.path else ""
+
+
+def panics_in(text: str) -> list[str]:
+    """What a program of the tool's said when it broke: "terraform-provider-x: panic: ...", else only in the
+    middle of its stack trace."""
+    found: list[str] = []
+    who = ""
+    for line in text.split("\n"):
+        if match := re.match(r"Stack trace from the (\S+) plugin:", line):
+            who = f"{match[1]}: "
+        elif re.match(r"panic: |fatal error: ", line):
+            found.append(f"{who}{line.rstrip()}")
+    return list(dict.fromkeys(found))
+
+
+def read_document(text: str) -> Any:
+    """The JSON document in an output that may have warnings before and behind it. Raises ValueError."""
+    error = ValueError("there is none")
+    for match in re.finditer(r"^[{\[]", text, re.MULTILINE):
+        try:
+            return json.JSONDecoder().raw_decode(text, match.start())[0]
+        except ValueError as broken:
+            error = broken
+    raise error
 
 
 def _error_lines(text: str) -> list[str]:
@@ -361,6 +372,22 @@ def describe_interruption(finished: _process.Finished, command: str = "apply") -
         end = "stopped: what it had done until then is in its state"
     after = _process.format_seconds(finished.duration)
     return f"was interrupted ({finished.interrupted}) after {after} and {end}."
+
+
+MAY_LACK = (
+    "its state may lack what it did last, and may still be locked. Look whether the next plan makes "
+    "something that exists already."
+)
+
+
+def describe_death(finished: _process.Finished, command: str = "apply") -> str:
+    """ "was killed (SIGKILL) after 5 s: its state may lack ...", of a process that we have not killed."""
+    try:
+        name = signal.Signals(-finished.returncode).name
+    except ValueError:
+        name = f"signal {-finished.returncode}"
+    end = MAY_LACK if command == "apply" else "nothing was changed."
+    return f"was killed ({name}) after {_process.format_seconds(finished.duration)}: {end}"
 
 
 def lock_hint(diagnostic: Diagnostic, by_hand: str, now: float) -> str | None:
@@ -424,7 +451,13 @@ class Record:
                 ended=time.time(),
                 interrupted=finished.interrupted,
                 returncode=finished.returncode,
-                description=describe_interruption(finished) if finished.interrupted else None,
+                description=(
+                    describe_interruption(finished)
+                    if finished.interrupted
+                    else describe_death(finished)
+                    if finished.returncode < 0
+                    else None
+                ),
             )
             self._write(facts)
 
@@ -463,10 +496,7 @@ class Record:
                 f"{before} still runs as process {pid}, though what supervised it was killed. "
                 f"Wait for its end, or stop it cleanly: kill -INT {pid}{log}"
             )
-        return (
-            f"{before} was killed before its end: the state may lack what it did last, and may still be "
-            f"locked. Look whether this run plans to make something that exists already.{log}"
-        )
+        return f"{before} was killed before its end: {MAY_LACK}{log}"
 
 
 PLAN = "plan.tfplan"

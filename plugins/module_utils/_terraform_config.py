@@ -13,9 +13,11 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-CONFIG_SUFFIXES = (".tf", ".tf.json", ".tofu", ".tofu.json")
+TOFU_SUFFIXES = (".tofu", ".tofu.json")
+CONFIG_SUFFIXES = (".tf", ".tf.json", *TOFU_SUFFIXES)
 
 _TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*|//[^\n]*|/\*.*?\*/)
@@ -47,9 +49,16 @@ class Block:
         return match.group(1) if match else None
 
 
-def is_config(name: str) -> bool:
-    """Whether Terraform or OpenTofu reads a file of this name as configuration."""
-    return name.endswith(CONFIG_SUFFIXES)
+def is_config(path: Path, *, tofu: bool) -> bool:
+    """Whether a file is read as configuration: OpenTofu has files of its own, and leaves out those of
+    Terraform that are called like one of them."""
+    suffix = next((suffix for suffix in CONFIG_SUFFIXES if path.name.endswith(suffix)), None)
+    if suffix is None:
+        return False
+    if suffix in TOFU_SUFFIXES:
+        return tofu
+    stem = path.name.removesuffix(suffix)
+    return not (tofu and path.with_name(stem + suffix.replace(".tf", ".tofu")).exists())
 
 
 def module_sources(name: str, text: str) -> dict[str, str]:

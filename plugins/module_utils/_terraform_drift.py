@@ -29,7 +29,6 @@ def find_drift(options: Options, progress: Progress, environ: Mapping[str, str],
     with open_site(options, progress, environ, result) as site:
         planned = make_plan(options, site, "-refresh-only") if site is not None else None
         if planned is not None:
-            result.values["version"] = planned.digest.version
             result.values["diagnostics"] = [asdict(item) for item in planned.digest.diagnostics]
             if planned.anything:
                 found, secrets = parse_drift(planned.document())

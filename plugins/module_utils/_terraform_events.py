@@ -112,7 +112,6 @@ class Digest:
     """What a finished stream said.
 
     diagnostics: without repetitions, in order. text: what was no JSON.
-    version: of the tool; binary: "terraform" or "tofu" as the tool says of itself.
     drift: one {"address", "action"} for each object that was changed outside of Terraform.
     outputs: of an apply: name → {"sensitive", "value" (absent if sensitive), ...}; None if it gave none.
     applied: addresses with something done to them.
@@ -120,7 +119,6 @@ class Digest:
 
     diagnostics: list[Diagnostic]
     text: str
-    version: str | None
     drift: list[dict[str, str]]
     outputs: dict[str, dict[str, Any]] | None
     applied: list[str]
@@ -135,7 +133,6 @@ def digest(items: Iterable[Event | str]) -> Digest:
     """Reduce a stream to what the module needs of it."""
     diagnostics: dict[Diagnostic, None] = {}
     text = []
-    version = None
     drift = []
     outputs = None
     applied = []
@@ -146,16 +143,16 @@ def digest(items: Iterable[Event | str]) -> Digest:
         kind = item.get("type")
         if diagnostic := diagnostic_of(item):
             diagnostics[diagnostic] = None
-        elif kind == "version":
-            version = item.get("terraform") or item.get("tofu")
         elif kind == "resource_drift":
             change = _object(item, "change")
             drift.append({"address": _address(change), "action": str(change.get("action"))})
         elif kind == "outputs":
             outputs = {k: value for k, value in _object(item, "outputs").items() if isinstance(value, dict)}
+        elif kind == "action_complete":
+            applied.append(str(_object(_object(item, "hook"), "action").get("addr", "?")))
         elif kind == "apply_complete" and _object(item, "hook").get("action") != "read":
             applied.append(_address(_object(item, "hook")))
-    return Digest(list(diagnostics), "\n".join(text), version, drift, outputs, applied)
+    return Digest(list(diagnostics), "\n".join(text), drift, outputs, applied)
 
 
 def _address(holder: dict[str, Any]) -> str:
@@ -191,21 +188,36 @@ class Narrator:
         """The line for an event, or None for one that nobody waits for."""
         if isinstance(item, str):
             return None
-        kind = item.get("type")
+        kind = str(item.get("type"))
         hook = _object(item, "hook")
-        action = str(hook.get("action"))
+        return (
+            _line_of_action(kind, hook) if kind.startswith("action_") else self._line_of_resource(kind, hook)
+        )
+
+    def _line_of_resource(self, kind: str, hook: Event) -> str | None:
         address = _address(hook)
-        if kind == "apply_complete" and action != "read":
-            self._done += 1
-            counter = f" ({self._done}/{max(self._total, self._done)})" if self._total else ""
-            return f"{address}: {_DONE.get(action, action)} after {_seconds(hook)}{counter}"
+        if kind == "provision_progress":
+            return f"{address} ({hook.get('provisioner')}): {hook.get('output')}"
+        action = str(hook.get("action"))
         if kind == "apply_progress":
             return f"{address}: {_DOING.get(action, action)} … {_seconds(hook)}"
         if kind == "apply_errored":
             return f"{address}: {_FAILED.get(action, action + ' failed')} after {_seconds(hook)}"
-        if kind == "provision_progress":
-            return f"{address} ({hook.get('provisioner')}): {hook.get('output')}"
+        if kind == "apply_complete" and action != "read":
+            self._done += 1
+            counter = f" ({self._done}/{max(self._total, self._done)})" if self._total else ""
+            return f"{address}: {_DONE.get(action, action)} after {_seconds(hook)}{counter}"
         return None
+
+
+def _line_of_action(kind: str, hook: Event) -> str | None:
+    """Of an `action` block, which Terraform 1.14 and later runs."""
+    address = str(_object(hook, "action").get("addr", "?"))
+    if kind == "action_progress":
+        said = str(hook.get("message", "")).strip()
+        return f"{address}: {said}" if said else None
+    done = {"action_start": "running", "action_complete": "run", "action_errored": "failed"}.get(kind)
+    return f"{address}: {done}" if done else None
 
 
 def _seconds(hook: dict[str, Any]) -> str:

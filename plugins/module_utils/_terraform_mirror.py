@@ -38,6 +38,7 @@ BACKEND = "terraform_stack_override_backend_override.tf.json"
 
 _MODULES = "terraform_stack_modules_override.tf.json"
 _MANIFEST = f"{PRIVATE}/mirror.json"
+_LOCK_SEEN = f"{PRIVATE}/source{LOCK_FILE}"
 _OUTSIDE = f"{PRIVATE}/modules"
 
 _SKIPPED = frozenset({".terraform", ".git", ".svn", ".hg", "__pycache__", PRIVATE, LOCK_FILE})
@@ -54,7 +55,7 @@ class Mirror:
 
     entries: path in the work_dir → file to copy, or the content itself (then it may hold what not
         everybody shall read, and gets mode 0600).
-    lock_file: the source's own, for a work_dir that has none.
+    lock_file: the source's own.
     """
 
     entries: dict[str, Path | bytes] = field(repr=False)
@@ -98,18 +99,20 @@ def plan_mirror(
     variables: Mapping[str, Any],
     backend: Mapping[str, Any] | None,
     overrides: Mapping[str, Any],
+    *,
+    tofu: bool = False,
 ) -> Mirror:
     """Decide what the work_dir shall hold; reads the source, writes nothing.
 
-    backend: {"type", "config"} or None for what the source says.
+    backend: {"type", "config"} or None for what the source says. tofu: for OpenTofu.
     """
     entries: dict[str, Path | bytes] = {}
     calls: dict[Path, dict[str, str]] = {}  # directory → module → source
     for relative, path in _walk(source, work_dir):
         entries[relative] = path
-        if is_config(relative):
+        if is_config(path, tofu=tofu):
             calls.setdefault(path.parent, {}).update(_module_sources(path))
-    _add_outside_modules(source, work_dir, entries, calls)
+    _add_outside_modules(source, work_dir, entries, calls, tofu=tofu)
     if overrides:
         entries[_last_of(entries, OVERRIDES)] = _json(overrides)
     entries[VARIABLES] = _json(variables)
@@ -166,6 +169,8 @@ def _add_outside_modules(
     work_dir: Path,
     entries: dict[str, Path | bytes],
     calls: dict[Path, dict[str, str]],
+    *,
+    tofu: bool,
 ) -> None:
     redirected: dict[Path, dict[str, Path]] = {}
     wanted: list[Path] = []
@@ -185,7 +190,7 @@ def _add_outside_modules(
         files = {Path(relative): path for relative, path in _walk(module, work_dir)}
         outside[module] = files
         for path in files.values():
-            if is_config(path.name):
+            if is_config(path, tofu=tofu):
                 targets = (_local_target(path.parent, address) for address in _module_sources(path).values())
                 wanted += [target for target in targets if target and not target.is_relative_to(module)]
     if not outside:
@@ -265,8 +270,18 @@ def write(mirror: Mirror, differences: Differences, work_dir: Path) -> None:
         write_file(work_dir / name, mirror.entries[name])
     if differences or not (work_dir / _MANIFEST).exists():
         write_file(work_dir / _MANIFEST, _json(sorted(mirror.entries)))
-    if mirror.lock_file is not None and not (work_dir / LOCK_FILE).exists():
-        shutil.copyfile(mirror.lock_file, work_dir / LOCK_FILE)
+    if follows_lock_file(mirror, work_dir):
+        for name in (LOCK_FILE, _LOCK_SEEN):
+            write_file(work_dir / name, mirror.lock_file or b"")
+
+
+def follows_lock_file(mirror: Mirror, work_dir: Path) -> bool:
+    """Whether the source's lock file has moved since the work_dir took it over: what has happened to the one
+    there since then, such as an upgrade, stays until it does."""
+    if mirror.lock_file is None:
+        return False
+    seen = work_dir / _LOCK_SEEN
+    return not (work_dir / LOCK_FILE).exists() or not _same(seen, mirror.lock_file)
 
 
 def link_others(mirror: Mirror, work_dir: Path, root: Path) -> None:

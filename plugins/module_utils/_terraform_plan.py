@@ -21,6 +21,9 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks impo
     mask,
 )
 
+INVOKE = "invoke"
+"""Of an `action` block, which Terraform 1.14 and later runs. Other plans count none."""
+
 COUNTED = ("add", "change", "replace", "destroy", "import", "move", "forget")
 
 _ACTIONS = {
@@ -31,6 +34,7 @@ _ACTIONS = {
     ("create", "delete"): "replace",
     ("forget",): "forget",
     ("create", "forget"): "create",  # replaced, and the old object is left alone
+    ("forget", "create"): "create",
     ("read",): "read",
     ("no-op",): "no-op",
 }
@@ -40,6 +44,7 @@ _COUNT_OF = {
     "replace": "replace",
     "delete": "destroy",
     "forget": "forget",
+    INVOKE: "invoke",
 }
 
 
@@ -47,7 +52,7 @@ _COUNT_OF = {
 class Change:
     """What would happen to one resource.
 
-    action: create, update, replace, delete, forget, import, move or read.
+    action: create, update, replace, delete, forget, import, move, read or invoke.
     actions: Terraform's own list, whose order tells delete-before-create from create-before-delete.
     reason: Terraform's own word for why, e.g. "replace_because_cannot_update".
     """
@@ -136,7 +141,10 @@ def parse_plan(document: dict[str, Any], reveal: Iterable[str] = ()) -> Plan:
             action = _ACTIONS.get(tuple(actions), "update")
             output_changes.append(Change(f"output.{name}", action, actions, before=before, after=after))
     return Plan(
-        changes=[change for change in changes if change.action not in ("no-op", "read")],
+        changes=[
+            *(change for change in changes if change.action not in ("no-op", "read")),
+            *(_invocation(item, secrets) for item in document.get("action_invocations") or []),
+        ],
         output_changes=output_changes,
         outputs=outputs,
         outputs_unknown=unknown,
@@ -206,6 +214,25 @@ def _resource_change(item: dict[str, Any], secrets: list[Any]) -> Change:
         deposed=bool(item.get("deposed")),
         before=before,
         after=after,
+    )
+
+
+def _invocation(item: dict[str, Any], secrets: list[Any]) -> Change:
+    """An action that the apply runs, a command for instance."""
+    values, marks = item.get("config_values"), item.get("config_sensitive")
+    secrets.extend(marked_values(values, marks))
+    trigger = item.get("lifecycle_action_trigger") or {}
+    reason = " of ".join(
+        str(trigger[name])
+        for name in ("action_trigger_event", "triggering_resource_address")
+        if trigger.get(name)
+    )
+    return Change(
+        address=str(item.get("address", "?")),
+        action=INVOKE,
+        actions=[INVOKE],
+        reason=reason or None,
+        after=_name_unknown(mask(values, marks), item.get("config_unknown"), marks),
     )
 
 
@@ -282,7 +309,9 @@ def summarize(changes: Iterable[Change]) -> dict[str, int]:
     for change in changes:
         counted = _COUNT_OF.get(change.action)
         if counted:
-            counts[counted] += 1
+            counts[counted] = counts.get(counted, 0) + 1
+        if change.action != "forget" and "forget" in change.actions:
+            counts["forget"] += 1
         if change.action == "import" or change.imported_id is not None:
             counts["import"] += 1
         if change.previous_address:

@@ -32,7 +32,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import
     Record,
     TerraformError,
     clean_environment,
-    find_binary,
     new_log_path,
     private_directory,
     remove_secrets,
@@ -56,6 +55,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state impo
     selected_workspace,
     stray_state,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_tool import ToolError, find_tool
 
 MakeCli = Callable[[Path, "Path | None"], Cli]
 """Of a directory and the path of a log."""
@@ -111,14 +111,13 @@ class Result:
 class Site:
     """Where Terraform runs.
 
-    private: our own folder: plan, variables, record. var_files: to be given with -var-file.
+    private: our own folder: plan, variables, record.
     remedies: what helps when Terraform asks for an init, one after the other; each returns where to go on.
     record: None in check mode.
     """
 
     cli: Cli
     private: Path
-    var_files: Sequence[Path]
     remedies: Sequence[Callable[[Site], Site]] = ()
     record: Record | None = None
 
@@ -149,10 +148,18 @@ def open_site(
     try:
         _check_directories(options)
         _check_for_stray_state(options, result)
+        tool = find_tool(options.binary, environment)
+        result.values["version"] = tool.version
         mirror = mirrors.plan_mirror(
-            options.source, options.work_dir, options.variables, options.backend, options.overrides
+            options.source,
+            options.work_dir,
+            options.variables,
+            options.backend,
+            options.overrides,
+            tofu=tool.is_tofu,
         )
-        binary = find_binary(options.binary)
+        if options.upgrade and mirrors.follows_lock_file(mirror, options.work_dir):
+            options = replace(options, upgrade=False)  # the lock file has moved already
         if options.plugin_cache_dir is not None and not options.check:
             environment["TF_PLUGIN_CACHE_DIR"] = str(options.plugin_cache_dir)
             # Without this a stack that has no lock file yet downloads every provider in spite of the cache.
@@ -160,7 +167,14 @@ def open_site(
 
         def make_cli(directory: Path, log: Path | None) -> Cli:
             return Cli(
-                binary, directory, environment, mirror, Log(log, scrubber), scrubber, progress, deadline
+                tool,
+                directory,
+                environment,
+                mirror,
+                Log(log, scrubber),
+                scrubber,
+                progress,
+                deadline=deadline,
             )
 
         with contextlib.ExitStack() as stack:
@@ -174,7 +188,7 @@ def open_site(
             )
             result.values["log_path"] = str(site.cli.log.path) if site.cli.log.path else None
             yield site
-    except _process.DirectoryLocked as error:
+    except (_process.DirectoryLocked, ToolError) as error:
         raise TerraformError(str(error)) from error
     except OSError as error:
         raise TerraformError(f"{error.filename or 'The file system'}: {error.strerror or error}") from error
@@ -266,11 +280,12 @@ def _working(options: Options, make_cli: MakeCli, result: Result) -> Iterator[Si
         var_files = [options.work_dir / mirrors.VARIABLES, private / SENSITIVE_VARIABLES]
         try:
             mirrors.write_file(var_files[1], json.dumps(options.sensitive_variables).encode())
-            cli = replace(cli, abandon=lambda: remove_secrets(private))
-            yield Site(cli, private, var_files, [functools.partial(initialize, options)], record)
+            cli = replace(cli, var_files=var_files, abandon=lambda: remove_secrets(private))
+            yield Site(cli, private, [functools.partial(initialize, options)], record)
         except TerraformError as error:
             # Whoever interrupts a run from outside does not see its result: keep it for the next run.
-            if error.interrupted in (None, "timeout"):
+            # Of one that was killed the next run tells too: its state is to be looked at.
+            if error.interrupted in (None, "timeout") and not error.killed:
                 record.clear()
             raise
         else:
@@ -293,9 +308,9 @@ def _checking(options: Options, mirror: mirrors.Mirror, make_cli: MakeCli) -> It
         var_files = [private / mirrors.VARIABLES, private / SENSITIVE_VARIABLES]
         mirrors.write_file(var_files[0], json.dumps(options.variables).encode())
         mirrors.write_file(var_files[1], json.dumps(options.sensitive_variables).encode())
-        cli = replace(make_cli(options.work_dir, None), abandon=abandon)
+        cli = replace(make_cli(options.work_dir, None), var_files=var_files, abandon=abandon)
         remedies = [functools.partial(_go_to_copy, options), functools.partial(initialize, options)]
-        site = Site(cli, private, var_files, remedies)
+        site = Site(cli, private, remedies)
         if not _differs_by_values_only(options, mirror):
             site = replace(_go_to_copy(options, site), remedies=remedies[1:])
         yield site
@@ -307,9 +322,11 @@ def _go_to_copy(options: Options, site: Site) -> Site:
     root = site.private / "root" / os.path.normpath(options.work_dir).lstrip("/")
     root.mkdir(mode=0o700, parents=True)
     mirror = site.cli.mirror
-    mirrors.write(mirror, mirrors.compare(mirror, root), root)
     mirrors.link_others(mirror, options.work_dir, root)
+    if not mirrors.follows_lock_file(mirror, options.work_dir):
+        mirror = replace(mirror, lock_file=None)
     _borrow_initialization(options.work_dir, root)
+    mirrors.write(mirror, mirrors.compare(mirror, root), root)
     _link_state(options.work_dir, root, site.private)
     return replace(site, cli=replace(site.cli, directory=root))
 
@@ -317,6 +334,8 @@ def _go_to_copy(options: Options, site: Site) -> Site:
 def _differs_by_values_only(options: Options, mirror: mirrors.Mirror) -> bool:
     differences = mirrors.compare(mirror, options.work_dir)
     if differences.remove or set(differences.write) - {mirrors.VARIABLES}:
+        return False
+    if mirrors.follows_lock_file(mirror, options.work_dir):
         return False
     try:
         old = json.loads((options.work_dir / mirrors.VARIABLES).read_bytes())
@@ -404,10 +423,9 @@ def _select_workspace(options: Options, site: Site) -> Site | None:
     return replace(site, cli=elsewhere.in_workspace(options.workspace))
 
 
-def common_arguments(options: Options, site: Site) -> list[str]:
+def common_arguments(options: Options) -> list[str]:
     """What plan and apply have in common."""
     args = ["-json", "-input=false"]
-    args += [f"-var-file={path}" for path in site.var_files]
     if options.parallelism is not None:
         args.append(f"-parallelism={options.parallelism}")
     if options.check:
@@ -492,7 +510,7 @@ def _plan(options: Options, site: Site, arguments: Sequence[str]) -> Planned:
     mirrors.write_file(site.plan_file, b"")  # so that Terraform finds it there, with mode 0600
     args = [
         "plan",
-        *common_arguments(options, site),
+        *common_arguments(options),
         "-detailed-exitcode",
         f"-out={site.plan_file}",
         *arguments,
@@ -510,7 +528,6 @@ def read_outputs(
     """
     if not work_dir.is_dir():
         raise TerraformError(f"{work_dir} is no directory.")
-    program = find_binary(binary)
     found = local_outputs(work_dir, workspace or selected_workspace(work_dir))
     if found is not None:
         return found, []
@@ -520,8 +537,12 @@ def read_outputs(
     scrubber = Scrubber()
     mirror = mirrors.Mirror({}, None)
     # Lookups run in Ansible's own processes, where a fork or a signal handler would be a liberty.
+    try:
+        tool = find_tool(binary, environment)
+    except ToolError as error:
+        raise TerraformError(str(error)) from error
     cli = Cli(
-        program,
+        tool,
         work_dir,
         environment,
         mirror,

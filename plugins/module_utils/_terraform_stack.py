@@ -75,7 +75,7 @@ def _plan_arguments(options: Options) -> list[str]:
 
 def _converge(options: Options, planned: Planned, result: Result) -> None:
     cli = planned.site.cli
-    result.values.update(version=planned.digest.version, drift=planned.digest.drift)
+    result.values["drift"] = planned.digest.drift
     if not planned.anything:
         _report(result, NOTHING, planned.digest)
         if options.protect:
@@ -153,7 +153,7 @@ def _apply(options: Options, planned: Planned, plan: Plan) -> Digest:
     site = planned.site
     operation = "destroy" if options.state == "absent" else "apply"
     callbacks = site.record.begin(operation, site.cli.log.path) if site.record else Callbacks()
-    args = ["apply", *common_arguments(options, site), str(site.plan_file)]
+    args = ["apply", *common_arguments(options), str(site.plan_file)]
     return site.cli.events(args, narrator=Narrator(plan.operations), callbacks=callbacks)[1]
 
 
@@ -198,7 +198,6 @@ def _report(result: Result, plan: Plan, *digests: Digest) -> None:
         diagnostics=[asdict(item) for item in seen],
     )
     result.values.setdefault("drift", [])
-    result.values.setdefault("version", None)
 
 
 def _report_outputs(result: Result, outputs: dict[str, Any], unknown: Sequence[str] = ()) -> None:

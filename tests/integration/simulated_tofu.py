@@ -12,6 +12,8 @@ import sys
 VERSION = "1.10.6"
 ONLY_TERRAFORMS = ("applyable", "complete", "deferred_changes", "deferred_action_invocations")
 """Fields of a plan that OpenTofu does not have."""
+TAKE_VARIABLES = ("init", "plan", "apply")
+"""The commands of Terraform that do, as all of OpenTofu's."""
 
 
 def as_tofu(line: str) -> str:
@@ -28,11 +30,11 @@ def as_tofu(line: str) -> str:
 
 def main(terraform: str, arguments: list[str]) -> int:
     """Run one command."""
-    if arguments == ["version", "-json"]:
-        print(
-            json.dumps({"terraform_version": VERSION, "platform": "linux_amd64", "provider_selections": {}})
-        )
+    if arguments == ["version"]:
+        print(f"OpenTofu v{VERSION}\non linux_amd64")
         return 0
+    if arguments[0] not in TAKE_VARIABLES:
+        arguments = [argument for argument in arguments if not argument.startswith("-var-file=")]
     done = subprocess.run([terraform, *arguments], capture_output=True, text=True, check=False)
     for stream, text in ((sys.stdout, done.stdout), (sys.stderr, done.stderr)):
         stream.writelines(as_tofu(line) for line in text.splitlines(keepends=True))

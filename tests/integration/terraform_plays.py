@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import DirectoryLock, DirectoryLocked
 
+from tests.terraform_binary import BINARY
 from tests.which_ansible import PLAYBOOK
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +71,7 @@ class Play:
         self, config: str, args: Sequence[str], keywords: str, options: Mapping[str, object]
     ) -> tuple[list[str], dict[str, str]]:
         (self.source / "main.tf").write_text(config)
-        options = {"source": str(self.source), "work_dir": str(self.work_dir), **options}
+        options = {"source": str(self.source), "work_dir": str(self.work_dir), "binary": BINARY, **options}
         playbook = self.folder / "play.yml"
         playbook.write_text(
             "- hosts: localhost\n  gather_facts: false\n  tasks:\n"

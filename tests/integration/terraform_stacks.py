@@ -14,6 +14,8 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.iac.ds_stack.plugins.modules import terraform_drift_info, terraform_stack
 
+from tests.terraform_binary import BINARY
+
 MAIN = """
 variable "size" {
   default = 1
@@ -75,6 +77,7 @@ class Stack:
         args = {
             "source": str(self.source),
             "work_dir": str(self.work_dir),
+            "binary": BINARY,
             **options,
             "_ansible_check_mode": check,
             "_ansible_diff": diff,

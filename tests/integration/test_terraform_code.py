@@ -22,6 +22,7 @@ import boto3
 import pytest
 
 from localcloud import provider
+from tests.terraform_binary import BINARY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -51,7 +52,7 @@ class Root:
     def run(self, *arguments: str, expect: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
         """Run terraform; a return code that is not expected fails the test with all that terraform said."""
         result = subprocess.run(
-            ["terraform", *arguments],
+            [BINARY, *arguments],
             cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=170, check=False,
         )  # fmt: skip
         assert result.returncode in expect, (
@@ -235,7 +236,7 @@ def stack(network: Stack) -> Stack:
 
 def test_the_code_is_formatted() -> None:
     result = subprocess.run(
-        ["terraform", "fmt", "-check", "-recursive", "-diff", str(REPOSITORY / "terraform")],
+        [BINARY, "fmt", "-check", "-recursive", "-diff", str(REPOSITORY / "terraform")],
         capture_output=True, text=True, check=False, env=os.environ | {"TF_CLI_CONFIG_FILE": os.devnull},
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr

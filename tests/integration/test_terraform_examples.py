@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,9 +13,6 @@ from ansible_collections.iac.ds_stack.plugins.lookup import terraform_output
 from ansible_collections.iac.ds_stack.plugins.modules import terraform_drift_info, terraform_stack
 
 from tests.which_ansible import PLAYBOOK
-
-if shutil.which("terraform") is None:
-    pytest.skip("terraform is not on PATH", allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parents[2]
 

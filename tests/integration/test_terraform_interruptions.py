@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -17,9 +16,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._process import read_
 from tests.integration.interruptions import document, documented, observed
 from tests.integration.terraform_plays import SLOW, Play, wait_for
 from tests.which_ansible import PYTHON
-
-if shutil.which("terraform") is None:
-    pytest.skip("terraform is not on PATH", allow_module_level=True)
 
 AT_ONCE = 20
 """Seconds, on a machine that has other things to do."""

@@ -13,10 +13,8 @@ import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import local_outputs
 
 from tests.integration.terraform_stacks import MAIN, Stack, isolated_stack
+from tests.terraform_binary import BINARY
 from tests.which_ansible import PLAYBOOK
-
-if shutil.which("terraform") is None:
-    pytest.skip("terraform is not on PATH", allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "correct-horse-battery"
@@ -99,7 +97,7 @@ def test_a_local_state_is_read_as_terraform_tells_it(stack: Stack) -> None:
     for workspace in ("default", "blue"):
         stack.apply(workspace=workspace)
         told = subprocess.run(
-            ["terraform", "output", "-json"], cwd=stack.work_dir, check=True, capture_output=True
+            [BINARY, "output", "-json"], cwd=stack.work_dir, check=True, capture_output=True
         )
         assert local_outputs(stack.work_dir, workspace) == json.loads(told.stdout)
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.terraform_stacks import MAIN, Stack, isolated_stack
-
-if shutil.which("terraform") is None:
-    pytest.skip("terraform is not on PATH", allow_module_level=True)
 
 
 @pytest.fixture

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.terraform_stacks import Stack, files, isolated_stack
-
-if shutil.which("terraform") is None:
-    pytest.skip("terraform is not on PATH", allow_module_level=True)
 
 CONFIG = """
 variable "password" {

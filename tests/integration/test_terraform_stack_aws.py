@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -17,9 +16,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_sit
 from localcloud import provider
 from tests.integration.terraform_stacks import DRIFT, Stack, isolated_stack
 from tests.which_ansible import PLAYBOOK
-
-if shutil.which("terraform") is None:
-    pytest.skip("terraform is not on PATH", allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -15,10 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.terraform_plays import ROOT, SLOW, Play, wait_for
+from tests.terraform_binary import BINARY
 from tests.which_ansible import PLAYBOOK, PYTHON, VAULT
-
-if shutil.which("terraform") is None:
-    pytest.skip("terraform is not on PATH", allow_module_level=True)
 
 SECRET = "correct-horse-battery"
 
@@ -67,7 +64,7 @@ def test_the_module_is_killed_in_check_mode(play: Play) -> None:
     slow = play.folder / "slow"
     # Its parent is the supervisor, whose parent is the module.
     slow.write_text(
-        f"#!/bin/sh\n[ $1 = plan ] || exec terraform $@\nps -o ppid= -p $PPID > {planning}.new\n"
+        f"#!/bin/sh\n[ $1 = plan ] || exec {BINARY} $@\nps -o ppid= -p $PPID > {planning}.new\n"
         f"mv {planning}.new {planning}\nexec sleep 60\n"
     )
     slow.chmod(0o755)

@@ -13,9 +13,7 @@ import boto3
 import pytest
 
 from tests.integration.terraform_stacks import SLOW, Stack, actions, isolated_stack
-
-if shutil.which("terraform") is None:
-    pytest.skip("terraform is not on PATH", allow_module_level=True)
+from tests.terraform_binary import BY_HAND
 
 BUCKET = "states"
 KEY = "demo/machine.tfstate"
@@ -103,7 +101,7 @@ def test_a_lock_left_behind_is_explained(stack: Stack, backend: dict[str, Any], 
     s3.put_object(Bucket=BUCKET, Key=f"{KEY}.tflock", Body=json.dumps(lock).encode())
     message = stack.fail(backend=backend)["msg"]
     assert "The state is locked by ada@desk (OperationTypeApply, 4 min" in message
-    assert f"terraform force-unlock {lock['ID']}" in message
+    assert f"{BY_HAND} force-unlock {lock['ID']}" in message
     assert stack.run(check=True, backend=backend)["changed"] is False, "check mode needs no lock"
 
     began = time.monotonic()
@@ -138,7 +136,7 @@ def test_a_changed_backend_asks_what_to_do_with_the_state(
 ) -> None:
     stack.apply()
     message = stack.fail(backend=backend)["msg"]
-    command = f"cd {stack.work_dir} && terraform init -migrate-state"
+    command = f"cd {stack.work_dir} && {BY_HAND} init -migrate-state"
     assert command in message
     assert keys(s3) == []
     subprocess.run(f"{command} -force-copy -input=false", shell=True, check=True, capture_output=True)  # noqa: S602

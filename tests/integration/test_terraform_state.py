@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.terraform_stacks import DRIFT, Stack, actions, files, isolated_stack, snapshot
-
-if shutil.which("terraform") is None:
-    pytest.skip("terraform is not on PATH", allow_module_level=True)
+from tests.terraform_binary import BINARY
 
 CONFIG = 'resource "terraform_data" "x" {}\noutput "id" {\n  value = terraform_data.x.id\n}\n'
 
@@ -30,7 +28,7 @@ def local(path: str) -> dict[str, Any]:
 
 
 def by_hand(folder: Path, *arguments: str) -> None:
-    subprocess.run(["terraform", *arguments], cwd=folder, check=True, capture_output=True)
+    subprocess.run([BINARY, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 def gone(state: Path) -> bool:

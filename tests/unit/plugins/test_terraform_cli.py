@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Prog
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_events import Diagnostic
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_mirror import Mirror
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_tool import TERRAFORM, Tool
+
+RECORDINGS = Path(__file__).parent / "fixtures/terraform"
 
 
-def test_the_environment_is_cleaned(tmp_path: Path) -> None:
+def test_the_environment_is_cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rc = tmp_path / "terraformrc"
     rc.touch()
     kept, warnings = cli.clean_environment(
@@ -47,6 +51,11 @@ def test_the_environment_is_cleaned(tmp_path: Path) -> None:
         "CHECKPOINT_DISABLE": "1",
     }
     assert len(warnings) == 6
+    monkeypatch.chdir(tmp_path)
+    kept, warnings = cli.clean_environment({"TF_CLI_CONFIG_FILE": "terraformrc", "AWS_CA_BUNDLE": "ca/x.pem"})
+    assert kept["TF_CLI_CONFIG_FILE"] == str(rc), "Terraform runs in another folder"
+    assert kept["AWS_CA_BUNDLE"] == str(tmp_path / "ca/x.pem")
+    assert warnings == []
     rc.unlink()
     kept, warnings = cli.clean_environment({"TF_CLI_CONFIG_FILE": str(rc)})
     assert "TF_CLI_CONFIG_FILE" not in kept
@@ -90,7 +99,15 @@ def fake(tmp_path: Path) -> cli.Cli:
     scrubber = Scrubber(["my-secret"])
     mirror = Mirror({"main.tf": Path("/source/main.tf")}, None)
     log = cli.Log(tmp_path / "log", scrubber)
-    return cli.Cli(str(binary), tmp_path, dict(os.environ), mirror, log, scrubber, Progress(None))
+    return cli.Cli(
+        Tool(str(binary), TERRAFORM, "1.11.4"),
+        tmp_path,
+        dict(os.environ),
+        mirror,
+        log,
+        scrubber,
+        Progress(None),
+    )
 
 
 def program(fake: cli.Cli, code: str) -> None:
@@ -145,21 +162,111 @@ def test_an_error_that_asks_for_init_is_known(fake: cli.Cli) -> None:
         fake.events(["plan"])
 
 
-def test_an_old_version_is_refused(fake: cli.Cli) -> None:
-    program(fake, """print('{"type":"version","terraform":"1.9.8"}')""")
-    with pytest.raises(cli.TerraformError, match=r"is version 1\.9\.8; 1\.10 or later is needed"):
+def test_text_that_asks_for_init_is_known(fake: cli.Cli) -> None:
+    said = "\n\x1b[31m│ Error: \x1b[0mBackend initialization required\n│ Please\n"
+    program(fake, f"print({said!r}, file=sys.stderr); sys.exit(1)")
+    with pytest.raises(cli.InitNeeded):
+        fake.text(["workspace", "list"])
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("folder", ["terraform-1.15.9", "opentofu-1.12.6"])
+@pytest.mark.parametrize(
+    "name",
+    ["provider-gone.plan", "provider-gone.plan-human", "module-source-changed.plan", "backend-changed.plan"],
+)
+def test_the_tools_of_today_ask_for_init(fake: cli.Cli, folder: str, name: str) -> None:
+    said = (RECORDINGS / folder / f"{name}.txt").read_text()
+    program(fake, f"print({said!r}); sys.exit(1)")
+    with pytest.raises(cli.InitNeeded):
         fake.events(["plan"])
 
 
-def test_a_version_that_does_not_know_our_options_is_refused(fake: cli.Cli) -> None:
-    program(fake, "print('flag provided but not defined: -json', file=sys.stderr); sys.exit(1)")
-    with pytest.raises(cli.TerraformError, match=r"is too old; 1\.10 or later is needed"):
-        fake.events(["init"])
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("folder", ["terraform-1.15.9", "opentofu-1.12.6"])
+def test_they_do_so_to_people_too(fake: cli.Cli, folder: str) -> None:
+    said = (RECORDINGS / folder / "provider-gone.plan-human.txt").read_text()
+    program(fake, f"print({said!r}, file=sys.stderr); sys.exit(1)")
+    with pytest.raises(cli.InitNeeded):
+        fake.text(["workspace", "list"])
 
 
-def test_opentofu_tells_its_version_in_its_own_field(fake: cli.Cli) -> None:
-    program(fake, """print('{"type":"version","tofu":"1.10.5"}')""")
-    assert fake.events(["plan"])[1].version == "1.10.5"
+@pytest.mark.fault(31)
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"a": [1]}\n',
+        '{"a": [1]}\n\n╷\n│ Warning: Value for undeclared variable\n│ {"not": "this"}\n',
+        'Warning: something\n\n{broken\n{"a": [1]}',
+        '{\n  "a": [\n    1\n  ]\n}\nWarning: x',
+    ],
+)
+def test_a_document_is_found_between_warnings(fake: cli.Cli, said: str) -> None:
+    program(fake, f"sys.stdout.write({said!r})")
+    assert fake.document(["output", "-json"]) == {"a": [1]}
+
+
+@pytest.mark.fault(30)
+@pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (15, "SIGTERM"), (11, "SIGSEGV")])
+def test_a_terraform_that_was_killed_is_told_as_such(fake: cli.Cli, number: int, name: str) -> None:
+    event = {"type": "apply_complete", "hook": {"resource": {"addr": "a.b"}, "action": "create"}}
+    program(fake, f"import os; print({json.dumps(event)!r}, flush=True); os.kill(os.getpid(), {number})")
+    with pytest.raises(cli.TerraformError) as caught:
+        fake.events(["apply"])
+    error = caught.value
+    assert (
+        f"terraform apply was killed ({name}) after 0 s: its state may lack what it did last" in error.message
+    )
+    assert (error.killed, error.changed, error.interrupted) == (True, True, None)
+    program(fake, f"import os; os.kill(os.getpid(), {number})")
+    with pytest.raises(cli.TerraformError, match=rf"was killed \({name}\) after 0 s: nothing was changed"):
+        fake.events(["plan"])
+
+
+CRASH = """
+Stack trace from the terraform-provider-aws_v5.100.0_x5 plugin:
+
+panic: runtime error: my-secret or nil pointer dereference
+[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x1]
+
+goroutine 1 [running]:
+main.init()
+
+Error: The terraform-provider-aws_v5.100.0_x5 plugin crashed!
+"""
+
+
+@pytest.mark.fault(30)
+def test_a_provider_that_broke_is_named_with_its_reason(fake: cli.Cli) -> None:
+    event = {
+        "type": "diagnostic",
+        "diagnostic": {"severity": "error", "summary": "Plugin did not respond", "detail": "EOF"},
+    }
+    program(fake, f"print({json.dumps(event)!r}); print({CRASH!r}, file=sys.stderr); sys.exit(1)")
+    with pytest.raises(cli.TerraformError) as caught:
+        fake.events(["apply"])
+    assert "Plugin did not respond" in caught.value.message
+    assert (
+        "terraform-provider-aws_v5.100.0_x5: panic: runtime error: (sensitive) or nil pointer dereference"
+        in caught.value.message
+    )
+    assert "goroutine" not in caught.value.message
+    for line in ("fatal error: out of memory", "panic: not a plugin's"):
+        program(fake, f"print({json.dumps(event)!r}); print({line!r}, file=sys.stderr); sys.exit(1)")
+        with pytest.raises(cli.TerraformError, match=line):
+            fake.events(["plan"])
+
+
+def test_variables_reach_the_commands_that_take_them(fake: cli.Cli) -> None:
+    program(fake, "print(' '.join(sys.argv[1:]))")
+    given = replace(fake, var_files=[Path("/a"), Path("/b")])
+    assert given.text(["init", "-json"]) == "init -var-file=/a -var-file=/b -json\n"
+    assert given.text(["workspace", "select", "-or-create", "x"]) == "workspace select -or-create x\n"
+    tofu = replace(given, tool=replace(fake.tool, product="OpenTofu"))
+    assert (
+        tofu.text(["workspace", "select", "-or-create", "x"])
+        == "workspace select -var-file=/a -var-file=/b -or-create x\n"
+    )
 
 
 def test_a_document_that_is_none(fake: cli.Cli) -> None:
@@ -191,7 +298,7 @@ def test_a_state_that_terraform_can_save_nowhere_is_kept(
     (saved,) = home.glob("errored-*.tfstate")
     assert json.loads(saved.read_text()) == state
     assert saved.stat().st_mode & 0o777 == 0o600
-    assert f"cd {tmp_path} && terraform state push {saved}" in caught.value.message
+    assert f"cd {tmp_path} && {fake.tool.by_hand} state push {saved}" in caught.value.message
     assert "hidden" not in caught.value.message + (tmp_path / "log").read_text()
 
 
@@ -210,6 +317,8 @@ def test_record(tmp_path: Path) -> None:
     assert "was killed before its end" in str(record.report())
     callbacks.ended(Finished(1, "SIGTERM", duration=5), False)
     assert "was interrupted (SIGTERM) after 5 s and stopped" in str(record.report())
+    callbacks.ended(Finished(-9, duration=5), False)
+    assert "was killed (SIGKILL) after 5 s: its state may lack what it did last" in str(record.report())
     callbacks.ended(Finished(0), True)
     assert "ended with exit code 0 after the play was gone" in str(record.report())
     record.clear()
@@ -264,23 +373,8 @@ def test_progress_that_cannot_be_followed_is_returned() -> None:
     assert Progress(None).result() == {}
 
 
-def test_binaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(cli.TerraformError, match="Neither terraform nor tofu is on PATH"):
-        cli.find_binary(None)
-    (tmp_path / "tofu").touch(mode=0o755)
-    assert cli.find_binary(None) == str(tmp_path / "tofu")
-    (tmp_path / "terraform").touch(mode=0o755)
-    assert cli.find_binary(None) == str(tmp_path / "terraform")
-    assert cli.find_binary("tofu") == str(tmp_path / "tofu")
-    with pytest.raises(cli.TerraformError, match="There is no program other"):
-        cli.find_binary("other")
-
-
 def test_the_time_that_is_left_is_the_timeout(fake: cli.Cli) -> None:
     program(fake, "import time; time.sleep(20)")
-    from dataclasses import replace
-
     hurried = replace(fake, deadline=time.monotonic() + 0.3)
     with pytest.raises(cli.TerraformError, match=r"was interrupted \(timeout\)") as caught:
         hurried.text(["workspace", "list"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import (
     is_config,
@@ -74,8 +76,22 @@ def test_calls_as_odd_as_they_may_be(name: str, text: str, found: dict[str, str]
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [("a.tf", True), ("a.tf.json", True), ("a.tofu", True), ("a.tfvars", False), ("a.tfvars.json", False)],
+    ("name", "terraform", "tofu"),
+    [
+        ("a.tf", True, True),
+        ("a.tf.json", True, True),
+        ("a.tofu", False, True),
+        ("a.tofu.json", False, True),
+        ("both.tf", True, False),
+        ("both.tofu", False, True),
+        ("json.tf.json", True, False),
+        ("json.tf", True, True),
+        ("a.tfvars", False, False),
+        ("a.tfvars.json", False, False),
+    ],
 )
-def test_which_files_are_configuration(name: str, expected: bool) -> None:
-    assert is_config(name) is expected
+def test_which_files_are_configuration(tmp_path: Path, name: str, terraform: bool, tofu: bool) -> None:
+    for file in ("both.tofu", "json.tofu.json"):
+        (tmp_path / file).touch()
+    assert is_config(tmp_path / name, tofu=False) is terraform
+    assert is_config(tmp_path / name, tofu=True) is tofu

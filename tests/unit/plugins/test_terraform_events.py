@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,7 +125,6 @@ def test_a_diagnostic_behind_a_truncated_event_on_the_same_line_is_found() -> No
 
 def test_digest() -> None:
     stream: list[Any] = [
-        {"type": "version", "terraform": "1.11.4"},
         {"type": "resource_drift", "change": {"resource": {"addr": "a.b"}, "action": "update"}},
         ERROR,
         ERROR,
@@ -133,13 +133,11 @@ def test_digest() -> None:
         {"type": "outputs", "outputs": {"x": {"sensitive": False, "value": 1}, "odd": 3}},
     ]
     found = events.digest(stream)
-    assert found.version == "1.11.4"
     assert found.drift == [{"address": "a.b", "action": "update"}]
     assert [item.summary for item in found.errors] == ["It broke"]
     assert found.text == "some text"
     assert found.applied == ["aws_instance.ds"]
     assert found.outputs == {"x": {"sensitive": False, "value": 1}}
-    assert events.digest([{"type": "version", "tofu": "1.10.0"}]).version == "1.10.0"
 
 
 @pytest.mark.parametrize(
@@ -162,3 +160,35 @@ def test_digest() -> None:
 )
 def test_lines_for_the_console(event: Any, line: str | None) -> None:
     assert events.Narrator(2).line(event) == line
+
+
+@pytest.mark.fault(28)
+def test_actions_are_told_as_they_run() -> None:
+    text = (Path(__file__).parent / "fixtures/terraform/terraform-1.15.9/action.apply.txt").read_bytes()
+    items = list(events.parse(text))
+    narrator = events.Narrator(1)
+    lines = [line for item in items if (line := narrator.line(item))]
+    assert lines == [
+        "terraform_data.a: created after 0 s (1/1)",
+        "action.local_command.say: running",
+        "action.local_command.say: hello",
+        "action.local_command.say: run",
+    ]
+    assert events.digest(items).applied == ["terraform_data.a", "action.local_command.say"]
+
+
+@pytest.mark.parametrize("char", ["\u0085", "\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\r"])
+def test_only_a_line_feed_ends_an_event(char: str) -> None:
+    event = {**ERROR, "diagnostic": {**ERROR["diagnostic"], "detail": f"one{char}two"}}
+    stream = json.dumps(event, ensure_ascii=False)
+    assert events.digest(events.parse(f"{stream}\n".encode())).errors[0].detail == f"one{char}two"
+
+
+@pytest.mark.parametrize("folder", ["terraform-1.15.9", "opentofu-1.12.6"])
+def test_a_failed_provisioner_of_today(folder: str) -> None:
+    text = (
+        Path(__file__).parent / "fixtures/terraform" / folder / "provisioner-failed.apply.txt"
+    ).read_bytes()
+    found = events.digest(events.parse(text))
+    assert found.applied == []
+    assert "local-exec provisioner error" in found.errors[0].text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,13 @@ def parse(*resources: dict[str, Any], **outputs: dict[str, Any]) -> plans.Plan:
         (resource(["delete", "create"]), "replace", {"replace": 1}),
         (resource(["create", "delete"]), "replace", {"replace": 1}),
         (resource(["forget"]), "forget", {"forget": 1}),
+        (resource(["create", "forget"]), "create", {"add": 1, "forget": 1}),
+        (resource(["forget", "create"]), "create", {"add": 1, "forget": 1}),
+        (
+            resource(["forget", "create"], previous_address="a.c"),
+            "create",
+            {"add": 1, "forget": 1, "move": 1},
+        ),
         (resource(["no-op"], previous_address="a.c"), "move", {"move": 1}),
         (resource(["update"], previous_address="a.c"), "update", {"change": 1, "move": 1}),
         (resource(["no-op"], change={"importing": {"id": "i-1"}}), "import", {"import": 1}),
@@ -40,6 +48,82 @@ def test_actions_are_told_apart(item: dict[str, Any], action: str, counts: dict[
     (change,) = parse(item).changes
     assert change.action == action
     assert {name: count for name, count in plans.summarize([change]).items() if count} == counts
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """The document that a tool of today has printed."""
+    text = (Path(__file__).parent / "fixtures/terraform" / f"{name}.show.txt").read_text()
+    document: dict[str, Any] = json.loads(text[text.index("{") :])
+    return document
+
+
+@pytest.mark.fault(28)
+def test_a_replacement_that_forgets_is_counted() -> None:
+    (change,) = plans.parse_plan(recorded("opentofu-1.12.6/forget-and-create")).changes
+    assert (change.address, change.action, change.actions) == ("random_pet.x", "create", ["forget", "create"])
+    assert plans.say_summary(plans.summarize([change])) == "1 to add, 1 to forget"
+    assert plans.refuse([change], ["random_pet.x"], 0) is None, "nothing is destroyed"
+
+
+@pytest.mark.fault(28)
+def test_an_action_is_a_change_like_another() -> None:
+    plan = plans.parse_plan(recorded("terraform-1.15.9/action"))
+    assert [change.to_dict() for change in plan.changes] == [
+        {"address": "terraform_data.a", "action": "create", "actions": ["create"]},
+        {
+            "address": "action.local_command.say",
+            "action": "invoke",
+            "actions": ["invoke"],
+            "reason": "AfterCreate of terraform_data.a",
+        },
+    ]
+    assert plans.say_summary(plans.summarize(plan.changes)) == "1 to add, 1 to invoke"
+    shown = plans.diff_of(plan.changes)[1]
+    assert shown["after_header"] == "action.local_command.say (invoke)"
+    assert shown["after"]["arguments"] == ["hello"]
+    assert plan.operations == 1
+
+
+@pytest.mark.fault(28)
+def test_what_is_secret_of_an_action_is_masked() -> None:
+    item = {
+        "address": "action.a.b",
+        "config_values": {"text": "hidden-text", "list": ["hidden-too", "x"], "url": None},
+        "config_sensitive": {"text": True, "list": [True, False]},
+        "config_unknown": {"url": True},
+    }
+    plan = plans.parse_plan({"action_invocations": [item, {}, {"address": "action.c.d"}]})
+    assert [change.address for change in plan.changes] == ["action.a.b", "?", "action.c.d"]
+    assert plan.changes[0].after == {
+        "text": "(sensitive)",
+        "list": ["(sensitive)", "x"],
+        "url": "(known after apply)",
+    }
+    assert plan.secrets == ["hidden-text", "hidden-too"]
+    assert plans.summarize(plan.changes)["invoke"] == 3
+
+
+@pytest.mark.parametrize("folder", ["terraform-1.15.9", "opentofu-1.12.6"])
+def test_what_is_removed_and_moved(folder: str) -> None:
+    plan = plans.parse_plan(recorded(f"{folder}/removed-and-moved"))
+    assert [(change.address, change.action) for change in plan.changes] == [
+        ("terraform_data.a", "forget"),
+        ("terraform_data.c", "move"),
+    ]
+
+
+@pytest.mark.parametrize("folder", ["terraform-1.15.9", "opentofu-1.12.6"])
+def test_a_tainted_resource_is_a_change_that_no_event_tells(folder: str) -> None:
+    text = (
+        Path(__file__).parent / "fixtures/terraform" / folder / "provisioner-failed.state.txt"
+    ).read_text()
+    state = json.loads(text[text.index("{") :])
+    plan = parse(resource(["create"], "terraform_data.a"))
+    assert plans.has_changed({}, plan, state) is True
+    assert plans.has_changed({"prior_state": state}, plan, state) is False
+    moved = parse(resource(["no-op"], "terraform_data.a", previous_address="terraform_data.b"))
+    assert plans.has_changed({"prior_state": state}, moved, state) is True
+    assert plans.has_changed({"prior_state": state}, moved, {"format_version": "1.0"}) is True
 
 
 @pytest.mark.parametrize("actions", [["no-op"], ["read"]])
