@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.iac.ds_stack.plugins.modules import terraform_drift_info, terraform_stack
 
-from tests.terraform_binary import BINARY
+from tests.terraform_binary import BINARY, IS_TOFU
 
 MAIN = """
 variable "size" {
@@ -112,6 +113,19 @@ def isolated_stack(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     return Stack(folder)
+
+
+def find_tofu(folder: Path) -> Path:
+    """The real thing where it is given, else one in disguise."""
+    folder.mkdir()
+    tofu = folder / "tofu"
+    if IS_TOFU:
+        tofu.symlink_to(BINARY)
+        return tofu
+    program = Path(__file__).with_name("simulated_tofu.py")
+    tofu.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}" "{BINARY}" "$@"\n')
+    tofu.chmod(0o755)
+    return tofu
 
 
 def files(folder: Path) -> Iterator[Path]:

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,11 @@ from tests.integration.terraform_stacks import (
     Stack,
     actions,
     files,
+    find_tofu,
     isolated_stack,
     snapshot,
 )
-from tests.terraform_binary import BINARY, BY_HAND, IS_TOFU, NAME
+from tests.terraform_binary import BINARY, BY_HAND, NAME
 
 SECRET = "correct-horse-battery"
 
@@ -677,19 +677,6 @@ def test_a_person_can_run_terraform_there_by_hand(stack: Stack) -> None:
     stack.apply(variables={"size": 5})
     plan = [BINARY, "plan", "-input=false", "-detailed-exitcode"]
     assert subprocess.run(plan, cwd=stack.work_dir, capture_output=True, check=False).returncode == 0
-
-
-def find_tofu(folder: Path) -> Path:
-    """The real thing where it is given, else one in disguise."""
-    folder.mkdir()
-    tofu = folder / "tofu"
-    if IS_TOFU:
-        tofu.symlink_to(BINARY)
-        return tofu
-    program = Path(__file__).with_name("simulated_tofu.py")
-    tofu.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}" "{BINARY}" "$@"\n')
-    tofu.chmod(0o755)
-    return tofu
 
 
 def version_of(tofu: Path) -> str:
