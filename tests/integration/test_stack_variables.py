@@ -114,6 +114,14 @@ def test_what_is_said_gets_where_it_belongs(tmp_path: Path) -> None:
         ({"__stack_volumes": {"volumes": [{"zone": "us-east-1b"}]}}, "us-east-1b", "subnet-b"),
         (
             {
+                "__stack_volumes": {"skipped": True},
+                "__preflight_found": {"data_volumes": [{"zone": "us-east-1b"}]},
+            },
+            "us-east-1b",
+            "subnet-b",
+        ),
+        (
+            {
                 "__stack_volumes": {"volumes": [{"zone": "us-east-1b"}]},
                 "ds_stack_availability_zone": "us-east-1a",
             },
