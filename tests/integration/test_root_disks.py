@@ -135,6 +135,16 @@ def test_a_disk_and_its_image_do_not_see_each_others_later_work(disks: RootDisks
     assert (disks.disk("i-4", layers).mount() / "kept").read_text() == "in the image\n"
 
 
+def test_an_image_of_a_disk_that_nobody_uses_is_not_copied(disks: RootDisks, folder: Path) -> None:
+    disk = disks.disk("i-1", (BASE,))
+    (disk.mount() / "large").write_bytes(bytes(MIB))
+    written = (folder / "disks/i-1/upper/large").stat().st_ino
+    disk.keep("ami-1")
+    assert (folder / "disks/ami-1/large").stat().st_ino == written
+    disk.mount()
+    assert list((folder / "disks/i-1/upper").iterdir()) == []
+
+
 def test_images_of_images_stand_on_each_other(disks: RootDisks) -> None:
     layers: Layers = (BASE,)
     for number, how in enumerate(("keep", "copy", "keep", "copy")):
