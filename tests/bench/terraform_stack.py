@@ -189,8 +189,9 @@ def main() -> int:
     terraform = subprocess.run(["terraform", "version", "-json"], capture_output=True, check=True, text=True)
     version = json.loads(terraform.stdout)["terraform_version"]
     print(
-        f"{date.today()}, {os.cpu_count()} processors, Python {platform.python_version()}, Terraform {version}, "
-        f"three stacks each: seconds of processor time (and on the clock), median of {rounds} rounds"
+        f"{date.today()}, {os.cpu_count()} processors, Python {platform.python_version()}, "
+        f"Terraform {version}, three stacks each: seconds of processor time (and on the clock), "
+        f"median of {rounds} rounds"
     )
     titles = "".join(f"{who:>16}" for who in ("bare", "idle", "ours", "general"))
     print(f"{'':34}{titles}{'ours / (bare + idle)':>30}{'ours / general':>30}")
