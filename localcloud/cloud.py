@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from localcloud.addresses import AddressPool
-from localcloud.base_image import Base
+from localcloud.base_layer import BaseLayer
 from localcloud.credentials import InstanceCredentials
 from localcloud.faults import Faults
 from localcloud.host_network import HostNetwork
@@ -27,7 +27,7 @@ class Cloud:
         jobs: background work that belongs to no single instance.
     """
 
-    def __init__(self, run: RunDir, base: Base) -> None:
+    def __init__(self, run: RunDir, base: BaseLayer) -> None:
         """Set up the shared parts; nothing but the account's folder is changed yet.
 
         Args:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from localcloud import account_files, base_image, downloads, notes, preflight, provider, reaper, root_disks
+from localcloud import account_files, base_layer, downloads, notes, preflight, provider, reaper, root_disks
 from localcloud.addresses import API_URL, MIRROR_URL
 from localcloud.api.owner import DEBIAN_OWNER
 from localcloud.downloads import Downloads
@@ -95,7 +95,7 @@ def _start(run: RunDir, wanted_downloads: str, lock: Lock, log: Log) -> None:
     preflight.check_ports()
     providers = provider.find()
     chosen = downloads.choose(wanted_downloads)
-    base_image.unpacked(log)
+    base_layer.ensure(log)
     mirror = _mirror(log) if chosen.offline else None
     lock.write(run, None)
     run.path.mkdir(parents=True)

@@ -23,7 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from localcloud import base_image
+from localcloud import base_layer
 from localcloud.account_files import Operator, read_operator
 from localcloud.addresses import API_PORT, HOST, MIRROR_PORT
 from localcloud.api import gaps
@@ -196,7 +196,7 @@ def serve(run: RunDir, mirror: Path | None) -> None:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(threadName)s %(message)s"
     )
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    base = base_image.unpacked(log.info)
+    base = base_layer.ensure(log.info)
     base.hold()
     cloud = Cloud(run, base)
     cloud.network.open()

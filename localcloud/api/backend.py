@@ -258,7 +258,7 @@ class LocalEC2(EC2Backend):
         moment = datetime.fromtimestamp(base.built, timezone.utc)
         ami = LocalAmi(
             self,
-            base_ami_id(base.layer),
+            base_ami_id(base.digest),
             name=f"debian-12-amd64-{moment:%Y%m%d-%H%M}",
             description="Debian 12",
             owner_id=DEBIAN_OWNER,

@@ -2,16 +2,14 @@
 
 It is a small Debian with systemd, sshd and cloud-init, plus what makes systemd and cloud-init work in a
 container (folder ``files``). It is kept as a tarball in the cache, named by a hash of all its inputs, and
-as a podman image with two tags; beside the tarball, unpacked, as the layer below all AMIs.
+as a podman image with two tags.
 """
 
-import contextlib
 import fcntl
 import hashlib
-import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +18,6 @@ from localcloud.errors import LocalCloudError
 from localcloud.paths import LABEL, cache_root
 from localcloud.podman import image_exists, podman
 from localcloud.processes import run, succeeds
-from localcloud.root_disks import remove_tree
 
 RELEASE = "bookworm"
 REPOSITORY = "localhost/ds-stack-base"
@@ -91,95 +88,32 @@ class Inputs:
         return hashlib.sha256(repr((2, self, PACKAGES)).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class Base:
-    """The image as a folder.
-
-    Attributes:
-        layer: digest of the content.
-        built: when it was built, in seconds since 1970.
-        root: the folder, one in that of its inputs.
-    """
-
-    layer: str
-    built: int
-    root: Path
-
-    def hold(self) -> None:
-        """Keep the folder from being forgotten as long as this process lives."""
-        fcntl.flock(os.open(self.root.parent, os.O_RDONLY), fcntl.LOCK_SH)
-
-
 def ensure(log: Callable[[str], None]) -> str:
     """Return the image's tag, building the image (about a minute) or loading it from the cache first.
 
     Raises LocalCloudError when a tool is missing or a package server cannot be reached.
     """
     inputs = Inputs.of_this_machine()
-    with _cache() as folder:
-        _ensure(inputs, folder, log)
-    return TAG
-
-
-def unpacked(log: Callable[[str], None]) -> Base:
-    """Return the image as a folder, making image and folder first where they are missing.
-
-    Raises LocalCloudError as `ensure` does.
-    """
-    inputs = Inputs.of_this_machine()
-    with _cache() as folder:
-        tagged = _ensure(inputs, folder, log)
-        form = f'{{{{index .RootFS.Layers 0}}}} {{{{index .Labels "{BUILT_LABEL}"}}}}'
-        layer, built = podman("image", "inspect", "--format", form, tagged).split()
-        root = folder / inputs.digest() / layer.removeprefix("sha256:")[:16]
-        if not root.exists():
-            log("Unpacking the base image")
-            _unpack(tagged, root)
-    return Base(layer, int(built), root)
-
-
-@contextlib.contextmanager
-def _cache() -> Iterator[Path]:
-    """The cache's folder, locked: molecule and the local cloud may ask at the same time."""
+    digest = inputs.digest()
+    tagged = f"{REPOSITORY}:{digest}"
     folder = cache_root() / "localcloud" / "base-image"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
-
-
-def _ensure(inputs: Inputs, folder: Path, log: Callable[[str], None]) -> str:
-    """Make the image if it is missing; returns the tag that names its inputs."""
-    digest = inputs.digest()
-    tagged = f"{REPOSITORY}:{digest}"
-    if not image_exists(tagged):
-        tarball = folder / digest / "rootfs.tar"
-        if not tarball.exists():
-            log(f"Building the Debian 12 base image with debootstrap (cache key {digest})")
-            _build(inputs, tarball)
-        log("Importing the base image into podman")
-        podman(
-            "import", "--quiet", "--change", 'CMD ["/sbin/init"]', "--change", "STOPSIGNAL SIGRTMIN+3",
-            "--change", "ENV container=podman", "--change", f"LABEL {LABEL}",
-            "--change", f"LABEL {BUILT_LABEL}={int(tarball.stat().st_mtime)}", str(tarball), tagged,
-        )  # fmt: skip
-        _forget_others(folder, digest)
-    podman("tag", tagged, TAG)
-    return tagged
-
-
-def _unpack(image: str, root: Path) -> None:
-    """Copy an image's content into a folder that appears only when it is complete."""
-    root.parent.mkdir(exist_ok=True)
-    root.parent.chmod(0o700)  # nobody but root may come near the setuid programs inside
-    unfinished = root.with_suffix(".unfinished")
-    remove_tree(unfinished)
-    mounted = podman("image", "mount", image)
-    try:
-        run("cp", "--archive", mounted, str(unfinished))
-    finally:
-        podman("image", "unmount", image)
-    unfinished.rename(root)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # molecule and the local cloud may ask at the same time
+        if not image_exists(tagged):
+            tarball = folder / digest / "rootfs.tar"
+            if not tarball.exists():
+                log(f"Building the Debian 12 base image with debootstrap (cache key {digest})")
+                _build(inputs, tarball)
+            log("Importing the base image into podman")
+            podman(
+                "import", "--quiet", "--change", 'CMD ["/sbin/init"]', "--change", "STOPSIGNAL SIGRTMIN+3",
+                "--change", "ENV container=podman", "--change", f"LABEL {LABEL}",
+                "--change", f"LABEL {BUILT_LABEL}={int(tarball.stat().st_mtime)}", str(tarball), tagged,
+            )  # fmt: skip
+            _forget_others(folder, digest)
+        podman("tag", tagged, TAG)
+    return TAG
 
 
 def _forget_others(folder: Path, digest: str) -> None:
@@ -188,20 +122,8 @@ def _forget_others(folder: Path, digest: str) -> None:
         if tag not in (digest, TAG.rpartition(":")[2]):
             succeeds("podman", "rmi", f"{REPOSITORY}:{tag}")
     for other in folder.iterdir():
-        if other.is_dir() and other.name != digest and not _held(other):
-            remove_tree(other)
-
-
-def _held(folder: Path) -> bool:
-    """Whether a local cloud runs on what is in a folder; see `Base.hold`."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+        if other.is_dir() and other.name != digest:
+            shutil.rmtree(other)
 
 
 def _build(inputs: Inputs, tarball: Path) -> None:
