@@ -54,10 +54,10 @@ lint unit integration newest molecule e2e: setup ## Run one tier of the tests
 	python tests/run.py $@
 
 bench: setup ## Measure what a task of terraform_stack costs, on a machine that does nothing else
-	python tests/bench/terraform_stack.py
+	python -m tests.bench.terraform_stack
 
 bench-site: setup ## Measure site.yml with nothing to change, after `make demo`
-	python tests/bench/site.py
+	python -m tests.bench.site
 
 build: setup ## Build the collection's tarball
 	ansible-galaxy collection build --force
