@@ -258,6 +258,17 @@ def test_user_who_would_reach_elsewhere(run: Runner, ssm: Any) -> None:
     assert names(ssm, "/") == []
 
 
+def test_ssh_keys_are_not_its_own(run: Runner, ssm: Any) -> None:
+    for user in ("ada", "eve"):
+        name = f"{ROOT}/machine/users/{user}/ssh_keys"
+        ssm.put_parameter(Name=name, Value="ssh-rsa A", Type="String")
+    run(user_credentials, users=["ada"])
+    result = run(user_credentials, users=["ada"])
+    assert (result["changed"], result["removed"]) == (False, [])
+    assert f"{ROOT}/machine/users/eve/ssh_keys" in names(ssm)
+    assert len(run(user_credentials, state="absent")["removed_parameters"]) == 4
+
+
 def test_all_wrong_users_are_told(run: Runner) -> None:
     result = run(user_credentials, users=["Ada", "-rf", "eve"])
     assert "'-rf' cannot" in result["msg"]
