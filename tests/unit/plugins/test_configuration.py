@@ -64,6 +64,17 @@ def test_a_whole_configuration_is_accepted() -> None:
         ({"kms_key_id": "alias/mine"}, "ds_stack_kms_key_id: 'alias/mine' is not of the form arn:aws:kms:"),
         ({"policy_arns": "arn:aws:iam::aws:policy/ReadOnlyAccess"}, "ds_stack_policy_arns is a list."),
         ({"users": [{"name": "Al ice"}]}, "'Al ice' cannot be a login name"),
+        ({"users": [{"name": "team/ada"}]}, "ds_stack_users: 'team/ada' cannot be a login name"),
+        (
+            {"users": [{"name": "ada", "ssh_keys": ["ssh-rsa " + "A" * 4089]}]},
+            "ds_stack_users: The SSH keys of 'ada' take 4097 bytes, and a parameter holds 4096.",
+        ),
+        (
+            {"users": [{"name": "ada", "ssh_keys": ["ssh-rsa A\nssh-rsa B"]}]},
+            "ds_stack_users: An SSH key of 'ada' is empty or has several lines.",
+        ),
+        ({"users": [{"name": f"user-{number}"} for number in range(200)]}, "200 users are more than one"),
+        ({"tags": {"team": ["a", "b"]}}, "ds_stack_tags: the value of 'team' is no text."),
         ({"users": [{"name": "ada"}, {"name": "ada"}]}, "'ada' is there twice"),
         ({"users": [{"name": "ada", "shel": "zsh"}]}, "ds_stack_users.shel"),
         ({"allowed_cidrs": ["10.0.0.1"]}, "write 10.0.0.1/32"),
