@@ -12,10 +12,12 @@ from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueE
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.iac.ds_stack.plugins.module_utils._names import (
+    stack_name_problem,
+    user_name_problem,
+)
 
 PREFIX = "ds_stack_"
-STACK_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
-LOGIN_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 POLICY = (r"arn:[^:]+:iam::[^:]*:policy/", "arn:aws:iam::123456789012:policy/NAME")
 SUBNET = (r"subnet-", "subnet-0123456789abcdef0")
 AWS_NAMES = {
@@ -67,22 +69,15 @@ def _texts_for_collections(options: Mapping[str, Mapping[str, Any]], values: Val
 
 
 def _stack_name(values: Values) -> Iterator[str]:
-    name = values["ds_stack_name"]
-    if not STACK_NAME.fullmatch(name):
-        yield (
-            f"ds_stack_name: '{name}' cannot name a stack. Take 2 to 31 lower-case letters, digits and "
-            "hyphens, beginning with a letter."
-        )
+    if problem := stack_name_problem(values["ds_stack_name"]):
+        yield f"ds_stack_name: {problem}"
 
 
 def _users(values: Values) -> Iterator[str]:
     names = [user["name"] for user in values.get("ds_stack_users", [])]
     for name in names:
-        if not LOGIN_NAME.fullmatch(name):
-            yield (
-                f"ds_stack_users: '{name}' cannot be a login name. Take lower-case letters, digits, hyphens "
-                "and underscores, beginning with a letter."
-            )
+        if problem := user_name_problem(name):
+            yield f"ds_stack_users: {problem}"
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"ds_stack_users: '{name}' is there twice. Remove one."
 
