@@ -1,0 +1,237 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether variables have the types of their argument spec, told in sentences.
+
+Ansible's own conversion is kinder than is good here: it takes 012 for the text "10", ``no`` for the text
+"False" and "a,b" for a list. So a text has to be a text and a list a list. Only what a command line cannot
+say otherwise is converted: ``-e name=3`` and ``-e name=yes`` come as texts.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from ansible_collections.iac.ds_stack.plugins.module_utils._names import shown
+
+Option = Mapping[str, Any]
+
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+#: Those that the filter ``bool`` knows, in any case.
+BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
+
+
+class WrongTypeError(Exception):
+    """A value cannot be what it is to be. The text is a sentence."""
+
+
+@dataclass
+class Checker:
+    """Checks values, and collects what is wrong with them."""
+
+    problems: list[str] = field(default_factory=list)
+
+    def check(self, options: Mapping[str, Option], values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values that have the type of their option, converted where need be."""
+        found = {}
+        for name in sorted(values.keys() & options.keys()):
+            before = len(self.problems)
+            value = self._value(name, "", options[name], values[name])
+            if len(self.problems) == before:
+                found[name] = value
+        return found
+
+    def _value(self, name: str, place: str, option: Option, value: Any) -> Any:
+        """Return a converted value. ``place`` says which entry of a list it is."""
+        kind = option.get("type", "str")
+        try:
+            converted = _CONVERSIONS.get(kind, _anything)(name, place, value)
+        except WrongTypeError as error:
+            self.problems.append(str(error))
+            return None
+        if kind == "list":
+            converted = self._entries(name, option, converted)
+        elif kind == "dict":
+            converted = self._keys(name, place, option, converted)
+        if "choices" in option:
+            self._choices(name, place, option["choices"], converted)
+        return converted
+
+    def _entries(self, name: str, option: Option, values: Sequence[Any]) -> list[Any]:
+        entry = {"type": option.get("elements", "raw"), "options": option.get("options")}
+        before = len(self.problems)
+        found = [
+            self._value(name, f" (entry {number})", entry, value) for number, value in enumerate(values, 1)
+        ]
+        if len(self.problems) == before:
+            texts = [value for value in found if isinstance(value, str)]
+            for text in sorted({text for text in texts if texts.count(text) > 1}):
+                self.problems.append(f"{name}: '{shown(text)}' is there twice. Remove one.")
+        return found
+
+    def _keys(self, name: str, place: str, option: Option, values: Mapping[Any, Any]) -> dict[str, Any]:
+        wrong = [key for key in values if not isinstance(key, str)]
+        for key in wrong:
+            self.problems.append(
+                f"{name}{place}: the key {_literal(key)} {_is(key)} and has to be a text. Put it in quotes."
+            )
+        options: Mapping[str, Option] | None = option.get("options")
+        if wrong or options is None:
+            return dict(values)
+        for key in values:
+            if key not in options:
+                self.problems.append(f"{name}.{shown(key)}{place} is not known.{nearest(key, options)}")
+        for key, suboption in options.items():
+            if suboption.get("required") and key not in values:
+                self.problems.append(f"{name}.{key}{place} is missing. Every entry needs one.")
+        return {
+            key: self._value(f"{name}.{key}", place, options[key], value)
+            for key, value in values.items()
+            if key in options
+        }
+
+    def _choices(self, name: str, place: str, choices: Collection[Any], value: Any) -> None:
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None and one not in choices:
+                self.problems.append(
+                    f"{name}{place}: '{shown(str(one))}' is not possible. Take "
+                    f"{' or '.join(str(choice) for choice in choices)}."
+                )
+
+
+def unknown_names(names: Collection[str], known: Collection[str], where: str = "") -> Iterator[str]:
+    """Tell names that nothing reads, with what was perhaps meant."""
+    for name in sorted(names):
+        if name not in known:
+            yield f"{where}{shown(name)} is no variable of this collection.{nearest(name, known)}"
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return a question about the nearest of the known names, or how to find them."""
+    found = get_close_matches(name, known, n=1)
+    if found:
+        return f" Did you mean {found[0]}?"
+    return f" There are {', '.join(sorted(known))}." if len(known) < 10 else ""
+
+
+def _anything(_name: str, _place: str, value: Any) -> Any:
+    return value
+
+
+def _text(name: str, place: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        raise WrongTypeError(_nothing(name, place))
+    if isinstance(value, bool):
+        words = "yes, on and true" if value else "no, off and false"
+        raise WrongTypeError(
+            f"{name}{place}: {_literal(value)} is no text (YAML reads {words} so). Put it in quotes."
+        )
+    quotes = "" if isinstance(value, (Mapping, list, tuple)) else " Put it in quotes."
+    raise WrongTypeError(f"{name}{place}: {_literal(value)} {_is(value)} and has to be a text.{quotes}")
+
+
+def _whole_number(name: str, place: str, value: Any) -> int:
+    if value is None:
+        raise WrongTypeError(_nothing(name, place))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str) and len(value) < 20 and WHOLE_NUMBER.fullmatch(value):
+        return int(value)
+    raise WrongTypeError(f"{name}{place}: {_literal(value)} is no whole number. Write it in digits alone.")
+
+
+def _number(name: str, place: str, value: Any) -> float:
+    if value is None:
+        raise WrongTypeError(_nothing(name, place))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and len(value) < 20 and NUMBER.fullmatch(value):
+        return float(value)
+    raise WrongTypeError(f"{name}{place}: {_literal(value)} is no number.")
+
+
+def _truth(name: str, place: str, value: Any) -> bool:
+    if value is None:
+        raise WrongTypeError(_nothing(name, place))
+    if isinstance(value, (bool, int)) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str) and value.lower() in BOOLEANS:
+        return BOOLEANS[value.lower()]
+    raise WrongTypeError(f"{name}{place}: {_literal(value)} is neither true nor false. Write one of them.")
+
+
+def _list(name: str, place: str, value: Any) -> Sequence[Any]:
+    if isinstance(value, (list, tuple)):
+        return value
+    raise WrongTypeError(_other_collection(name, place, value, "list", "[...]"))
+
+
+def _dict(name: str, place: str, value: Any) -> Mapping[Any, Any]:
+    if isinstance(value, Mapping):
+        return value
+    raise WrongTypeError(_other_collection(name, place, value, "dict", "{...}"))
+
+
+_CONVERSIONS: Mapping[str, Callable[[str, str, Any], Any]] = {
+    "bool": _truth,
+    "dict": _dict,
+    "float": _number,
+    "int": _whole_number,
+    "list": _list,
+    "path": _text,
+    "str": _text,
+}
+
+
+def _other_collection(name: str, place: str, value: Any, kind: str, example: str) -> str:
+    """A text would be cut at its commas, or at its equals signs."""
+    if value is None:
+        return _nothing(name, place)
+    if isinstance(value, str) and not place and "." not in name:
+        return (
+            f"{name} is a {kind}. In a file, write {example}. On the command line, write "
+            f"-e '{{\"{name}\": {example}}}'."
+        )
+    return f"{name}{place}: {_literal(value)} {_is(value)} and has to be a {kind}. Write {example}."
+
+
+def _nothing(name: str, place: str) -> str:
+    return f"{name}{place} has no value. Give it one, or leave it out."
+
+
+def _literal(value: Any) -> str:
+    """A value as one would write it in YAML; nothing of what a collection holds."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"'{shown(value)}'"
+    if isinstance(value, (Mapping, list, tuple)):
+        return "{...}" if isinstance(value, Mapping) else "[...]"
+    return shown(str(value))
+
+
+def _is(value: Any) -> str:
+    if value is None:
+        return "is nothing"
+    for kinds, what in (
+        (bool, "is true or false"),
+        ((int, float), "is a number"),
+        (str, "is a text"),
+        ((datetime.date, datetime.time), "is a date"),
+        (Mapping, "is a dict"),
+        ((list, tuple), "is a list"),
+    ):
+        if isinstance(value, kinds):
+            return what
+    return f"is of type {type(value).__name__}"
