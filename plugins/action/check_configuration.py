@@ -11,7 +11,8 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.iac.ds_stack.plugins.module_utils._configuration import PREFIX, find_problems
+from ansible_collections.iac.ds_stack.plugins.module_utils._configuration import find_problems
+from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_types import PREFIX
 
 
 class ActionModule(ActionBase):
@@ -31,9 +32,10 @@ class ActionModule(ActionBase):
                 "read_only": {"type": "bool", "default": False},
             },
         )
-        values, failures = self._work_out(task_vars or {})
+        options = self._options(arguments["specification"], "configuration")
+        values, failures = self._work_out(options, task_vars or {})
         problems = find_problems(
-            self._options(arguments["specification"], "configuration"),
+            options,
             values,
             role_options=self._role_options(arguments["roles"]) if arguments["roles"] else None,
             failures=failures,
@@ -55,11 +57,13 @@ class ActionModule(ActionBase):
             for name, option in self._options(str(path), "main").items()
         }
 
-    def _work_out(self, task_vars: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    def _work_out(
+        self, options: Mapping[str, Any], task_vars: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
         """The values of the variables, and why some have none."""
         values, failures = {}, {}
         for name, value in task_vars.items():
-            if name.startswith(PREFIX):
+            if name in options or name.startswith(PREFIX):
                 try:
                     values[name] = self._templar.template(value)
                 except AnsibleError as error:

@@ -9,19 +9,15 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_files import file_problems
+from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_image import image_problems
 from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_rules import (
     meaning_problems,
-    package_problems,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_types import (
     Checker,
     Option,
     unknown_names,
 )
-
-PREFIX = "ds_stack_"
-IMAGE_VARIABLES = ("ds_stack_downloads", "ds_stack_image_variables")
-"""Hold variables of the roles that make the image, which have specifications of their own."""
 
 
 def find_problems(
@@ -58,9 +54,8 @@ def find_problems(
     # The folder's default is made of the stack's name.
     if writes and not any(problem.startswith("ds_stack_name") for problem in problems):
         problems += file_problems(typed)
-    for variable in IMAGE_VARIABLES:
-        if role_options is not None and variable in typed:
-            problems += _image_variables(variable, role_options, typed[variable])
+    if role_options is not None:
+        problems += image_problems(role_options, typed)
     return problems
 
 
@@ -72,13 +67,3 @@ def _failed(failures: Mapping[str, str], missing: Collection[str]) -> Iterator[s
             names_of.setdefault(" ".join(reason.split()).rstrip("."), []).append(name)
     for reason, names in names_of.items():
         yield f"{' and '.join(names)} cannot be worked out: {reason}."
-
-
-def _image_variables(
-    where: str, role_options: Mapping[str, Option], values: Mapping[str, Any]
-) -> Iterator[str]:
-    yield from unknown_names(values, role_options, f"{where}.")
-    checker = Checker()
-    typed = checker.check(role_options, values)
-    yield from (f"{where}.{problem}" for problem in checker.problems)
-    yield from package_problems(where, typed)

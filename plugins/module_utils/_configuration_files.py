@@ -109,18 +109,22 @@ _LOOKS = {FOLDER: _folder_problem, FILE: _file_problem, OVERLAY: _overlay_proble
 
 
 def _time_zone(values: Values) -> Iterator[str]:
-    name = values.get("ds_stack_timezone")
+    if "ds_stack_timezone" in values and (problem := time_zone_problem(values["ds_stack_timezone"])):
+        yield f"ds_stack_timezone: {problem}"
+
+
+def time_zone_problem(name: str) -> str | None:
+    """Return why the machine cannot have a time zone, as the rest of a sentence, or None."""
     zones = _time_zones()
-    if name is None or name in zones:
-        return
+    if name in zones or (not zones and re.fullmatch(r"UTC|[A-Z][A-Za-z_]+/[A-Za-z0-9_+/-]+", name)):
+        return None
     if name in (old := _old_time_zones()):
         hint = f"It is an old name of {old[name]}: write that."
     else:
         lower = {zone.lower(): zone for zone in zones}
         near = get_close_matches(name.lower().replace(" ", "_"), lower, n=1, cutoff=0.7)
         hint = f"Did you mean {lower[near[0]]}?" if near else "Write it like Europe/Berlin."
-    if zones or not re.fullmatch(r"[A-Z][A-Za-z_]+/[A-Za-z0-9_+/-]+", name):
-        yield f"ds_stack_timezone: the machine has no time zone '{shown(name)}'. {hint}"
+    return f"the machine has no time zone '{shown(name)}'. {hint}"
 
 
 @cache

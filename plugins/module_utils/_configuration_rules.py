@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_types import nearest
+from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_types import either
 from ansible_collections.iac.ds_stack.plugins.module_utils._locales import LOCALES
 from ansible_collections.iac.ds_stack.plugins.module_utils._names import (
     shown,
@@ -53,8 +53,8 @@ WIDEST = 8
 """Prefix length of the widest network that can be somebody's own: that of 10.0.0.0/8."""
 
 NOBODYS = {
-    "0.0.0.0/8": "this network",
-    "127.0.0.0/8": "a machine itself",
+    "0.0.0.0/8": "hosts without an address",
+    "127.0.0.0/8": "a machine's own use",
     "169.254.0.0/16": "link-local addresses",
     "224.0.0.0/4": "multicast",
     "240.0.0.0/4": "reserved addresses",
@@ -99,16 +99,6 @@ REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 ZONE = re.compile(r"(?P<region>[a-z]{2}(-[a-z]+)+-[0-9]{1,2})[a-p]")
 """A local zone has more in its name (us-west-2-lax-1a); a stack's network has no subnet there."""
 
-DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?([=/][A-Za-z0-9.+:~*-]+)?")
-"""https://www.debian.org/doc/debian-policy/ch-controlfields.html#source, and how apt-get names a version."""
-R_PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9.]*[A-Za-z0-9](\s*>=\s*[0-9]+([.-][0-9]+)*)?")
-"""https://cran.r-project.org/doc/manuals/r-release/R-exts.html#The-DESCRIPTION-file"""
-PACKAGES = {
-    "base_packages": (DEBIAN_PACKAGE, "a package of the distribution"),
-    "r_packages": (R_PACKAGE, "an R package"),
-    "r_system_packages": (DEBIAN_PACKAGE, "a package of the distribution"),
-}
-
 
 def meaning_problems(values: Values) -> list[str]:
     """Return one sentence for each thing that is wrong, in an order fit for reading."""
@@ -124,8 +114,12 @@ def _region(values: Values) -> Iterator[str]:
     region = values.get("ds_stack_region")
     if region is None or REGION.fullmatch(region):
         return
-    zone = ZONE.fullmatch(region)
-    hint = f"{zone['region']} is the region of that zone." if zone else "Write it like eu-central-1."
+    lower = region.strip().lower()
+    zone = ZONE.fullmatch(lower)
+    if zone:
+        hint = f"{zone['region']} is the region of that zone."
+    else:
+        hint = f"Did you mean {lower}?" if REGION.fullmatch(lower) else "Write it like eu-central-1."
     yield f"ds_stack_region: '{shown(region)}' is no region of AWS. {hint}"
 
 
@@ -171,13 +165,16 @@ def _networks(values: Values) -> Iterator[str]:
     for variable in ("ds_stack_allowed_cidrs", "ds_stack_bake_source_cidrs", "ds_stack_vpc_cidr"):
         value = values.get(variable, [])
         for text in [value] if isinstance(value, str) else value:
-            problem = _cidr_problem(text) or _nobodys_problem(text)
-            if problem:
+            length = 16 if variable == "ds_stack_vpc_cidr" else 32
+            if problem := _cidr_problem(text, length) or _nobodys_problem(text):
                 yield f"{variable}: {problem}"
 
 
-def _cidr_problem(text: str) -> str | None:
-    """Why a text is no network as Terraform and AWS write them: address, slash, number."""
+def _cidr_problem(text: str, length: int = 32) -> str | None:
+    """Why a text is no network as Terraform and AWS write them: address, slash, number.
+
+    ``length`` is the one to propose where there is none.
+    """
     if _is_ipv6(text):
         return f"'{text}' is an IPv6 network, and a stack has IPv4 addresses only. Name an IPv4 network."
     try:
@@ -186,7 +183,8 @@ def _cidr_problem(text: str) -> str | None:
         what = "is no IPv4 network" if "/" in text else "has no prefix length and is no IPv4 address"
         return f"'{shown(text)}' {what}. Write ADDRESS/LENGTH, for example 198.51.100.0/24."
     if "/" not in text:
-        return f"'{text}' has no prefix length. For one address, write {text}/32."
+        what = "For one address, write" if length == 32 else "Write"
+        return f"'{text}' has no prefix length. {what} {IPv4Network(f'{text}/{length}', strict=False)}."
     if str(network) == text:
         return None
     address = text.partition("/")[0]
@@ -375,25 +373,22 @@ def _tag_value_problem(key: str, value: Any) -> str | None:
 
 
 def _locale(values: Values) -> Iterator[str]:
-    name = values.get("ds_stack_locale")
-    if name is None:
-        return
+    if "ds_stack_locale" in values and (problem := locale_problem(values["ds_stack_locale"])):
+        yield f"ds_stack_locale: {problem}"
+
+
+def locale_problem(name: str) -> str | None:
+    """Return why the machine cannot have a locale, as the rest of a sentence, or None."""
     language, _dot, charset = name.partition(".")
     if charset not in ("UTF-8", "utf8"):
-        utf8 = f"{language}.UTF-8"
-        hint = f"Write {utf8}." if language in LOCALES else "Write it like de_DE.UTF-8."
-        yield f"ds_stack_locale: '{shown(name)}' is no UTF-8 locale, which R and Python need. {hint}"
-    elif language not in LOCALES:
-        near = nearest(language, LOCALES).replace("?", f".{charset}?")
-        yield f"ds_stack_locale: Debian and Ubuntu have no locale '{shown(name)}'.{near or ' Take C.UTF-8.'}"
-
-
-def package_problems(where: str, values: Values) -> Iterator[str]:
-    """Names in the variables of the image's roles that no package can have."""
-    for variable, (pattern, what) in PACKAGES.items():
-        for name in values.get(variable, []):
-            if not pattern.fullmatch(name):
-                yield f"{where}.{variable}: '{shown(name)}' cannot be the name of {what}."
+        hint = f"Write {language}.UTF-8." if language in LOCALES else "Write it like de_DE.UTF-8."
+        return f"'{shown(name)}' is no UTF-8 locale, which R and Python need. {hint}"
+    if language in LOCALES:
+        return None
+    same = [one for one in sorted(LOCALES) if one.lower() == language.lower()]
+    near = same or [one for one in sorted(LOCALES) if one.split("_")[0] == language.split("_")[0].lower()]
+    hint = f"Take {either([f'{one}.UTF-8' for one in near or ['C']])}."
+    return f"Debian and Ubuntu have no locale '{shown(name)}'. {hint}"
 
 
 RULES: Collection[Rule] = (

@@ -21,6 +21,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._names import shown
 
 Option = Mapping[str, Any]
 
+PREFIX = "ds_stack_"
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 #: Those that the filter ``bool`` knows, in any case.
@@ -54,7 +55,7 @@ class Checker:
         """Return a converted value. ``place`` says which entry of a list it is."""
         kind = option.get("type", "str")
         try:
-            converted = _CONVERSIONS.get(kind, _anything)(name, place, value)
+            converted = _CONVERSIONS.get(kind, _anything)(name, place, option, value)
         except WrongTypeError as error:
             self.problems.append(str(error))
             return None
@@ -104,7 +105,7 @@ class Checker:
             if one is not None and one not in choices:
                 self.problems.append(
                     f"{name}{place}: '{shown(str(one))}' is not possible. Take "
-                    f"{' or '.join(str(choice) for choice in choices)}."
+                    f"{either([str(choice) for choice in choices])}."
                 )
 
 
@@ -116,22 +117,28 @@ def unknown_names(names: Collection[str], known: Collection[str], where: str = "
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """Return a question about the nearest of the known names, or how to find them."""
-    found = get_close_matches(name, known, n=1)
+    """Return a question about the nearest of the known names, or tell them if they are few."""
+    short = {one.removeprefix(PREFIX): one for one in known}
+    found = get_close_matches(name.removeprefix(PREFIX), short, n=1)
     if found:
-        return f" Did you mean {found[0]}?"
+        return f" Did you mean {short[found[0]]}?"
     return f" There are {', '.join(sorted(known))}." if len(known) < 10 else ""
 
 
-def _anything(_name: str, _place: str, value: Any) -> Any:
+def either(choices: Sequence[str]) -> str:
+    """Return choices as a sentence names them."""
+    return " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
+
+
+def _anything(_name: str, _place: str, _option: Option, value: Any) -> Any:
     return value
 
 
-def _text(name: str, place: str, value: Any) -> str:
+def _text(name: str, place: str, option: Option, value: Any) -> str:
     if isinstance(value, str):
         return value
     if value is None:
-        raise WrongTypeError(_nothing(name, place))
+        raise WrongTypeError(_nothing(name, place, option))
     if isinstance(value, bool):
         words = "yes, on and true" if value else "no, off and false"
         raise WrongTypeError(
@@ -141,9 +148,9 @@ def _text(name: str, place: str, value: Any) -> str:
     raise WrongTypeError(f"{name}{place}: {_literal(value)} {_is(value)} and has to be a text.{quotes}")
 
 
-def _whole_number(name: str, place: str, value: Any) -> int:
+def _whole_number(name: str, place: str, option: Option, value: Any) -> int:
     if value is None:
-        raise WrongTypeError(_nothing(name, place))
+        raise WrongTypeError(_nothing(name, place, option))
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, str) and len(value) < 20 and WHOLE_NUMBER.fullmatch(value):
@@ -151,9 +158,9 @@ def _whole_number(name: str, place: str, value: Any) -> int:
     raise WrongTypeError(f"{name}{place}: {_literal(value)} is no whole number. Write it in digits alone.")
 
 
-def _number(name: str, place: str, value: Any) -> float:
+def _number(name: str, place: str, option: Option, value: Any) -> float:
     if value is None:
-        raise WrongTypeError(_nothing(name, place))
+        raise WrongTypeError(_nothing(name, place, option))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, str) and len(value) < 20 and NUMBER.fullmatch(value):
@@ -161,9 +168,9 @@ def _number(name: str, place: str, value: Any) -> float:
     raise WrongTypeError(f"{name}{place}: {_literal(value)} is no number.")
 
 
-def _truth(name: str, place: str, value: Any) -> bool:
+def _truth(name: str, place: str, option: Option, value: Any) -> bool:
     if value is None:
-        raise WrongTypeError(_nothing(name, place))
+        raise WrongTypeError(_nothing(name, place, option))
     if isinstance(value, (bool, int)) and value in (0, 1):
         return bool(value)
     if isinstance(value, str) and value.lower() in BOOLEANS:
@@ -171,19 +178,19 @@ def _truth(name: str, place: str, value: Any) -> bool:
     raise WrongTypeError(f"{name}{place}: {_literal(value)} is neither true nor false. Write one of them.")
 
 
-def _list(name: str, place: str, value: Any) -> Sequence[Any]:
+def _list(name: str, place: str, option: Option, value: Any) -> Sequence[Any]:
     if isinstance(value, (list, tuple)):
         return value
-    raise WrongTypeError(_other_collection(name, place, value, "list", "[...]"))
+    raise WrongTypeError(_other_collection(name, place, option, value))
 
 
-def _dict(name: str, place: str, value: Any) -> Mapping[Any, Any]:
+def _dict(name: str, place: str, option: Option, value: Any) -> Mapping[Any, Any]:
     if isinstance(value, Mapping):
         return value
-    raise WrongTypeError(_other_collection(name, place, value, "dict", "{...}"))
+    raise WrongTypeError(_other_collection(name, place, option, value))
 
 
-_CONVERSIONS: Mapping[str, Callable[[str, str, Any], Any]] = {
+_CONVERSIONS: Mapping[str, Callable[[str, str, Option, Any], Any]] = {
     "bool": _truth,
     "dict": _dict,
     "float": _number,
@@ -194,20 +201,30 @@ _CONVERSIONS: Mapping[str, Callable[[str, str, Any], Any]] = {
 }
 
 
-def _other_collection(name: str, place: str, value: Any, kind: str, example: str) -> str:
-    """A text would be cut at its commas, or at its equals signs."""
+def _other_collection(name: str, place: str, option: Option, value: Any) -> str:
+    """A text would be cut at its commas, or at its equals signs. None is shown: it may be a private key."""
     if value is None:
-        return _nothing(name, place)
-    if isinstance(value, str) and not place and "." not in name:
+        return _nothing(name, place, option)
+    kind, example = option["type"], _example(option)
+    if isinstance(value, str) and name.startswith(PREFIX) and not place and "." not in name:
         return (
             f"{name} is a {kind}. In a file, write {example}. On the command line, write "
             f"-e '{{\"{name}\": {example}}}'."
         )
-    return f"{name}{place}: {_literal(value)} {_is(value)} and has to be a {kind}. Write {example}."
+    return f"{name}{place} {_is(value)} and has to be a {kind}. Write {example}."
 
 
-def _nothing(name: str, place: str) -> str:
-    return f"{name}{place} has no value. Give it one, or leave it out."
+def _example(option: Option) -> str:
+    suboptions: Mapping[str, Option] = option.get("options") or {}
+    needed = [f"{name}: ..." for name, suboption in suboptions.items() if suboption.get("required")]
+    one = f"{{{', '.join(needed) or '...'}}}"
+    if option["type"] == "dict":
+        return one
+    return f"[{one if needed else '...'}]"
+
+
+def _nothing(name: str, place: str, option: Option) -> str:
+    return f"{name}{place} has no value. Give it one{'' if option.get('required') else ', or leave it out'}."
 
 
 def _literal(value: Any) -> str:

@@ -55,6 +55,8 @@ def user_name_problem(name: str) -> str | None:
 
 
 def shown(text: str, longest: int = 60) -> str:
-    """Return a text as a message can show it: on one line, and not too much of it."""
+    """Return a text as a message can show it: on one line, not too much of it, and no private key."""
+    if "PRIVATE KEY" in text:
+        return "(a private key)"
     line = text.encode("unicode_escape").decode() if not text.isprintable() else text
     return line if len(line) <= longest else f"{line[:longest]}…"

@@ -65,4 +65,5 @@ def test_every_account_of_base_passwd_is_reserved() -> None:
 def test_what_is_shown_is_short_and_on_one_line() -> None:
     assert shown("Ädä") == "Ädä"
     assert shown("a\nb\0") == r"a\nb\x00"
+    assert shown("-----BEGIN " + "PRIVATE KEY-----") == "(a private key)"
     assert shown("x" * 100) == "x" * 60 + "…"
