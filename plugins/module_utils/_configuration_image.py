@@ -64,7 +64,8 @@ def image_problems(role_options: Mapping[str, Option], values: Mapping[str, Any]
             yield from (f"{variable}.{name}: {problem}" for problem in _meaning(name, value))
         together |= typed
     for name, checksum in CHECKED_VERSIONS.items():
-        if checksum not in together and together.get(name, "") not in ("", role_options[name].get("default")):
+        known = ("", role_options.get(name, {}).get("default"))
+        if checksum not in together and together.get(name, "") not in known:
             where = VARIABLES[name in values.get(VARIABLES[1], {})]
             yield (
                 f"{where}.{name}: no checksum is known for {shown(together[name])}. Give {checksum} with it, "
