@@ -18,11 +18,13 @@ from typing import Any
 from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_types import either
 from ansible_collections.iac.ds_stack.plugins.module_utils._locales import LOCALES
 from ansible_collections.iac.ds_stack.plugins.module_utils._names import (
+    login_problem,
+    reserved_problem,
     shown,
-    stack_name_problem,
-    user_name_problem,
+    stack_problem,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._ssh_keys import key_problem
+from ansible_collections.iac.ds_stack.plugins.module_utils._users import user_problems
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterator[str]]
@@ -106,7 +108,7 @@ def meaning_problems(values: Values) -> list[str]:
 
 
 def _stack_name(values: Values) -> Iterator[str]:
-    if "ds_stack_name" in values and (problem := stack_name_problem(values["ds_stack_name"])):
+    if "ds_stack_name" in values and (problem := stack_problem(values["ds_stack_name"])):
         yield f"ds_stack_name: {problem}"
 
 
@@ -146,19 +148,26 @@ def _components(values: Values) -> Iterator[str]:
 
 
 def _users(values: Values) -> Iterator[str]:
-    users = values.get("ds_stack_users", [])
-    names = [user["name"] for user in users]
-    for name in names:
-        if problem := user_name_problem(name):
-            lower = name.lower()
-            hint = f" Did you mean {lower}?" if lower != name and not user_name_problem(lower) else ""
-            yield f"ds_stack_users: {problem}{hint}"
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"ds_stack_users: '{shown(name)}' is there twice. Remove one."
-    for user in users:
-        for number, key in enumerate(user.get("ssh_keys", []), 1):
-            if problem := key_problem(key):
-                yield f"ds_stack_users: SSH key {number} of '{shown(user['name'])}': {problem}"
+    """Each name and key by itself; then of the right ones, what Parameter Store can hold."""
+    right = []
+    for user in values.get("ds_stack_users", []):
+        name, keys = user["name"], user.get("ssh_keys", [])
+        key_problems = [key_problem(key) for key in keys]
+        for number, problem in enumerate(key_problems, 1):
+            if problem:
+                yield f"ds_stack_users: SSH key {number} of '{shown(name)}': {problem}"
+        if problem := _user_name_problem(name):
+            yield f"ds_stack_users: {problem}"
+        elif not any(key_problems):
+            right.append({"name": name, "ssh_keys": keys})
+    yield from (f"ds_stack_users: {problem}" for problem in user_problems(right))
+
+
+def _user_name_problem(name: str) -> str | None:
+    lower, problem = name.lower(), reserved_problem(name) or login_problem(name)
+    if problem and lower != name and not (reserved_problem(lower) or login_problem(lower)):
+        return f"{problem} Did you mean {lower}?"
+    return problem
 
 
 def _networks(values: Values) -> Iterator[str]:

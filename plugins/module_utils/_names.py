@@ -1,19 +1,22 @@
 # Copyright: (c) 2026, the iac.ds_stack developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stacks and users may be called. Both become parts of names that AWS and Linux restrict."""
+"""The one rule for each kind of name: for the check of a configuration, and at the door of every module.
+
+A name becomes part of a parameter's path, of a filter of EC2 and of an account on the machine. A slash, a
+star or nothing at all in its place would reach what belongs to somebody else.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 STACK_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
-"""With it ``ds-stack-<stack>-<region>`` stays below the 64 characters that IAM takes for a role."""
-
-USER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-"""What useradd takes, whose 32 characters are the kernel's and utmp's; it is also the last part of a
-parameter's name, so that no slash gets in. The underscore in front is for the system's own accounts:
-https://www.debian.org/doc/debian-policy/ch-opersys.html#users-and-groups"""
+LOGIN_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+INSTANCE_ID = re.compile(r"i-[0-9a-f]+")
 
 RESERVED_USERS = frozenset(
     # Accounts and groups of every Debian and Ubuntu: /usr/share/base-passwd/{passwd,group}.master.
@@ -29,11 +32,16 @@ RESERVED_USERS = frozenset(
 )
 """The machine makes no account that its image has already, as a user or as a group: nobody gets in then."""
 
-RESERVED_PREFIX = "systemd-"
+RESERVED_BEGINNINGS = ("systemd-", "_")
+"""Of the underscore: https://www.debian.org/doc/debian-policy/ch-opersys.html#users-and-groups"""
 
 
-def stack_name_problem(name: str) -> str | None:
-    """Return what is wrong with a stack's name, as the rest of a sentence that begins with where it is."""
+class OptionError(Exception):
+    """An option of the task is wrong; the message names it and says what to give instead."""
+
+
+def stack_problem(name: str) -> str | None:
+    """Return what is wrong with the name of a stack."""
     if STACK_NAME.fullmatch(name):
         return None
     return (
@@ -42,16 +50,59 @@ def stack_name_problem(name: str) -> str | None:
     )
 
 
-def user_name_problem(name: str) -> str | None:
-    """Return what is wrong with a login name, as the rest of a sentence that begins with where it is."""
-    if not USER_NAME.fullmatch(name):
-        return (
-            f"'{shown(name)}' cannot be a login name. Take at most 32 lower-case letters, digits, hyphens "
-            "and underscores, beginning with a letter."
-        )
-    if name in RESERVED_USERS or name.startswith(RESERVED_PREFIX):
+def login_problem(name: str) -> str | None:
+    """Return what is wrong with the name of a user."""
+    if LOGIN_NAME.fullmatch(name):
+        return None
+    return (
+        f"'{shown(name)}' cannot be a login name. Take 1 to 32 lower-case letters, digits, hyphens and "
+        "underscores, beginning with a letter."
+    )
+
+
+def reserved_problem(name: str) -> str | None:
+    """Return why a name that can be a login name is no user's: the machine's own system has it."""
+    if name in RESERVED_USERS or name.startswith(RESERVED_BEGINNINGS):
         return f"'{name}' is an account or group of the machine's own system. Give that user another name."
     return None
+
+
+def check_stack(name: str) -> str:
+    """Return the option stack. Raises OptionError."""
+    problem = stack_problem(name)
+    if problem:
+        raise OptionError(f"stack: {problem}")
+    return name
+
+
+def check_users(option: str, names: Iterable[str]) -> list[str]:
+    """Return the users that an option names, sorted. Raises OptionError that tells all that are wrong."""
+    found = sorted(set(names))
+    problems = [problem for name in found if (problem := login_problem(name))]
+    if problems:
+        raise OptionError(f"{option}: {' '.join(problems)}")
+    return found
+
+
+def check_instance(instance_id: str) -> str:
+    """Return the option instance_id. Raises OptionError."""
+    if not INSTANCE_ID.fullmatch(instance_id):
+        raise OptionError(f"instance_id: '{instance_id}' is no instance, such as i-0123456789abcdef0.")
+    return instance_id
+
+
+def check_tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Return tags as AWS keeps them: as texts, a number or a truth value as Terraform writes it.
+
+    A tag that is null is left out: it is somebody else's to set. Raises OptionError.
+    """
+    texts = {}
+    for name, value in tags.items():
+        if isinstance(value, (Mapping, list, tuple)):
+            raise OptionError(f"tags: the value of '{name}' is no text. Write it in quotes.")
+        if value is not None:
+            texts[str(name)] = value if isinstance(value, str) else json.dumps(value)
+    return texts
 
 
 def shown(text: str, longest: int = 60) -> str:

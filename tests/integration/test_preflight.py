@@ -322,8 +322,8 @@ def test_all_that_is_odd_is_told_before_anybody_is_asked(user: User) -> None:
         "ds_stack_static_ip: 'perhaps' is neither true nor false. Write one of them.",
         "ds_stack_subnet_id has no value. Give it one, or leave it out.",
         "ds_stack_timezone: false is no text (YAML reads no, off and false so). Put it in quotes.",
-        "ds_stack_availability_zone: eu-central-1a is in eu-central-1, and ds_stack_region is us-east-1. Take "
-        "a zone of that region.",
+        "ds_stack_availability_zone: eu-central-1a is in eu-central-1, and ds_stack_region is us-east-1. "
+        "Take a zone of that region.",
         "ds_stack_users: 'admin' is an account or group of the machine's own system. Give that user "
         "another name.",
         "ds_stack_users: SSH key 1 of 'ada': this is a path. Write what is in the file, for example with "

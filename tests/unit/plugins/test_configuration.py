@@ -146,6 +146,18 @@ def test_too_many_and_too_long(given: dict[str, Any], said: str) -> None:
     assert problems(**given) == [said]
 
 
+def test_what_no_parameter_can_hold() -> None:
+    assert problems(users=[{"name": f"user-{number}"} for number in range(200)]) == [
+        "ds_stack_users: 200 users are more than one machine can be told of. Name fewer."
+    ]
+    keys = [f"{KEY}-{number:030}" for number in range(40)]
+    size = len("\n".join(keys))
+    assert problems(users=[{"name": "ada", "ssh_keys": keys}]) == [
+        f"ds_stack_users: The SSH keys of 'ada' take {size} bytes, and a parameter holds 4096. Name fewer, "
+        "or shorter ones: an ed25519 key takes about 100."
+    ]
+
+
 def test_what_just_fits_is_accepted() -> None:
     assert (
         problems(
