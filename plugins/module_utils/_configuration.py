@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_files import file_problems
+from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_files import (
+    path_problems,
+    time_zone_problem,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_image import image_problems
 from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_rules import (
     meaning_problems,
@@ -51,9 +54,11 @@ def find_problems(
         *checker.problems,
         *meaning_problems(typed),
     ]
+    if "ds_stack_timezone" in typed and (problem := time_zone_problem(typed["ds_stack_timezone"])):
+        problems.append(f"ds_stack_timezone: {problem}")
     # The folder's default is made of the stack's name.
     if writes and not any(problem.startswith("ds_stack_name") for problem in problems):
-        problems += file_problems(typed)
+        problems += path_problems(typed)
     if role_options is not None:
         problems += image_problems(role_options, typed)
     return problems

@@ -23,12 +23,8 @@ PINNED = ("image_id", "name", "os", "owner", "region")
 """What the playbooks read of a pinned base image."""
 
 
-def file_problems(values: Values) -> list[str]:
-    """Return one sentence for each path that cannot be what it is for, and for the time zone."""
-    return [*_paths(values), *_time_zone(values)]
-
-
-def _paths(values: Values) -> Iterator[str]:
+def path_problems(values: Values) -> Iterator[str]:
+    """Return one sentence for each path that cannot be what it is for."""
     for variable in (FOLDER, FILE, OVERLAY):
         text = values.get(variable)
         if text is None:
@@ -106,11 +102,6 @@ def _content_problem(found: Any) -> str | None:
 
 
 _LOOKS = {FOLDER: _folder_problem, FILE: _file_problem, OVERLAY: _overlay_problem}
-
-
-def _time_zone(values: Values) -> Iterator[str]:
-    if "ds_stack_timezone" in values and (problem := time_zone_problem(values["ds_stack_timezone"])):
-        yield f"ds_stack_timezone: {problem}"
 
 
 def time_zone_problem(name: str) -> str | None:

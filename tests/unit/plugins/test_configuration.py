@@ -308,6 +308,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.
     ]
     given = {"ds_stack_name": "demo", "ds_stack_dir": f"{tmp_path}/a"}
     assert find_problems(OPTIONS, given, writes=False) == []
+    assert len(find_problems(OPTIONS, {**given, "ds_stack_timezone": "Mars/X"}, writes=False)) == 1
 
 
 BASE = {"image_id": "ami-0123456789abcdef0", "name": "n", "os": "debian-12", "owner": "1", "region": "r"}
