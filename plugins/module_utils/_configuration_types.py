@@ -88,11 +88,12 @@ class Checker:
         options: Mapping[str, Option] | None = option.get("options")
         if wrong or options is None:
             return dict(values)
-        for key in values:
-            if key not in options:
-                self.problems.append(f"{name}.{shown(key)}{place} is not known.{nearest(key, options)}")
+        others = [key for key in values if key not in options]
+        for key in others:
+            self.problems.append(f"{name}.{shown(key)}{place} is not known.{nearest(key, options)}")
+        meant = {closest(key, options) for key in others}
         for key, suboption in options.items():
-            if suboption.get("required") and key not in values:
+            if suboption.get("required") and key not in values and key not in meant:
                 self.problems.append(f"{name}.{key}{place} is missing. Every entry needs one.")
         return {
             key: self._value(f"{name}.{key}", place, options[key], value)
@@ -116,12 +117,17 @@ def unknown_names(names: Collection[str], known: Collection[str], where: str = "
             yield f"{where}{shown(name)} is no variable of this collection.{nearest(name, known)}"
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """Return a question about the nearest of the known names, or tell them if they are few."""
+def closest(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that was perhaps meant."""
     short = {one.removeprefix(PREFIX): one for one in known}
     found = get_close_matches(name.removeprefix(PREFIX), short, n=1)
-    if found:
-        return f" Did you mean {short[found[0]]}?"
+    return short[found[0]] if found else None
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return a question about the known name that was perhaps meant, or tell them if they are few."""
+    if found := closest(name, known):
+        return f" Did you mean {found}?"
     return f" There are {', '.join(sorted(known))}." if len(known) < 10 else ""
 
 
