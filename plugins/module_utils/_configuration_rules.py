@@ -61,8 +61,7 @@ NOBODYS = {
     "224.0.0.0/4": "multicast",
     "240.0.0.0/4": "reserved addresses",
 }
-"""Networks that nobody calls from (RFC 6890), and that AWS makes no VPC of:
-https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html"""
+"""Networks that nobody calls from, and in which no machine can be (RFC 6890)."""
 
 RULES_OF_GROUP = 60
 """Inbound rules of a security group, each a network and a port; the quota's default:
