@@ -24,6 +24,7 @@ Option = Mapping[str, Any]
 PREFIX = "ds_stack_"
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+LONGEST_NUMBER = 20
 #: Those that the filter ``bool`` knows, in any case.
 BOOLEANS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
@@ -54,15 +55,21 @@ class Checker:
     def _value(self, name: str, place: str, option: Option, value: Any) -> Any:
         """Return a converted value. ``place`` says which entry of a list it is."""
         kind = option.get("type", "str")
-        try:
-            converted = _CONVERSIONS.get(kind, _anything)(name, place, option, value)
-        except WrongTypeError as error:
-            self.problems.append(str(error))
-            return None
-        if kind == "list":
-            converted = self._entries(name, option, converted)
+        converted: Any = None
+        if value is None and kind in _TYPES:
+            leave = "" if option.get("required") else ", or leave it out"
+            self.problems.append(f"{name}{place} has no value. Give it one{leave}.")
+        elif kind in _COLLECTIONS and not isinstance(value, _COLLECTIONS[kind]):
+            self.problems.append(_other_collection(name, place, option, value))
+        elif kind == "list":
+            converted = self._entries(name, option, value)
         elif kind == "dict":
-            converted = self._keys(name, place, option, converted)
+            converted = self._keys(name, place, option, value)
+        else:
+            try:
+                converted = _SCALARS.get(kind, _anything)(f"{name}{place}", value)
+            except WrongTypeError as error:
+                self.problems.append(str(error))
         if "choices" in option:
             self._choices(name, place, option["choices"], converted)
         return converted
@@ -136,81 +143,59 @@ def either(choices: Sequence[str]) -> str:
     return " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
 
 
-def _anything(_name: str, _place: str, _option: Option, value: Any) -> Any:
+def _anything(_where: str, value: Any) -> Any:
     return value
 
 
-def _text(name: str, place: str, option: Option, value: Any) -> str:
+def _text(where: str, value: Any) -> str:
     if isinstance(value, str):
         return value
-    if value is None:
-        raise WrongTypeError(_nothing(name, place, option))
     if isinstance(value, bool):
         words = "yes, on and true" if value else "no, off and false"
         raise WrongTypeError(
-            f"{name}{place}: {_literal(value)} is no text (YAML reads {words} so). Put it in quotes."
+            f"{where}: {_literal(value)} is no text (YAML reads {words} so). Put it in quotes."
         )
     quotes = "" if isinstance(value, (Mapping, list, tuple)) else " Put it in quotes."
-    raise WrongTypeError(f"{name}{place}: {_literal(value)} {_is(value)} and has to be a text.{quotes}")
+    raise WrongTypeError(f"{where}: {_literal(value)} {_is(value)} and has to be a text.{quotes}")
 
 
-def _whole_number(name: str, place: str, option: Option, value: Any) -> int:
-    if value is None:
-        raise WrongTypeError(_nothing(name, place, option))
+def _whole_number(where: str, value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
-    if isinstance(value, str) and len(value) < 20 and WHOLE_NUMBER.fullmatch(value):
+    if isinstance(value, str) and len(value) < LONGEST_NUMBER and WHOLE_NUMBER.fullmatch(value):
         return int(value)
-    raise WrongTypeError(f"{name}{place}: {_literal(value)} is no whole number. Write it in digits alone.")
+    raise WrongTypeError(f"{where}: {_literal(value)} is no whole number. Write it in digits alone.")
 
 
-def _number(name: str, place: str, option: Option, value: Any) -> float:
-    if value is None:
-        raise WrongTypeError(_nothing(name, place, option))
+def _number(where: str, value: Any) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, str) and len(value) < 20 and NUMBER.fullmatch(value):
+    if isinstance(value, str) and len(value) < LONGEST_NUMBER and NUMBER.fullmatch(value):
         return float(value)
-    raise WrongTypeError(f"{name}{place}: {_literal(value)} is no number.")
+    raise WrongTypeError(f"{where}: {_literal(value)} is no number.")
 
 
-def _truth(name: str, place: str, option: Option, value: Any) -> bool:
-    if value is None:
-        raise WrongTypeError(_nothing(name, place, option))
+def _truth(where: str, value: Any) -> bool:
     if isinstance(value, (bool, int)) and value in (0, 1):
         return bool(value)
     if isinstance(value, str) and value.lower() in BOOLEANS:
         return BOOLEANS[value.lower()]
-    raise WrongTypeError(f"{name}{place}: {_literal(value)} is neither true nor false. Write one of them.")
+    raise WrongTypeError(f"{where}: {_literal(value)} is neither true nor false. Write one of them.")
 
 
-def _list(name: str, place: str, option: Option, value: Any) -> Sequence[Any]:
-    if isinstance(value, (list, tuple)):
-        return value
-    raise WrongTypeError(_other_collection(name, place, option, value))
-
-
-def _dict(name: str, place: str, option: Option, value: Any) -> Mapping[Any, Any]:
-    if isinstance(value, Mapping):
-        return value
-    raise WrongTypeError(_other_collection(name, place, option, value))
-
-
-_CONVERSIONS: Mapping[str, Callable[[str, str, Option, Any], Any]] = {
+_SCALARS: Mapping[str, Callable[[str, Any], Any]] = {
     "bool": _truth,
-    "dict": _dict,
     "float": _number,
     "int": _whole_number,
-    "list": _list,
     "path": _text,
     "str": _text,
 }
+_COLLECTIONS: Mapping[str, tuple[type, ...]] = {"dict": (Mapping,), "list": (list, tuple)}
+_TYPES = _SCALARS.keys() | _COLLECTIONS.keys()
 
 
 def _other_collection(name: str, place: str, option: Option, value: Any) -> str:
     """A text would be cut at its commas, or at its equals signs. None is shown: it may be a private key."""
-    if value is None:
-        return _nothing(name, place, option)
     kind, example = option["type"], _example(option)
     if isinstance(value, str) and name.startswith(PREFIX) and not place and "." not in name:
         return (
@@ -227,10 +212,6 @@ def _example(option: Option) -> str:
     if option["type"] == "dict":
         return one
     return f"[{one if needed else '...'}]"
-
-
-def _nothing(name: str, place: str, option: Option) -> str:
-    return f"{name}{place} has no value. Give it one{'' if option.get('required') else ', or leave it out'}."
 
 
 def _literal(value: Any) -> str:
