@@ -96,8 +96,8 @@ XEN_FAMILIES = frozenset(
     "c1 c3 c4 cc1 cc2 cg1 cr1 d2 f1 g2 g3 g3s h1 hi1 hs1 i2 i3 m1 m2 m3 m4 p2 p3 r3 r4 t1 t2 x1 x1e".split()  # noqa: SIM905
 )
 
-REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
-ZONE = re.compile(r"(?P<region>[a-z]{2}(-[a-z]+)+-[0-9]{1,2})[a-p]")
+REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}")
+ZONE = re.compile(r"(?P<region>[a-z]{2,}(-[a-z]+)+-[0-9]{1,2})[a-p]")
 """A local zone has more in its name (us-west-2-lax-1a); a stack's network has no subnet there."""
 
 
@@ -174,17 +174,23 @@ def _networks(values: Values) -> Iterator[str]:
         value = values.get(variable, [])
         for text in [value] if isinstance(value, str) else value:
             length = 16 if variable == "ds_stack_vpc_cidr" else 32
-            if problem := _cidr_problem(text, length) or _nobodys_problem(text):
+            if problem := _network_problem(text, length):
                 yield f"{variable}: {problem}"
 
 
-def _cidr_problem(text: str, length: int = 32) -> str | None:
+def _network_problem(text: str, length: int = 32) -> str | None:
+    return _cidr_problem(text, length) or _nobodys_problem(text)
+
+
+def _cidr_problem(text: str, length: int) -> str | None:
     """Why a text is no network as Terraform and AWS write them: address, slash, number.
 
     ``length`` is the one to propose where there is none.
     """
     if _is_ipv6(text):
-        return f"'{text}' is an IPv6 network, and a stack has IPv4 addresses only. Name an IPv4 network."
+        return (
+            f"'{shown(text)}' is an IPv6 network, and a stack has IPv4 addresses only. Name an IPv4 network."
+        )
     try:
         network = IPv4Network(text, strict=False)
     except ValueError:
@@ -224,7 +230,7 @@ def _open_world(values: Values) -> Iterator[str]:
         ("ds_stack_allowed_cidrs", "the machine"),
         ("ds_stack_bake_source_cidrs", "the bake's SSH port"),
     ):
-        networks = [IPv4Network(text) for text in values.get(variable, []) if not _cidr_problem(text)]
+        networks = [IPv4Network(text) for text in values.get(variable, []) if not _network_problem(text)]
         wide = [network for network in collapse_addresses(networks) if network.prefixlen < WIDEST]
         if wide:
             to = "the whole internet" if wide[0].prefixlen == 0 else " and ".join(map(str, wide))
@@ -248,7 +254,7 @@ def _rules_of_groups(values: Values) -> Iterator[str]:
 
 def _vpc_size(values: Values) -> Iterator[str]:
     cidr = values.get("ds_stack_vpc_cidr")
-    if cidr and not _cidr_problem(cidr) and not 16 <= IPv4Network(cidr).prefixlen <= 24:
+    if cidr and not _network_problem(cidr) and not 16 <= IPv4Network(cidr).prefixlen <= 24:
         yield f"ds_stack_vpc_cidr: {cidr} has the wrong size. Take a network between /16 and /24."
 
 
