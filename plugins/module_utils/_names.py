@@ -18,6 +18,23 @@ STACK_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 LOGIN_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 INSTANCE_ID = re.compile(r"i-[0-9a-f]+")
 
+RESERVED_USERS = frozenset(
+    # Accounts and groups of every Debian and Ubuntu: /usr/share/base-passwd/{passwd,group}.master.
+    "adm audio backup bin cdrom daemon dialout dip disk fax floppy games gnats irc kmem list lp mail man "  # noqa: SIM905
+    "news nobody nogroup operator plugdev proxy root sasl shadow src staff sudo sync sys tape tty users utmp "
+    "uucp video voice www-data "
+    # Those that the packages of their images for EC2 make.
+    "admin crontab debian dhcpcd ec2-instance-connect ec2-user fwupd-refresh input kvm landscape lxd "
+    "messagebus netdev polkitd pollinate rdma render sgx ssh sshd ssl-cert syslog tcpdump tss ubuntu usbmux "
+    "uuidd wheel "
+    # Those of what a stack's image has beside them, and Session Manager's.
+    "docker ds-stack ds-users jupyterhub nginx rstudio-server ssm-user".split()
+)
+"""The machine makes no account that its image has already, as a user or as a group: nobody gets in then."""
+
+RESERVED_BEGINNINGS = ("systemd-", "_")
+"""Of the underscore: https://www.debian.org/doc/debian-policy/ch-opersys.html#users-and-groups"""
+
 
 class OptionError(Exception):
     """An option of the task is wrong; the message names it and says what to give instead."""
@@ -28,8 +45,8 @@ def stack_problem(name: str) -> str | None:
     if STACK_NAME.fullmatch(name):
         return None
     return (
-        f"'{name}' cannot name a stack. Take 2 to 31 lower-case letters, digits and hyphens, beginning with "
-        "a letter."
+        f"'{shown(name)}' cannot name a stack. Take 2 to 31 lower-case letters, digits and hyphens, "
+        "beginning with a letter."
     )
 
 
@@ -38,9 +55,16 @@ def login_problem(name: str) -> str | None:
     if LOGIN_NAME.fullmatch(name):
         return None
     return (
-        f"'{name}' cannot be a login name. Take 1 to 32 lower-case letters, digits, hyphens and underscores, "
-        "beginning with a letter."
+        f"'{shown(name)}' cannot be a login name. Take 1 to 32 lower-case letters, digits, hyphens and "
+        "underscores, beginning with a letter."
     )
+
+
+def reserved_problem(name: str) -> str | None:
+    """Return why a name that can be a login name is no user's: the machine's own system has it."""
+    if name in RESERVED_USERS or name.startswith(RESERVED_BEGINNINGS):
+        return f"'{name}' is an account or group of the machine's own system. Give that user another name."
+    return None
 
 
 def check_stack(name: str) -> str:
@@ -79,3 +103,11 @@ def check_tags(tags: Mapping[str, Any]) -> dict[str, str]:
         if value is not None:
             texts[str(name)] = value if isinstance(value, str) else json.dumps(value)
     return texts
+
+
+def shown(text: str, longest: int = 60) -> str:
+    """Return a text as a message can show it: on one line, not too much of it, and no private key."""
+    if "PRIVATE KEY" in text:
+        return "(a private key)"
+    line = text.encode("unicode_escape").decode() if not text.isprintable() else text
+    return line if len(line) <= longest else f"{line[:longest]}…"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import grp
+import pwd
 from typing import Any
 
 import pytest
@@ -28,7 +30,7 @@ def test_names_of_stacks(name: str) -> None:
 def test_what_names_no_stack(name: str) -> None:
     with pytest.raises(OptionError) as caught:
         _names.check_stack(name)
-    assert str(caught.value).startswith(f"stack: '{name}' cannot name a stack. Take 2 to 31")
+    assert str(caught.value).startswith(f"stack: '{_names.shown(name)}' cannot name a stack. Take 2 to 31")
 
 
 def test_names_of_users() -> None:
@@ -46,7 +48,7 @@ def test_names_of_users() -> None:
 def test_what_names_no_user(name: str) -> None:
     with pytest.raises(OptionError) as caught:
         _names.check_users("rotate", ["ada", name])
-    assert str(caught.value).startswith(f"rotate: '{name}' cannot be a login name.")
+    assert str(caught.value).startswith(f"rotate: '{_names.shown(name)}' cannot be a login name.")
 
 
 @pytest.mark.parametrize(
@@ -102,3 +104,34 @@ def test_what_no_parameter_can_hold(config: dict[str, Any], told: str) -> None:
 def test_documents() -> None:
     assert parse_document('{"schema": 1}') == {"schema": 1}
     assert [parse_document(text) for text in ("", " ", "[]", "null", '"x"', "{", "1")] == [None] * 7
+
+
+@pytest.mark.parametrize(
+    "name",
+    "root daemon admin ubuntu debian games nobody sudo users staff ds-users rstudio-server ssm-user "  # noqa: SIM905
+    "jupyterhub sshd _apt _anything systemd-network systemd-anything".split(),
+)
+def test_the_systems_own_names_are_reserved(name: str) -> None:
+    assert _names.reserved_problem(name) == (
+        f"'{name}' is an account or group of the machine's own system. Give that user another name."
+    )
+
+
+@pytest.mark.parametrize("name", ["ada", "administrator", "rooty", "ubuntu2", "systemd"])
+def test_other_names_are_not(name: str) -> None:
+    assert _names.reserved_problem(name) is None
+
+
+def test_every_account_of_base_passwd_is_reserved() -> None:
+    """Those of this machine that every Debian has: with uids and gids below 100."""
+    names = {one.pw_name for one in pwd.getpwall() if one.pw_uid < 100}
+    names |= {one.gr_name for one in grp.getgrall() if one.gr_gid < 100}
+    assert names
+    assert [name for name in sorted(names) if _names.reserved_problem(name) is None] == []
+
+
+def test_what_is_shown_is_short_and_on_one_line() -> None:
+    assert _names.shown("Ädä") == "Ädä"
+    assert _names.shown("a\nb\0") == r"a\nb\x00"
+    assert _names.shown("x" * 100) == "x" * 60 + "…"
+    assert _names.shown("-----BEGIN " + "PRIVATE KEY-----") == "(a private key)"
