@@ -105,29 +105,29 @@ def test_the_verdict(bar: float | None, words: str) -> None:
 
 
 def test_a_line_of_the_table() -> None:
-    row = terraform_stack.Row(10, of_bare=1.1, of_general=0.5)
+    row = terraform_stack.Row(3, 10, of_bare=1.1, of_general=0.5)
     found = rounds(bare=[1.0] * 3, idle=[1.0] * 3, ours=[2.1] * 3, general=[3.0] * 3)
     text, wrong = terraform_stack.line(row, found)
     words = (
         "1.00 (2.00) 1.00 (2.00) 2.10 (4.20) 3.00 (6.00) 1.05 (1.05-1.05) <= 1.1 0.70 (0.70-0.70) NOT <= 0.5"
     )
-    assert " ".join(text.split()) == f"10 resources, nothing to change {words}"
+    assert " ".join(text.split()) == f"3 x 10 resources, nothing to change {words}"
     assert wrong == [
-        "10 resources, nothing to change, ours / general: 0.70 (0.70-0.70) is more than 0.5.",
+        "3 x 10 resources, nothing to change, ours / general: 0.70 (0.70-0.70) is more than 0.5.",
     ]
 
 
 def test_noise_is_told_in_the_line_and_below() -> None:
     found = rounds(bare=[1.0] * 3, idle=[1.0] * 3, ours=[2.0] * 3, general=[2.0, 8.0, 4.0])
-    text, wrong = terraform_stack.line(terraform_stack.Row(10), found)
+    text, wrong = terraform_stack.line(terraform_stack.Row(3, 10), found)
     assert text.endswith("no figure")
-    assert wrong == ["10 resources, nothing to change, ours / general: noise: 0.38 to 0.75, median 0.50."]
+    assert wrong == ["3 x 10 resources, nothing to change, ours / general: noise: 0.38 to 0.75, median 0.50."]
 
 
 def test_a_play_that_costs_less_than_its_terraform_is_no_figure() -> None:
     found = rounds(bare=[2.0] * 3, idle=[1.0] * 3, ours=[1.9] * 3, general=[3.0] * 3)
     with pytest.raises(NoFigure, match="ours does all that bare does"):
-        terraform_stack.line(terraform_stack.Row(10), found)
+        terraform_stack.line(terraform_stack.Row(3, 10), found)
 
 
 BURN = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass\n"
