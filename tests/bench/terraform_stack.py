@@ -14,7 +14,8 @@ Ansible itself, which is in every play, does not drown what is to be compared. T
 "ours / general" is play against play. "ours / (bare + idle)" is the play against the bare commands and the
 idle play together: what it costs to let these tasks run the commands, instead of running them by hand beside
 a play with as many tasks of any kind. Bare commands alone are no measure: a play must start before its task.
-See costs.py for how it is measured. The exit code is 1 when a bar is not met or something gave no figure.
+The table is Markdown, for the README. See costs.py for how it is measured. The exit code is 1 when a bar is
+not met or something gave no figure.
 """
 
 from __future__ import annotations
@@ -181,8 +182,8 @@ def line(row: Row, found: Rounds) -> tuple[str, list[str]]:
         if bar is not None and ratio.median > bar:
             wrong.append(f"{row.name}, {title}: {ratio} is more than {bar:g}.")
     costs = [found.median(who) for who in ("bare", "idle", "ours", "general")]
-    figures = "".join(f"{f'{cost.processor:.2f} ({cost.wall:.2f})':>16}" for cost in costs)
-    return f"{row.name:34}{figures}" + "".join(f"{text:>30}" for text in texts), wrong
+    figures = [f"{cost.processor:.2f} ({cost.wall:.2f})" for cost in costs]
+    return f"| {' | '.join([row.name, *figures, *texts])} |", wrong
 
 
 def main() -> int:
@@ -195,14 +196,14 @@ def main() -> int:
         f"{date.today()}, {os.cpu_count()} processors, Python {platform.python_version()}, "
         f"Terraform {version}: seconds of processor time (and on the clock), median of {rounds} rounds"
     )
-    titles = "".join(f"{who:>16}" for who in ("bare", "idle", "ours", "general"))
-    print(f"{'':34}{titles}{'ours / (bare + idle)':>30}{'ours / general':>30}")
+    titles = ("", "bare", "idle", "ours", "general", "ours / (bare + idle)", "ours / general")
+    print(f"\n| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
     wrong = []
     for row in ROWS:
         try:
             text, faults = line(row, contest(row, rounds))
         except NoFigure as error:
-            text, faults = f"{row.name:34}no figure", [f"{row.name}: {error}."]
+            text, faults = f"| {row.name} | no figure |", [f"{row.name}: {error}."]
         print(text, flush=True)
         wrong += faults
     for sentence in wrong:
