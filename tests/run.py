@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run the tests, and say how long each part took.
 
-usage: tests/run.py [TIER...]        the tiers are lint, unit, integration, coverage, molecule and e2e; all by
-                                     default
+usage: tests/run.py [TIER...]        the tiers are lint, unit, integration, newest, coverage, molecule, e2e;
+                                     all by default
 
 Every part runs whatever became of the others. Those that use the local cloud take turns, for a machine has
 one of it; the others run beside them, several at a time: most wait more than they compute. Their output goes
@@ -13,6 +13,8 @@ A part that hangs is stopped and counts as failed. All together end in time for 
 
 The unit and integration tests note which lines of plugins/ they run, in this process and in those that they
 start; the tier coverage adds that up.
+
+The tier newest runs once more, under the newest ansible-core, what runs plays; all else is under the oldest.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
@@ -93,6 +95,27 @@ def integration_parts() -> Iterator[Part]:
         yield pytest_part("integration", name, str(path.relative_to(ROOT)), cloud=name == "localcloud")
 
 
+UNDER_NEWEST = (
+    "every_module",
+    "no_log",
+    "small_actions",
+    "story",
+    "terraform_interruptions",
+    "terraform_output",
+    "terraform_stack_play",
+)
+"""The integration tests that run plays and whose outcome is Ansible's as much as ours."""
+
+
+def newest_parts() -> Iterator[Part]:
+    """Yield the parts for the newest ansible-core. Its environment is made by the first of them."""
+    for name in UNDER_NEWEST:
+        part = pytest_part("newest", name, f"tests/integration/test_{name}.py")
+        yield replace(part, command=("scripts/under-newest-ansible", *part.command))
+    sanity = ("scripts/under-newest-ansible", "scripts/sanity")
+    yield Part("newest", "ansible-test sanity", sanity, minutes=30)
+
+
 COVERAGE = Part("coverage", "lines of plugins", ("scripts/coverage",))
 """Runs when all that it adds up has run."""
 
@@ -103,6 +126,7 @@ def parts() -> Iterator[Part]:
     yield Part("lint", "ruff format", ("ruff", "format", "--check", "."))
     yield Part("lint", "mypy", ("mypy",))
     yield Part("lint", "yamllint", ("yamllint", "--strict", "."))
+    yield Part("lint", "public names", (sys.executable, "-m", "tests.public_names"))
     yield Part("lint", "terraform fmt", ("terraform", "fmt", "-check", "-recursive", "terraform"))
     yield Part("lint", "ansible-lint", ("ansible-lint", "--offline", "--profile", "production"))
     yield Part("lint", "checkov", ("scripts/checkov",))
@@ -116,6 +140,7 @@ def parts() -> Iterator[Part]:
         name = scenario.parent.name
         yield Part("molecule", name, ("molecule", "test", "--scenario-name", name))
     yield from integration_parts()
+    yield from newest_parts()
     yield COVERAGE
 
 

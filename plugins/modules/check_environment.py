@@ -95,6 +95,9 @@ options:
   root_volume_size:
     description: Size of the root volume in GiB.
     type: int
+  data_volume_size:
+    description: Size of the data volume in GiB. It cannot be less than what the stack's volume has.
+    type: int
   kms_key_id:
     description: KMS key of the volumes.
     type: str
@@ -216,6 +219,7 @@ ARGUMENTS: dict[str, Any] = {
     "availability_zone": {"type": "str"},
     "subnet_id": {"type": "str"},
     "root_volume_size": {"type": "int"},
+    "data_volume_size": {"type": "int"},
     "kms_key_id": {"type": "str"},
     "dry_runs": {"type": "bool", "default": True},
     "tags": {"type": "dict", "default": {}},
@@ -247,6 +251,7 @@ def read_wanted(module: AnsibleAWSModule) -> rules.Wanted:
                 "availability_zone",
                 "bake_instance_type",
                 "bake_subnet_id",
+                "data_volume_size",
                 "instance_type",
                 "kms_key_id",
                 "root_volume_size",

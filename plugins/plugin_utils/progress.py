@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import signal
@@ -173,7 +174,7 @@ class ProgressAction(ActionBase):
                 self._environment(**{VARIABLE: str(directory)}),
             ):
                 fcntl.flock(lease, fcntl.LOCK_EX)
-                let_go = lambda: fcntl.flock(lease, fcntl.LOCK_UN)  # noqa: E731
+                let_go = functools.partial(fcntl.flock, lease, fcntl.LOCK_UN)
                 with Follower(directory, _shower(task_vars), ask_at_console, let_go):
                     try:
                         result: dict[str, Any] = self._execute_module(task_vars=task_vars)

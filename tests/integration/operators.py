@@ -41,6 +41,7 @@ class Operator:
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
             "CHECKPOINT_DISABLE": "1",
+            "PWD": str(folder / "home"),  # as a shell has it there; the playbooks write below it
             "TF_CLI_CONFIG_FILE": str(folder / "terraform.rc"),
         }
         given = {
