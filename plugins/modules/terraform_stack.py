@@ -74,7 +74,8 @@ options:
   upgrade:
     description:
       - Run C(terraform init -upgrade), which takes the newest providers and modules that the configuration
-        allows. Otherwise a O(work_dir) stays on the providers in its C(.terraform.lock.hcl).
+        allows. Otherwise a O(work_dir) stays on the providers in its C(.terraform.lock.hcl), which is taken
+        over from O(source) whenever it has changed there; when it has, that is the version that is used.
     type: bool
     default: false
   parallelism:
@@ -191,7 +192,9 @@ changes:
       description: The resource.
       type: str
     action:
-      description: One of V(create), V(update), V(replace), V(delete), V(import), V(move) and V(forget).
+      description:
+        - One of V(create), V(update), V(replace), V(delete), V(import), V(move), V(forget) and V(invoke).
+        - V(invoke) is an C(action) block that runs, on Terraform 1.14 and later.
       type: str
     actions:
       description: Terraform's own list. Its order tells which comes first in a replacement.
@@ -215,7 +218,9 @@ changes:
       actions: [delete, create]
       reason: replace_because_cannot_update
 summary:
-  description: How many resources in RV(changes) are added, changed, and so on.
+  description:
+    - How many resources in RV(changes) are added, changed, and so on.
+    - V(invoke) counts the C(action) blocks that run. It is there only if there are some.
   returned: success
   type: dict
   sample: {add: 0, change: 0, destroy: 0, forget: 0, import: 0, move: 0, replace: 1}
@@ -266,7 +271,7 @@ workspace:
   type: str
   sample: default
 version:
-  description: The version of Terraform or OpenTofu. Null if there was no need to run it.
+  description: The version of Terraform or OpenTofu.
   returned: success
   type: str
   sample: 1.11.4
