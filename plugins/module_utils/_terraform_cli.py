@@ -68,10 +68,6 @@ class InitNeeded(TerraformError):
     """Terraform asks for an init."""
 
 
-class NoDocument(TerraformError):
-    """A command succeeded and did not print the document that was expected."""
-
-
 _ASKS_FOR_INIT = re.compile(
     r"\binit\b|Required plugins are not installed|Inconsistent dependency lock file"
     r"|Backend initialization required"
@@ -205,7 +201,7 @@ class Cli:
         try:
             return read_document(finished.stdout.decode("utf-8", "replace"))
         except ValueError:
-            raise NoDocument(f"{self._name} {args[0]} did not print JSON.{self._see_log()}") from None
+            raise TerraformError(f"{self._name} {args[0]} did not print JSON.{self._see_log()}") from None
 
     def text(self, args: Sequence[str]) -> str:
         """Run a command that prints text."""

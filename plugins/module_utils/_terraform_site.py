@@ -28,7 +28,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import
     Cli,
     InitNeeded,
     Log,
-    NoDocument,
     Record,
     TerraformError,
     clean_environment,
@@ -225,13 +224,12 @@ def _keeps_state_here(site: Site) -> bool:
     """Whether the state is kept in the very directory, as Terraform does without any backend: it itself says
     so by not asking for an init."""
     try:
-        site.cli.document(["state", "pull"])
-    except NoDocument:
-        return True
+        site.cli.text(["workspace", "list"])
     except TerraformError as error:
         if error.interrupted is not None:
             raise
-    return False
+        return False
+    return True
 
 
 def _check_directories(options: Options) -> None:

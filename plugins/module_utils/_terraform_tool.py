@@ -28,7 +28,6 @@ VARIABLES_SINCE: Mapping[str, Mapping[str, Version]] = {
     "apply": {TERRAFORM: (1, 10), OPENTOFU: (1, 10)},
     # For variables in the source of a module.
     "show": {TERRAFORM: (1, 15), OPENTOFU: (1, 10)},
-    "state pull": {TERRAFORM: (1, 15), OPENTOFU: (1, 10)},
     # For variables in the backend and in the encryption of the state.
     "state list": {OPENTOFU: (1, 10)},
     "output": {OPENTOFU: (1, 10)},

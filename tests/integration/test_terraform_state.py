@@ -243,6 +243,8 @@ def test_a_state_in_the_source_beside_one_that_is_used_is_told(stack: Stack, bac
 
 @pytest.mark.fault(22)
 def test_absent_leaves_nothing_where_nothing_was_made(stack: Stack) -> None:
+    stack.write('module "m" {\n  source = "./m"\n}\n', "m.tf")  # would have to be installed
+    stack.write("", "m/main.tf")
     for check in (True, False):
         result = stack.apply(check=check, state="absent", workspace="blue")
         assert (result["changed"], result["outputs"], result["changes"]) == (False, {}, [])

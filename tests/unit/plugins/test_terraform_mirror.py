@@ -197,6 +197,52 @@ def test_modules_outside_keep_their_places_to_each_other(folders: Folders) -> No
     assert mirror.origin("unknown.tf") == "unknown.tf"
 
 
+@pytest.mark.fault(31)
+def test_each_tool_has_the_modules_that_its_own_files_call(folders: Folders) -> None:
+    def call(name: str) -> str:
+        return f'module "m" {{\n  source = "../{name}"\n}}\n'
+
+    for name in ("terraform", "tofu", "both"):
+        folders.write(f"../{name}/main.tf")
+    folders.write("only.tofu", call("tofu").replace('"m"', '"n"'))
+    folders.write("main.tf", call("terraform"))
+    folders.write("main.tofu", call("tofu"))
+    folders.write("../tofu/more.tf", call("both"))
+    folders.write("../tofu/more.tofu")
+    name = "terraform_stack_modules_override.tf.json"
+
+    def called(tofu: bool) -> Any:
+        mirror = mirrors.plan_mirror(folders.source, folders.work_dir, {}, None, {}, tofu=tofu)
+        content = mirror.entries[name]
+        assert isinstance(content, bytes)
+        assert {"main.tf", "main.tofu", "only.tofu"} <= mirror.entries.keys(), "all are there for a person"
+        return json.loads(content)["module"]
+
+    assert called(tofu=False) == {"m": {"source": "./.terraform_stack/modules/terraform"}}
+    assert called(tofu=True) == {
+        "m": {"source": "./.terraform_stack/modules/tofu"},
+        "n": {"source": "./.terraform_stack/modules/tofu"},
+    }
+
+
+def test_the_lock_file_of_the_source_is_followed_when_it_moves(folders: Folders) -> None:
+    lock_file = folders.work_dir / ".terraform.lock.hcl"
+    folders.update(folders.plan())
+    assert not lock_file.exists()
+    folders.write(".terraform.lock.hcl", "first")
+    assert mirrors.follows_lock_file(folders.plan(), folders.work_dir)
+    folders.update(folders.plan())
+    lock_file.write_text("upgraded")
+    folders.update(folders.plan())
+    assert lock_file.read_text() == "upgraded"
+    folders.write(".terraform.lock.hcl", "second")
+    folders.update(folders.plan())
+    assert lock_file.read_text() == "second"
+    (folders.source / ".terraform.lock.hcl").unlink()
+    folders.update(folders.plan())
+    assert lock_file.read_text() == "second"
+
+
 def test_a_missing_module_is_left_for_terraform_to_complain_about(folders: Folders) -> None:
     folders.write("main.tf", 'module "gone" {\n  source = "../gone"\n}\n')
     assert sorted(folders.plan().entries) == ["main.tf", "terraform_stack.auto.tfvars.json"]

@@ -90,5 +90,5 @@ def test_what_takes_variables(product: str, version: str, command: str, takes: b
 
 def test_commands_of_two_words() -> None:
     assert tools.command_of(["workspace", "select", "x"]) == "workspace select"
-    assert tools.command_of(["state", "pull"]) == "state pull"
+    assert tools.command_of(["state", "list"]) == "state list"
     assert tools.command_of(["plan", "-json"]) == "plan"
