@@ -245,7 +245,8 @@ def _check_directories(options: Options) -> None:
 
 def _check_for_stray_state(options: Options, result: Result) -> None:
     """See that a state in the source, which is not copied, does not go unnoticed."""
-    stray = stray_state(options.source, options.work_dir, options.workspace)
+    given = options.backend and Backend(options.backend["type"], options.backend.get("config") or {})
+    stray = stray_state(options.source, options.work_dir, options.workspace, given or None)
     if stray is None:
         return
     begin = f"{stray.path} is a state of runs by hand in the source. It is not used here:"

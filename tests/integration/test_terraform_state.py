@@ -219,6 +219,14 @@ def test_a_state_of_runs_by_hand_in_the_source_is_not_ignored(stack: Stack, kind
         assert str(stack.source) not in str(again.get("warnings"))
 
 
+def test_a_state_in_the_source_that_is_asked_for_is_used(stack: Stack) -> None:
+    by_hand(stack.source, "apply", "-auto-approve")
+    backend = local(str(stack.source / "terraform.tfstate"))
+    assert stack.apply(backend=backend)["changed"] is False
+    assert stack.apply(state="absent")["summary"]["destroy"] == 1
+    assert gone(stack.source / "terraform.tfstate")
+
+
 @pytest.mark.parametrize("content", ["", "{}", '{"version": 4, "lineage": "a", "resources": []}'])
 def test_a_state_in_the_source_with_nothing_in_it_is_of_no_consequence(stack: Stack, content: str) -> None:
     stack.write(content, "terraform.tfstate")
