@@ -54,7 +54,11 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state impo
     selected_workspace,
     stray_state,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_tool import ToolError, find_tool
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_tool import (
+    ToolError,
+    find_binary,
+    find_tool,
+)
 
 MakeCli = Callable[[Path, "Path | None"], Cli]
 """Of a directory and the path of a log."""
@@ -527,6 +531,11 @@ def read_outputs(
     """
     if not work_dir.is_dir():
         raise TerraformError(f"{work_dir} is no directory.")
+    try:
+        if binary is not None:  # one that is not there is a mistake, needed or not
+            find_binary(binary)
+    except ToolError as error:
+        raise TerraformError(str(error)) from error
     found = local_outputs(work_dir, workspace or selected_workspace(work_dir))
     if found is not None:
         return found, []

@@ -95,7 +95,7 @@ def test_a_module_whose_source_changed_is_no_failure_in_check_mode(stack: Stack)
 def fetch(stack: Stack, **options: Any) -> list[str]:
     """Run a stack that needs the toy, as far as that goes; return what is locked and what is there."""
     message = stack.fail(**options)["msg"]
-    assert "Failed to load plugin schemas" in message, message
+    assert "failed to instantiate provider" in message, message
     there = {path.name for path in stack.work_dir.glob(f"{PACKAGES}/*")}
     assert set(locked(stack.work_dir)) <= there
     return locked(stack.work_dir)
@@ -108,7 +108,7 @@ def test_the_lock_file_of_the_source_is_honoured_whenever_it_moves(stack: Stack)
     assert fetch(stack) == ["1.0.0"], "not the newest"
     lock_at(stack, "1.1.0")
     before = snapshot(stack.work_dir)
-    assert "Failed to load plugin schemas" in stack.fail(check=True)["msg"], "that version can be fetched"
+    assert "failed to instantiate provider" in stack.fail(check=True)["msg"], "that version can be fetched"
     assert snapshot(stack.work_dir) == before
     assert fetch(stack) == ["1.1.0"]
     assert fetch(stack, upgrade=True) == ["1.2.0"], "that moves it"
@@ -134,7 +134,7 @@ def test_a_provider_that_is_gone_is_fetched_again(stack: Stack, gone: str) -> No
     fetch(stack)
     shutil.rmtree(stack.work_dir / gone)
     before = snapshot(stack.work_dir)
-    assert "Failed to load plugin schemas" in stack.fail(check=True)["msg"]
+    assert "failed to instantiate provider" in stack.fail(check=True)["msg"]
     assert snapshot(stack.work_dir) == before
     assert fetch(stack) == ["1.2.0"]
 
@@ -296,7 +296,7 @@ def test_relative_paths_mean_what_they_mean_where_the_play_runs(
     result = stack.apply(**options)
     assert f"$ {here}/bin/{NAME} apply" in Path(result["log_path"]).read_text()
     stack.write(TOY)
-    assert "Failed to load plugin schemas" in stack.fail(**options)["msg"]
+    assert "failed to instantiate provider" in stack.fail(**options)["msg"]
     assert locked(stack.work_dir) == ["1.2.0"], "from the mirror that the relative file names"
     (stack.source / "main.tf").write_text(CONFIG)
     assert stack.apply(check=True, **options)["changed"] is False
@@ -333,7 +333,9 @@ def test_the_lookup_needs_no_program_where_it_reads_the_state(
 ) -> None:
     stack.apply()
     monkeypatch.setenv("PATH", "/nowhere")
-    assert read_outputs(stack.work_dir, None, None, os.environ) == ({}, [])
-    assert read_outputs(stack.work_dir, "no-such", "default", os.environ) == ({}, [])
+    for workspace in (None, "default"):
+        assert read_outputs(stack.work_dir, None, workspace, os.environ) == ({}, [])
+    with pytest.raises(TerraformError, match="Neither terraform nor tofu is on PATH"):
+        read_outputs(stack.work_dir, None, "blue", os.environ)
     with pytest.raises(TerraformError, match="There is no program no-such"):
-        read_outputs(stack.work_dir, "no-such", "blue", os.environ)
+        read_outputs(stack.work_dir, "no-such", None, os.environ)
