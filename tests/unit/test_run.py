@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import run as tests_run
-from tests.run import Part
+from tests.run import Outcome, Part, Queue
 
 #: No other process is called that.
 SLEEP = f"sleep {900000 + os.getpid()}"
@@ -20,6 +20,7 @@ SLEEP = f"sleep {900000 + os.getpid()}"
 @pytest.fixture(autouse=True)
 def _reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tests_run, "REPORTS", tmp_path)
+    monkeypatch.setattr(tests_run, "TIMES", tmp_path / "seconds.json")
     monkeypatch.setattr(tests_run, "TO_STOP", 2.0)
 
 
@@ -96,3 +97,59 @@ def test_the_last_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     monkeypatch.setattr(tests_run, "parts", lambda: iter(chosen))
     assert tests_run.main(["lint"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 1 failed"
+
+
+BUSY = "import time; end = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
+
+
+@pytest.mark.parametrize("leave", ["", "setsid -f "])
+def test_the_processor_time_is_that_of_all_that_a_part_started(leave: str) -> None:
+    """Also of what has left the process that started it, as a container's processes do."""
+    command = ("sh", "-c", f"{leave}{sys.executable} -c '{BUSY}'; sleep 1.5")
+    outcome = tests_run.run(Part("unit", "busy", command))
+    assert outcome.passed == 1
+    assert 0.5 <= outcome.processor < 1.5 < outcome.seconds
+    row = tests_run.table([outcome]).splitlines()[1].split()
+    assert row[-2:] == [f"{outcome.seconds:.1f}", f"{outcome.processor:.1f}"]
+
+
+@pytest.mark.parametrize(("cloud", "nice"), [(True, 0), (False, 10)])
+def test_the_parts_of_the_local_cloud_have_the_processors_first(cloud: bool, nice: int) -> None:
+    now = os.nice(0)
+    tests_run.run(part := Part("e2e", "nice", ("nice",), cloud=cloud))
+    assert int(part.log.read_text()) == min(now + nice, 19)
+
+
+@pytest.mark.parametrize(("code", "counts"), [(0, (1, 0)), (7, (0, 1))])
+def test_the_exit_code_is_that_of_the_command(code: int, counts: tuple[int, int]) -> None:
+    outcome = tests_run.run(Part("lint", "code", ("sh", "-c", f"exit {code}")))
+    assert (outcome.passed, outcome.failed) == counts
+
+
+def test_a_command_that_a_signal_ends_has_failed() -> None:
+    outcome = tests_run.run(Part("lint", "signal", ("sh", "-c", "kill -SEGV $$")))
+    assert (outcome.passed, outcome.failed) == (0, 1)
+
+
+def test_the_longest_of_the_last_run_is_first_and_before_it_what_has_not_run() -> None:
+    short, long, new = (Part("unit", name, ("true",)) for name in ("short", "long", "new"))
+    assert tests_run.longest_first([short, long]) == [short, long]
+    tests_run.remember([Outcome(short, 1, 0, 2.0, 0.0), Outcome(long, 1, 0, 9.0, 0.0)])
+    assert tests_run.longest_first([short, new, long]) == [new, long, short]
+    # What was stopped does not tell how long it takes.
+    tests_run.remember([Outcome(short, 0, 1, 99.0, 0.0, "hung, was stopped")])
+    assert tests_run.longest_first([short, long]) == [long, short]
+
+
+def test_a_part_waits_for_the_tiers_that_it_needs() -> None:
+    setup = Part("setup", "mirror", ("true",), cloud=True)
+    late = Part("molecule", "image", ("true",), after=frozenset({"setup"}))
+    lint = Part("lint", "ruff", ("true",))
+    queue = Queue([late, lint, setup])
+    assert queue.take(cloud=False) == lint
+    assert queue.take(cloud=True) == setup
+    queue.running.remove(setup)
+    assert queue.take(cloud=False) == late
+    assert queue.take(cloud=False) is None
+    # Where setup is not among the parts that were asked for, there is nothing to wait for.
+    assert Queue([late]).take(cloud=False) == late
