@@ -37,13 +37,26 @@ from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "tests/output"
 ACCOUNTED = ROOT / "tests/accounted.py"
 TIMES = REPORTS / "seconds.json"
 """How long each part took when it last ran here."""
-AT_ONCE = 3
+AT_ONCE = 4
 """How many parts run at a time, beside the one that has the local cloud."""
+LONGEST = (
+    "lint: ansible-test sanity",
+    "integration: terraform_code",
+    "integration: packer_image_play",
+    "molecule: r",
+    "molecule: jupyterhub",
+    "molecule: image",
+    "molecule: first_boot",
+    "molecule: rstudio_server",
+)
+"""What is taken to be longest where no times are known yet."""
 SHOWN_LINES = 300
 ALL_END = time.monotonic() + 85 * 60
 """When the last part is stopped. CI gives up five minutes later and would not tell what hung."""
@@ -60,7 +73,7 @@ class Part:
     Attributes:
         report: the JUnit file that counts its tests, where it has many.
         cloud: whether it starts the local cloud, or makes what all of that needs.
-        after: the tiers that must have run before it.
+        after: the tiers and parts that must have run before it.
         minutes: the time it may take. The slowest that was seen took a third of that.
     """
 
@@ -122,6 +135,15 @@ def integration_parts() -> Iterator[Part]:
         )
 
 
+def molecule_parts() -> Iterator[Part]:
+    """Yield a part for each scenario. It waits for those with whose layers its machines begin."""
+    for path in sorted((ROOT / "molecule").glob("*/molecule.yml")):
+        name = path.parent.name
+        platforms = yaml.safe_load(path.read_text())["platforms"]
+        layers = {f"molecule: {platform['layer']}" for platform in platforms if "layer" in platform}
+        yield Part("molecule", name, ("molecule", "test", "--scenario-name", name), after=SETUP | layers)
+
+
 def parts() -> Iterator[Part]:
     """Yield every part, in the order of a first run: what can begin at once, then what needs the machines."""
     yield Part("lint", "ruff check", ("ruff", "check", "."))
@@ -137,9 +159,7 @@ def parts() -> Iterator[Part]:
     mirror = (sys.executable, "-m", "localcloud", "mirror")
     yield Part("setup", "base image, mirror", mirror, cloud=True, minutes=30)
     yield pytest_part("e2e", "pytest", "tests/e2e", cloud=True, after=SETUP, minutes=60)
-    for scenario in sorted((ROOT / "molecule").glob("*/molecule.yml")):
-        name = scenario.parent.name
-        yield Part("molecule", name, ("molecule", "test", "--scenario-name", name), after=SETUP)
+    yield from molecule_parts()
     yield from integration_parts()
     yield Part(
         "coverage", "lines of plugins", ("scripts/coverage",), after=frozenset({"unit", "integration"})
@@ -147,12 +167,18 @@ def parts() -> Iterator[Part]:
 
 
 def longest_first(chosen: list[Part]) -> list[Part]:
-    """Order parts by what they took the last time; those that have not run here come first, as they stand."""
+    """Order parts by what they took the last time; those that have not run here come first."""
     try:
         took = json.loads(TIMES.read_text())
     except (OSError, ValueError):
         took = {}
-    return sorted(chosen, key=lambda part: -took.get(part.key, float("inf")))
+    guessed = {key: -float(place) for place, key in enumerate(LONGEST)}
+    unknown = float("inf"), -float(len(LONGEST))
+    return sorted(
+        chosen,
+        key=lambda part: (took.get(part.key, unknown[0]), guessed.get(part.key, unknown[1])),
+        reverse=True,
+    )
 
 
 def remember(outcomes: list[Outcome]) -> None:
@@ -175,7 +201,9 @@ class Queue:
         """Wait for the next part that may begin, None when there will be none."""
         with self.changed:
             while mine := [part for part in self.waiting if part.cloud == cloud]:
-                unfinished = {part.tier for part in (*self.waiting, *self.running)}
+                unfinished = {
+                    name for part in (*self.waiting, *self.running) for name in (part.tier, part.key)
+                }
                 if ready := [part for part in mine if not part.after & unfinished]:
                     self.waiting.remove(ready[0])
                     self.running.append(ready[0])

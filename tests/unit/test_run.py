@@ -99,16 +99,21 @@ def test_the_last_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 1 failed"
 
 
-BUSY = "import time; end = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
+BUSY = """
+import pathlib, time
+while time.process_time() < 0.5: pass
+pathlib.Path("{done}").touch()
+"""
 
 
 @pytest.mark.parametrize("leave", ["", "setsid -f "])
-def test_the_processor_time_is_that_of_all_that_a_part_started(leave: str) -> None:
+def test_the_processor_time_is_that_of_all_that_a_part_started(tmp_path: Path, leave: str) -> None:
     """Also of what has left the process that started it, as a container's processes do."""
-    command = ("sh", "-c", f"{leave}{sys.executable} -c '{BUSY}'; sleep 1.5")
-    outcome = tests_run.run(Part("unit", "busy", command))
+    done = tmp_path / "done"
+    script = f"{leave}{sys.executable} -c '{BUSY.format(done=done)}'; until [ -e {done} ]; do sleep 0.1; done"
+    outcome = tests_run.run(Part("unit", "busy", ("sh", "-c", script)))
     assert outcome.passed == 1
-    assert 0.5 <= outcome.processor < 1.5 < outcome.seconds
+    assert 0.5 <= outcome.processor < 2
     row = tests_run.table([outcome]).splitlines()[1].split()
     assert row[-2:] == [f"{outcome.seconds:.1f}", f"{outcome.processor:.1f}"]
 
@@ -133,7 +138,9 @@ def test_a_command_that_a_signal_ends_has_failed() -> None:
 
 def test_the_longest_of_the_last_run_is_first_and_before_it_what_has_not_run() -> None:
     short, long, new = (Part("unit", name, ("true",)) for name in ("short", "long", "new"))
-    assert tests_run.longest_first([short, long]) == [short, long]
+    assert tests_run.longest_first([short, long]) == [short, long], "as they stand"
+    guessed = Part("molecule", "r", ("true",))
+    assert tests_run.longest_first([short, guessed]) == [guessed, short]
     tests_run.remember([Outcome(short, 1, 0, 2.0, 0.0), Outcome(long, 1, 0, 9.0, 0.0)])
     assert tests_run.longest_first([short, new, long]) == [new, long, short]
     # What was stopped does not tell how long it takes.
@@ -153,3 +160,17 @@ def test_a_part_waits_for_the_tiers_that_it_needs() -> None:
     assert queue.take(cloud=False) is None
     # Where setup is not among the parts that were asked for, there is nothing to wait for.
     assert Queue([late]).take(cloud=False) == late
+
+
+def test_a_scenario_waits_for_the_one_whose_layer_it_begins_with() -> None:
+    scenarios = {part.name: part for part in tests_run.molecule_parts()}
+    assert scenarios["r"].after == {"setup"}
+    assert scenarios["rstudio_server"].after == {"setup", "molecule: r"}
+    queue = Queue([scenarios["rstudio_server"], scenarios["r"]])
+    assert queue.take(cloud=False) == scenarios["r"]
+    queue.running.clear()
+    assert queue.take(cloud=False) == scenarios["rstudio_server"]
+
+
+def test_what_is_guessed_to_be_longest_is_a_part() -> None:
+    assert set(tests_run.LONGEST) <= {part.key for part in tests_run.parts()}
