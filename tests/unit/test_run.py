@@ -174,3 +174,8 @@ def test_a_scenario_waits_for_the_one_whose_layer_it_begins_with() -> None:
 
 def test_what_is_guessed_to_be_longest_is_a_part() -> None:
     assert set(tests_run.LONGEST) <= {part.key for part in tests_run.parts()}
+
+
+def test_the_lines_of_the_unit_tests_and_of_some_integration_tests_are_counted() -> None:
+    counted = {part.name for part in tests_run.parts() if "coverage" in part.command}
+    assert counted == {"pytest"} | tests_run.COUNTED
