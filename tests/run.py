@@ -47,6 +47,7 @@ TIMES = REPORTS / "seconds.json"
 AT_ONCE = 4
 """How many parts run at a time, beside the one that has the local cloud."""
 LONGEST = (
+    "setup: base image, mirror",
     "lint: ansible-test sanity",
     "integration: terraform_code",
     "integration: packer_image_play",
@@ -72,7 +73,8 @@ class Part:
 
     Attributes:
         report: the JUnit file that counts its tests, where it has many.
-        cloud: whether it starts the local cloud, or makes what all of that needs.
+        cloud: whether it starts the local cloud, of which a machine has one.
+        first: whether it has the processors before the others, for they all wait for it.
         after: the tiers and parts that must have run before it.
         minutes: the time it may take. The slowest that was seen took a third of that.
     """
@@ -82,6 +84,7 @@ class Part:
     command: tuple[str, ...]
     report: Path | None = None
     cloud: bool = False
+    first: bool = False
     after: frozenset[str] = frozenset()
     minutes: float = 20
 
@@ -139,7 +142,7 @@ def integration_parts() -> Iterator[Part]:
     """Yield a part for each file, so that the table tells what takes long."""
     for path in sorted((ROOT / "tests/integration").glob("test_*.py")):
         name = path.stem.removeprefix("test_")
-        after = SETUP if name in ("localcloud", "mirror", "conda_environment") else frozenset()
+        after = SETUP if name in ("mirror", "conda_environment") else frozenset()
         yield pytest_part(
             "integration", name, str(path.relative_to(ROOT)), cloud=name == "localcloud", after=after
         )
@@ -167,7 +170,7 @@ def parts() -> Iterator[Part]:
     yield Part("lint", "ansible-test sanity", ("scripts/sanity",), minutes=30)
     yield pytest_part("unit", "pytest", "tests/unit")
     mirror = (sys.executable, "-m", "localcloud", "mirror")
-    yield Part("setup", "base image, mirror", mirror, cloud=True, minutes=30)
+    yield Part("setup", "base image, mirror", mirror, first=True, minutes=30)
     yield pytest_part("e2e", "pytest", "tests/e2e", cloud=True, after=SETUP, minutes=60)
     yield from molecule_parts()
     yield from integration_parts()
@@ -271,7 +274,7 @@ def execute(part: Part, log: IO[str]) -> tuple[int | None, float]:
     if limit <= 0:
         return None, 0.0
     with subprocess.Popen(
-        [sys.executable, str(ACCOUNTED), "first" if part.cloud else "after", *part.command],
+        [sys.executable, str(ACCOUNTED), "first" if part.cloud or part.first else "after", *part.command],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=log,

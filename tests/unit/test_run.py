@@ -118,10 +118,10 @@ def test_the_processor_time_is_that_of_all_that_a_part_started(tmp_path: Path, l
     assert row[-2:] == [f"{outcome.seconds:.1f}", f"{outcome.processor:.1f}"]
 
 
-@pytest.mark.parametrize(("cloud", "nice"), [(True, 0), (False, 10)])
-def test_the_parts_of_the_local_cloud_have_the_processors_first(cloud: bool, nice: int) -> None:
+@pytest.mark.parametrize(("cloud", "first", "nice"), [(True, False, 0), (False, True, 0), (False, False, 10)])
+def test_what_others_wait_for_has_the_processors_first(cloud: bool, first: bool, nice: int) -> None:
     now = os.nice(0)
-    tests_run.run(part := Part("e2e", "nice", ("nice",), cloud=cloud))
+    tests_run.run(part := Part("e2e", "nice", ("nice",), cloud=cloud, first=first))
     assert int(part.log.read_text()) == min(now + nice, 19)
 
 
@@ -149,13 +149,17 @@ def test_the_longest_of_the_last_run_is_first_and_before_it_what_has_not_run() -
 
 
 def test_a_part_waits_for_the_tiers_that_it_needs() -> None:
-    setup = Part("setup", "mirror", ("true",), cloud=True)
+    setup = Part("setup", "mirror", ("true",))
+    cloud = Part("e2e", "pytest", ("true",), cloud=True, after=frozenset({"setup"}))
+    local = Part("integration", "localcloud", ("true",), cloud=True)
     late = Part("molecule", "image", ("true",), after=frozenset({"setup"}))
     lint = Part("lint", "ruff", ("true",))
-    queue = Queue([late, lint, setup])
+    queue = Queue([late, cloud, setup, lint, local])
+    assert queue.take(cloud=False) == setup
     assert queue.take(cloud=False) == lint
-    assert queue.take(cloud=True) == setup
+    assert queue.take(cloud=True) == local
     queue.running.remove(setup)
+    assert queue.take(cloud=True) == cloud
     assert queue.take(cloud=False) == late
     assert queue.take(cloud=False) is None
     # Where setup is not among the parts that were asked for, there is nothing to wait for.
