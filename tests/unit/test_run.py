@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import accounted
 from tests import run as tests_run
 from tests.run import Outcome, Part, Queue
 
@@ -123,6 +124,27 @@ def test_what_others_wait_for_has_the_processors_first(cloud: bool, first: bool,
     now = os.nice(0)
     tests_run.run(part := Part("e2e", "nice", ("nice",), cloud=cloud, first=first))
     assert int(part.log.read_text()) == min(now + nice, 19)
+
+
+@pytest.mark.parametrize(("root", "weight", "small"), accounted.WEIGHTS)
+def test_the_others_share_a_small_weight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path, weight: str, small: str
+) -> None:
+    (tmp_path / "cgroup.procs").touch()
+    monkeypatch.setattr(accounted, "WEIGHTS", ((tmp_path / "none", "x", "1"), (tmp_path, weight, small)))
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    group = accounted.step_back()
+    assert group == tmp_path / accounted.GROUP
+    assert (group / weight).read_text() == small
+    assert (group / "cgroup.procs").read_text() == str(os.getpid())
+    accounted.leave(group)  # which others are still in
+    assert (tmp_path / "cgroup.procs").read_text() == str(os.getpid())
+
+
+def test_where_no_control_group_may_be_made_nice_has_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounted, "WEIGHTS", ((Path("/proc"), "cpu.weight", "25"),))
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    assert accounted.step_back() is None
 
 
 @pytest.mark.parametrize(("code", "counts"), [(0, (1, 0)), (7, (0, 1))])
