@@ -16,7 +16,7 @@ PLAY := scripts/on-localcloud ansible-playbook -e @examples/localcloud.yml
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo demo-users demo-destroy demo-stop test lint unit integration molecule e2e bench bench-site build clean
+.PHONY: help setup demo demo-users demo-destroy demo-stop test lint unit integration newest molecule e2e bench bench-site build clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -50,14 +50,14 @@ demo-stop: setup ## Stop the local cloud: nothing of it is left
 test: setup ## Run every test, with a table of the times at the end
 	python tests/run.py
 
-lint unit integration molecule e2e: setup ## Run one tier of the tests
+lint unit integration newest molecule e2e: setup ## Run one tier of the tests
 	python tests/run.py $@
 
 bench: setup ## Measure what a task of terraform_stack costs, on a machine that does nothing else
-	python tests/bench/terraform_stack.py
+	python -m tests.bench.terraform_stack
 
 bench-site: setup ## Measure site.yml with nothing to change, after `make demo`
-	python tests/bench/site.py
+	python -m tests.bench.site
 
 build: setup ## Build the collection's tarball
 	ansible-galaxy collection build --force

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from localcloud.addresses import AddressPool
+from localcloud.base_layer import BaseLayer
 from localcloud.credentials import InstanceCredentials
 from localcloud.faults import Faults
 from localcloud.host_network import HostNetwork
 from localcloud.paths import RunDir
+from localcloud.root_disks import RootDisks
 from localcloud.volumes import VolumeStore
 
 log = logging.getLogger("localcloud")
@@ -25,19 +27,20 @@ class Cloud:
         jobs: background work that belongs to no single instance.
     """
 
-    def __init__(self, run: RunDir, base_image: str) -> None:
-        """Set up the shared parts; nothing is changed on the machine yet.
+    def __init__(self, run: RunDir, base: BaseLayer) -> None:
+        """Set up the shared parts; nothing but the account's folder is changed yet.
 
         Args:
             run: the account's folder.
-            base_image: podman image behind the public Debian AMI.
+            base: what is behind the public Debian AMI.
         """
         self.run = run
-        self.base_image = base_image
+        self.base = base
         self.lock = threading.RLock()
         self.jobs = ThreadPoolExecutor(8, thread_name_prefix="job")
         self.network = HostNetwork()
         self.volumes = VolumeStore(run.volumes)
+        self.root_disks = RootDisks(run.root_disks, base.root)
         self.faults = Faults()
         self.credentials = InstanceCredentials()
         self.public_addresses = AddressPool()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from localcloud import account_files, base_image, downloads, notes, preflight, provider, reaper
+from localcloud import account_files, base_layer, downloads, notes, preflight, provider, reaper, root_disks
 from localcloud.addresses import API_URL, MIRROR_URL
 from localcloud.api.owner import DEBIAN_OWNER
 from localcloud.downloads import Downloads
@@ -95,10 +95,11 @@ def _start(run: RunDir, wanted_downloads: str, lock: Lock, log: Log) -> None:
     preflight.check_ports()
     providers = provider.find()
     chosen = downloads.choose(wanted_downloads)
-    base_image.ensure(log)
+    base_layer.ensure(log)
     mirror = _mirror(log) if chosen.offline else None
     lock.write(run, None)
     run.path.mkdir(parents=True)
+    root_disks.check(run.path)
     told = account_files.downloads_of(mirror, MIRROR_URL) if mirror else {}
     account_files.write(run, account_files.Operator.new(), providers, DEBIAN_OWNER, told)
     run.notes.write_text(f"{notes.notes(account_files.manifest_of(mirror) if mirror else None)}\n")

@@ -1,4 +1,4 @@
-"""One instance as a podman system container: boot, halt, commit, devices. Knows nothing of the API."""
+"""One instance as a podman system container: boot, halt, image, devices. Knows nothing of the API."""
 
 import contextlib
 import os
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcloud import security_groups
-from localcloud.errors import LocalCloudError
 from localcloud.imds import Metadata
 from localcloud.imds_server import MetadataServer
 from localcloud.netns import inside
@@ -19,6 +18,7 @@ from localcloud.nftables import Nft
 from localcloud.paths import LABEL, PREFIX
 from localcloud.podman import container_exists, podman
 from localcloud.processes import run, succeeds
+from localcloud.root_disks import Layers, RootDisk
 
 #: What systemd, sshd and sandboxed services need beyond podman's defaults.
 CAPABILITIES = "SYS_ADMIN,AUDIT_WRITE,NET_ADMIN,NET_RAW,NET_BIND_SERVICE,SYS_BOOT,SYS_RESOURCE"
@@ -44,14 +44,12 @@ class Spec:
 
     Attributes:
         instance_id: for example ``i-0123456789abcdef0``.
-        image: podman image to start from.
         hostname: short host name.
         network: podman network.
         address: private IPv4 address in that network.
     """
 
     instance_id: str
-    image: str
     hostname: str
     network: str
     address: str
@@ -93,9 +91,10 @@ class Disk:
 class Machine:
     """A container and what hangs on its network namespace. Methods are called one at a time."""
 
-    def __init__(self, spec: Spec, metadata: Callable[[], Metadata]) -> None:
+    def __init__(self, spec: Spec, root_disk: RootDisk, metadata: Callable[[], Metadata]) -> None:
         """Nothing is made yet; see `boot`. ``metadata`` is asked at every metadata request."""
         self.spec = spec
+        self._root_disk = root_disk
         self.pid: int | None = None
         self._metadata = metadata
         self._nft: Nft | None = None
@@ -118,14 +117,14 @@ class Machine:
 
         Raises LocalCloudError.
         """
-        name = self.spec.container
+        name, root = self.spec.container, self._root_disk.mount()
         if not container_exists(name):
             podman(
                 "create", "--name", name, "--label", LABEL, "--systemd=always",
                 "--hostname", self.spec.hostname, "--network", self.spec.network, "--ip", self.spec.address,
                 "--cap-add", CAPABILITIES, "--security-opt", "seccomp=unconfined",
                 "--device-cgroup-rule", f"b {LOOP_MAJOR}:* rmw", "--stop-timeout", str(STOP_SECONDS),
-                self.spec.image, "/sbin/init",
+                "--env", "container=podman", "--rootfs", str(root), "/sbin/init",
             )  # fmt: skip
         podman("init", name)  # namespaces exist, the first process does not run yet
         pid = int(podman("inspect", "--format", "{{.State.Pid}}", name))
@@ -236,12 +235,20 @@ class Machine:
         """Remove the machine with its root disk. Nothing is raised when it is already gone."""
         self.release()
         succeeds("podman", "rm", "--force", "--time", "0", self.spec.container)
+        self._root_disk.remove()
 
-    def commit(self, image: str) -> None:
-        """Keep the root disk as an image; a running machine pauses meanwhile. Raises LocalCloudError."""
-        if not container_exists(self.spec.container):
-            raise LocalCloudError(f"instance {self.spec.instance_id} has no root disk")
-        podman("commit", "--quiet", "--pause", self.spec.container, image)
+    def image(self, layer: str) -> Layers:
+        """Make an image of the root disk, whose newest layer gets this name; a running machine pauses.
+
+        Raises LocalCloudError.
+        """
+        if not self.pid:
+            return self._root_disk.keep(layer)
+        podman("pause", self.spec.container)
+        try:
+            return self._root_disk.copy(layer)
+        finally:
+            podman("unpause", self.spec.container)
 
 
 def _ssh_banner() -> bytes:

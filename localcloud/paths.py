@@ -64,9 +64,9 @@ class RunDir:
         return self.path / "volumes"
 
     @property
-    def temporary(self) -> Path:
-        """Folder for podman's temporary files."""
-        return self.path / "tmp"
+    def root_disks(self) -> Path:
+        """Folder of the instances' root disks and of the images' layers."""
+        return self.path / "disks"
 
     @property
     def stacks(self) -> Path:

@@ -1,18 +1,21 @@
 """Run other programs, turning their failures into one exception with their own words."""
 
 import subprocess
+from pathlib import Path
 
 from localcloud.errors import LocalCloudError
 
 
-def run(*command: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
+def run(
+    *command: str, stdin: str | None = None, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> str:
     """Run a command and return its standard output without the final newline.
 
     Raises LocalCloudError with the command's standard error when it fails or does not exist.
     """
     try:
         done = subprocess.run(
-            command, input=stdin or "", capture_output=True, text=True, env=env, check=False
+            command, input=stdin or "", capture_output=True, text=True, env=env, cwd=cwd, check=False
         )
     except OSError as error:
         raise LocalCloudError(f"cannot run {command[0]}: {error.strerror}") from error

@@ -6,16 +6,15 @@ The nftables tables need no care: they belong to the server's socket and go with
 import contextlib
 import os
 import re
-import shutil
 import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-from localcloud.api import IMAGE_REPOSITORY
 from localcloud.host_network import NETWORK_PREFIX, remove_host_addresses, remove_network
-from localcloud.paths import CONTAINERS_CONF, LABEL, PREFIX
+from localcloud.paths import CONTAINERS_CONF, PREFIX
 from localcloud.podman import labelled, podman
-from localcloud.processes import run, succeeds
+from localcloud.processes import run
+from localcloud.root_disks import remove_tree, unmount_below
 from localcloud.volumes import loops_below
 
 _INSTANCE = re.compile(rf"{PREFIX}i-[0-9a-f]+")
@@ -40,23 +39,20 @@ def reap(folders: Iterable[Path], server: int | None) -> list[str]:
         if name.startswith(NETWORK_PREFIX):
             remove_network(name)
             found.append(f"network {name}")
-    for image in podman("images", "--format", "{{.Repository}}:{{.Tag}}", IMAGE_REPOSITORY).split():
-        podman("rmi", "--force", image)
-        found.append(f"image {image}")
-    succeeds("podman", "image", "prune", "--force", "--filter", f"label={LABEL}")
     for folder in folders:
+        found += [f"mount {point}" for point in unmount_below(folder)]
         for loop in loops_below(folder):
             run("losetup", "--detach", loop)
             found.append(f"loop device {loop}")
         if folder.exists():
-            shutil.rmtree(folder)
+            remove_tree(folder)
             found.append(f"folder {folder}")
     remove_host_addresses()
     return found
 
 
 def orphans(server: int, proc: Path = Path("/proc")) -> list[int]:
-    """Processes that a dead server had started and that still run, such as a half-done `podman commit`.
+    """Processes that a dead server had started and that still run, such as the copy of a root disk.
 
     They are known by its session and by the setting that it gives them; the id alone may be another's.
     """

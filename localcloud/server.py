@@ -23,16 +23,15 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from localcloud import base_layer
 from localcloud.account_files import Operator, read_operator
 from localcloud.addresses import API_PORT, HOST, MIRROR_PORT
 from localcloud.api import gaps
 from localcloud.api.backend import backends
 from localcloud.authorization import Refusal, Signed, refuse_ssm, unknown_key
-from localcloud.base_image import TAG
 from localcloud.cloud import Cloud, log
 from localcloud.faults import Fault
 from localcloud.paths import RunDir
-from localcloud.podman import podman
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -197,11 +196,9 @@ def serve(run: RunDir, mirror: Path | None) -> None:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(threadName)s %(message)s"
     )
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    # What podman has there half-done when the server is killed goes with the folder.
-    run.temporary.mkdir(exist_ok=True)
-    os.environ["TMPDIR"] = str(run.temporary)
-    image = podman("image", "inspect", "--format", "{{.Id}}", TAG)  # the tag may move on meanwhile
-    cloud = Cloud(run, image)
+    base = base_layer.ensure(log.info)
+    base.hold()
+    cloud = Cloud(run, base)
     cloud.network.open()
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"  # AWS' own policies, which roles may have attached
     gaps.install(cloud)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run the tests, and say how long each part took.
 
-usage: tests/run.py [TIER...]        the tiers are lint, unit, integration, coverage, molecule and e2e; all by
-                                     default
+usage: tests/run.py [TIER...]        the tiers are lint, unit, integration, newest, coverage, molecule, e2e;
+                                     all by default
 
 Every part runs whatever became of the others. Those that use the local cloud take turns, for a machine has
 one of it, and have the processors first: together they take longest. The others run beside them, several at a
@@ -17,6 +17,8 @@ A part that hangs is stopped and counts as failed. All together end in time for 
 
 The unit tests and some of the integration tests note which lines of plugins/ they run, in this process and in
 those that they start; the tier coverage adds that up.
+
+The tier newest runs once more, under the newest ansible-core, what runs plays; all else is under the oldest.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree
@@ -49,6 +51,7 @@ AT_ONCE = 4
 LONGEST = (
     "setup: base image, mirror",
     "lint: ansible-test sanity",
+    "newest: ansible-test sanity",
     "integration: terraform_code",
     "integration: packer_image_play",
     "molecule: r",
@@ -133,7 +136,9 @@ COUNTED = {
 def pytest_part(tier: str, name: str, *paths: str, **options: Any) -> Part:
     """Return the part that runs tests with pytest."""
     report = REPORTS / f"{tier}-{name}.xml"
-    counted = ("-m", "coverage", "run") if tier == "unit" or name in COUNTED else ()
+    counted = (
+        ("-m", "coverage", "run") if tier == "unit" or (tier == "integration" and name in COUNTED) else ()
+    )
     pytest = ("-m", "pytest", "-q", "--durations=10", f"--junit-xml={report}", *paths)
     return Part(tier, name, (sys.executable, *counted, *pytest), report, **options)
 
@@ -157,12 +162,34 @@ def molecule_parts() -> Iterator[Part]:
         yield Part("molecule", name, ("molecule", "test", "--scenario-name", name), after=SETUP | layers)
 
 
+UNDER_NEWEST = (
+    "every_module",
+    "no_log",
+    "small_actions",
+    "story",
+    "terraform_interruptions",
+    "terraform_output",
+    "terraform_stack_play",
+)
+"""The integration tests that run plays and whose outcome is Ansible's as much as ours."""
+
+
+def newest_parts() -> Iterator[Part]:
+    """Yield the parts for the newest ansible-core. Its environment is made by the first of them."""
+    for name in UNDER_NEWEST:
+        part = pytest_part("newest", name, f"tests/integration/test_{name}.py")
+        yield replace(part, command=("scripts/under-newest-ansible", *part.command))
+    sanity = ("scripts/under-newest-ansible", "scripts/sanity")
+    yield Part("newest", "ansible-test sanity", sanity, minutes=30)
+
+
 def parts() -> Iterator[Part]:
     """Yield every part, in the order of a first run: what can begin at once, then what needs the machines."""
     yield Part("lint", "ruff check", ("ruff", "check", "."))
     yield Part("lint", "ruff format", ("ruff", "format", "--check", "."))
     yield Part("lint", "mypy", ("mypy",))
     yield Part("lint", "yamllint", ("yamllint", "--strict", "."))
+    yield Part("lint", "public names", (sys.executable, "-m", "tests.public_names"))
     yield Part("lint", "terraform fmt", ("terraform", "fmt", "-check", "-recursive", "terraform"))
     yield Part("lint", "ansible-lint", ("ansible-lint", "--offline", "--profile", "production"))
     yield Part("lint", "checkov", ("scripts/checkov",))
@@ -174,6 +201,7 @@ def parts() -> Iterator[Part]:
     yield pytest_part("e2e", "pytest", "tests/e2e", cloud=True, after=SETUP, minutes=60)
     yield from molecule_parts()
     yield from integration_parts()
+    yield from newest_parts()
     yield Part(
         "coverage", "lines of plugins", ("scripts/coverage",), after=frozenset({"unit", "integration"})
     )

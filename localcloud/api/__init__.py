@@ -1,4 +1,1 @@
-"""The AWS API: moto's backends with subclasses that act on podman, loop devices and nftables."""
-
-#: podman images that stand for AMIs.
-IMAGE_REPOSITORY = "localhost/ds-stack-ami"
+"""The AWS API: moto's backends with subclasses that act on podman, root disks, loop devices and nftables."""

@@ -20,13 +20,10 @@ from moto.ec2.models.instances import Reservation
 from localcloud.api.images import LocalAmi
 from localcloud.api.instances import LocalInstance
 from localcloud.api.owner import DEBIAN_OWNER
-from localcloud.base_image import BUILT_LABEL
 from localcloud.cloud import Cloud, log
 from localcloud.errors import LocalCloudError
 from localcloud.machine import Disk
-from localcloud.paths import LABEL
-from localcloud.podman import podman
-from localcloud.processes import succeeds
+from localcloud.root_disks import BASE
 
 GP3_THROUGHPUT = 125
 DETACH_SECONDS = 300
@@ -257,12 +254,11 @@ class LocalEC2(EC2Backend):
 
     def _load_amis(self) -> None:
         """One public AMI: Debian 12, as Debian registers it."""
-        form = f'{{{{index .RootFS.Layers 0}}}} {{{{index .Labels "{BUILT_LABEL}"}}}}'
-        layer, built = podman("image", "inspect", "--format", form, self.cloud.base_image).split()
-        moment = datetime.fromtimestamp(int(built), timezone.utc)
+        base = self.cloud.base
+        moment = datetime.fromtimestamp(base.built, timezone.utc)
         ami = LocalAmi(
             self,
-            base_ami_id(layer),
+            base_ami_id(base.digest),
             name=f"debian-12-amd64-{moment:%Y%m%d-%H%M}",
             description="Debian 12",
             owner_id=DEBIAN_OWNER,
@@ -272,7 +268,7 @@ class LocalEC2(EC2Backend):
             image_location=f"{DEBIAN_OWNER}/debian-12",
             creation_date=moment.replace(tzinfo=None),
         )
-        ami.container_image = self.cloud.base_image
+        ami.layers = (BASE,)
         self.amis[ami.id] = ami
 
     def create_image(
@@ -283,7 +279,7 @@ class LocalEC2(EC2Backend):
         tag_specifications: list[dict[str, Any]],
         no_reboot: bool = False,
     ) -> LocalAmi:
-        """CreateImage: the image is ``pending`` until podman has committed it."""
+        """CreateImage: the image is ``pending`` until its layer is there."""
         for other in self.amis.values():
             if other.name == name and other.owner_id == self.account_id:
                 raise EC2ClientError(
@@ -300,17 +296,17 @@ class LocalEC2(EC2Backend):
         )
         ami.ebs_snapshot.add_tags({tag["Key"]: tag["Value"] for tag in tags["snapshot"]})
         ami.state = ami.ebs_snapshot.status = "pending"
-        instance.do(lambda: self._commit(instance, ami, no_reboot))
+        instance.do(lambda: self._make_image(instance, ami, no_reboot))
         return ami
 
-    def _commit(self, instance: LocalInstance, ami: LocalAmi, no_reboot: bool) -> None:
+    def _make_image(self, instance: LocalInstance, ami: LocalAmi, no_reboot: bool) -> None:
         running, began = instance.state == "running" and not no_reboot, time.monotonic()
         try:
             if not instance.machine:
                 raise LocalCloudError(f"{instance.id} has never booted")
             if running:
                 instance.machine.halt()
-            instance.machine.commit(ami.container_image)
+            ami.layers = instance.machine.image(ami.id)
         except LocalCloudError as error:
             log.exception("no image of %s", instance.id)
             state = ("failed", "error")
@@ -324,19 +320,19 @@ class LocalEC2(EC2Backend):
             instance.boot_again()
 
     def deregister_image(self, ami_id: str) -> None:
-        """DeregisterImage. The podman image lives on while an instance uses it."""
-        ami = self.amis.get(ami_id)
+        """DeregisterImage. Its layers live on while an instance or another image stands on them."""
         super().deregister_image(ami_id)
-        if ami and ami.container_image != self.cloud.base_image:
-            self.cloud.submit(lambda: self._remove_image(ami))
+        self.cloud.submit(self.prune_layers)
 
-    def _remove_image(self, ami: LocalAmi) -> None:
-        succeeds("podman", "untag", ami.container_image)
-        self.prune_images()
+    def prune_layers(self) -> None:
+        """Remove the layers that no AMI and no instance uses any more."""
+        self.cloud.root_disks.prune(self._layers_in_use)
 
-    def prune_images(self) -> None:
-        """Remove podman images that no AMI and no instance uses any more."""
-        succeeds("podman", "image", "prune", "--force", "--filter", f"label={LABEL}")
+    def _layers_in_use(self) -> set[str]:
+        with self.cloud.lock:
+            disks = [i.root_disk for backend in backends() for i in backend.local_instances() if i.root_disk]
+            images = [ami for backend in backends() for ami in backend.amis.values()]
+            return {layer for user in (*disks, *images) for layer in user.layers}
 
     # --- what AWS refuses and moto does not ------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""AMIs: moto keeps the books, podman the images."""
+"""AMIs: moto keeps the books, `RootDisks` the layers."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +6,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.models.amis import Ami
 from moto.ec2.responses import EC2Response
 
-from localcloud.api import IMAGE_REPOSITORY
+from localcloud.root_disks import Layers
 
 if TYPE_CHECKING:
     from localcloud.api.backend import LocalEC2
@@ -21,7 +21,7 @@ class LocalAmi(Ami):
 
     Attributes:
         root_size: GiB of the root disk.
-        container_image: podman image that instances start from.
+        layers: what instances start from, the newest first.
         deprecation_time: set by EnableImageDeprecation.
     """
 
@@ -30,7 +30,7 @@ class LocalAmi(Ami):
 
     def __init__(self, backend: "LocalEC2", ami_id: str, **options: Any) -> None:
         self.root_size = BASE_ROOT_SIZE
-        self.container_image = f"{IMAGE_REPOSITORY}:{ami_id}"
+        self.layers: Layers = (ami_id,)
         self.deprecation_time: str | None = None
         self.deregistration_protection = "disabled"
         super().__init__(backend, ami_id, **options)
@@ -43,6 +43,8 @@ class LocalAmi(Ami):
         source = options.get("instance") or options.get("source_ami")
         if source is not None:
             self.root_size = _root_size(source)
+        if isinstance(source, LocalAmi):
+            self.layers = source.layers
         self.ebs_snapshot.volume.size = self.root_size
 
     @property

@@ -19,6 +19,7 @@ from localcloud.credentials import Holder
 from localcloud.errors import LocalCloudError
 from localcloud.imds import Metadata, RoleCredentials
 from localcloud.machine import REBOOTED, Disk, Machine, Spec
+from localcloud.root_disks import RootDisk
 
 if TYPE_CHECKING:
     from localcloud.api.backend import LocalEC2
@@ -40,6 +41,7 @@ class LocalInstance(Instance):
         self._state = InstanceState("pending", CODES["pending"])
         self.reachable = False
         self.machine: Machine | None = None
+        self.root_disk: RootDisk | None = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=self.id)
         for nic in self.nics.values():
             if nic.description == "Primary network interface":
@@ -105,7 +107,9 @@ class LocalInstance(Instance):
     # --- the life of an instance; each call returns at once ---------------------------------------
 
     def launch(self) -> None:
-        """Boot for the first time."""
+        """Boot for the first time. The image's layers are held from now on, also when it is deregistered."""
+        layers = self.ec2_backend.amis[self.image_id].layers
+        self.root_disk = self.ec2_backend.cloud.root_disks.disk(self.id, layers)
         self._do(self._boot)
 
     def discard(self) -> None:
@@ -180,11 +184,11 @@ class LocalInstance(Instance):
     def _boot(self) -> None:
         cloud, began = self.ec2_backend.cloud, time.monotonic()
         with cloud.lock:
-            if self.state not in ("pending", "running"):
+            root_disk = self.root_disk
+            if self.state not in ("pending", "running") or root_disk is None:
                 return
             first = self.machine is None
             cidr = self.ec2_backend.get_vpc(self.vpc_id).cidr_block
-            image = self.ec2_backend.amis[self.image_id].container_image if first else ""
         fault = cloud.faults.take("boot")
         try:
             if fault and fault.name == "fail":
@@ -192,12 +196,11 @@ class LocalInstance(Instance):
             if self.machine is None:
                 spec = Spec(
                     instance_id=self.id,
-                    image=image,
                     hostname=self.private_dns_name.split(".")[0],
                     network=cloud.network.vpc_network(cidr),
                     address=str(self.private_ip),
                 )
-                self.machine = Machine(spec, self.metadata)
+                self.machine = Machine(spec, root_disk, self.metadata)
             self.machine.boot(self._rules, self.disks, self._ended, sshd=not fault)
         except (LocalCloudError, OSError) as error:
             log.exception("instance %s does not boot", self.id)
@@ -248,13 +251,14 @@ class LocalInstance(Instance):
         with self.ec2_backend.cloud.lock:
             self._finish_termination()
             self.ec2_backend.synchronise()
-        self.ec2_backend.prune_images()
         log.info("%s is terminated", self.id)
         self._worker.shutdown(wait=False)
 
     def _finish_termination(self) -> None:
         """moto's part: interfaces, disks, profile; sets ``terminated``."""
         super().terminate()
+        self.root_disk = None
+        self.ec2_backend.cloud.submit(self.ec2_backend.prune_layers)
 
     def _ended(self, pid: int) -> None:
         """The machine ended by itself; called from the watcher's thread."""

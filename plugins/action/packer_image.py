@@ -11,7 +11,6 @@ from typing import Any
 
 import ansible
 from ansible.utils.collection_loader import AnsibleCollectionConfig
-from ansible_collections.iac.ds_stack.plugins.modules import packer_image
 from ansible_collections.iac.ds_stack.plugins.plugin_utils.progress import ProgressAction
 
 # .../ansible_collections/iac/ds_stack/plugins/action/packer_image.py
@@ -21,8 +20,6 @@ OWN_COLLECTIONS_PATH = Path(__file__).absolute().parents[5]
 
 class ActionModule(ProgressAction):
     """What the module cannot know: it may run as a program of its own, outside of any collection."""
-
-    main = packer_image.main
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Called by Ansible."""

@@ -22,5 +22,6 @@ class ActionModule(ActionBase):
         """Print the text and change nothing."""
         result = super().run(tmp, task_vars)
         _result, arguments = self.validate_argument_spec({"text": {"type": "str", "required": True}})
-        Display().display(arguments["text"])
+        # Everything else that is displayed is also written to Ansible's log file.
+        Display().display(arguments["text"], screen_only=bool(self._task.no_log))
         return {**result, "changed": False}

@@ -5,15 +5,8 @@
 
 from __future__ import annotations
 
-import functools
-
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_drift import find_drift
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON, perform
-from ansible_collections.iac.ds_stack.plugins.plugin_utils.forked import Program
 from ansible_collections.iac.ds_stack.plugins.plugin_utils.progress import ProgressAction
 
 
 class ActionModule(ProgressAction):
-    """All else is in ProgressAction."""
-
-    program = Program(COMMON, functools.partial(perform, find_drift))
+    """All is in ProgressAction."""

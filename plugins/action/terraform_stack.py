@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
-import functools
+from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import perform
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_stack import run
-from ansible_collections.iac.ds_stack.plugins.modules.terraform_stack import ARGUMENT_SPEC
-from ansible_collections.iac.ds_stack.plugins.plugin_utils.forked import Program
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.iac.ds_stack.plugins.plugin_utils.progress import ProgressAction
 
 
 class ActionModule(ProgressAction):
     """All else is in ProgressAction."""
 
-    program = Program(ARGUMENT_SPEC, functools.partial(perform, run))
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Called by Ansible."""
+        if self._task.no_log and boolean(self._task.args.get("confirm", False), strict=False):
+            raise AnsibleActionFail(
+                "`confirm` shows the plan and `no_log` forbids it. Nothing was done: leave out one of them."
+            )
+        return super().run(tmp, task_vars)

@@ -175,6 +175,24 @@ def parse_package(line: str) -> Package:
     return Package(name, version, build, channel=channel, filename=filename, md5=md5, url=url)
 
 
+def decode_lock(data: bytes, where: str) -> str:
+    """Return the text of a lock file, which is UTF-8, maybe with a byte order mark.
+
+    :raises LockError: it is in another encoding.
+    """
+    wrong = data.find(b"\0")  # as in UTF-16
+    if wrong < 0:
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            wrong = error.start
+    line = data.count(b"\n", 0, wrong) + 1
+    raise LockError(
+        f"{where}, line {line} is no text in UTF-8. Save the lock in UTF-8 (PowerShell's > writes UTF-16). "
+        f"{_HOW_TO_LOCK}"
+    )
+
+
 def parse_lock(text: str, where: str) -> list[Package]:
     """Parse an ``@EXPLICIT`` lock.
 
@@ -183,7 +201,8 @@ def parse_lock(text: str, where: str) -> list[Package]:
     """
     explicit = False
     packages: dict[str, Package] = {}
-    for number, raw in enumerate(text.splitlines(), 1):
+    # Not splitlines: in a comment there may be what only Unicode takes for the end of a line.
+    for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
@@ -341,7 +360,7 @@ def read_record(prefix: Path) -> Record | None:
     """What the environment was last solved for; None if unknown."""
     try:
         return Record.from_text((prefix / REQUEST_FILE).read_text(encoding="utf-8"))
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 

@@ -50,6 +50,11 @@ class Action(enum.Enum):
     PUBLISH = enum.auto()
     """Make the hash of the password that is there."""
 
+    @property
+    def works(self) -> bool:
+        """Whether there is a hash to make."""
+        return self is not Action.KEEP
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -73,14 +78,24 @@ class Plan:
         """Whether there is anything to do."""
         return bool(self.created or self.rotated or self.republished or self.removed)
 
+    @property
+    def makes_hashes(self) -> bool:
+        """Whether any of it takes passlib."""
+        return any(action.works for action in self.actions.values())
+
 
 def generate_password() -> str:
     """Return a new password, of 139 bits."""
     return "".join(secrets.choice(ALPHABET) for _letter in range(LENGTH))
 
 
+def require() -> None:
+    """Raise ImportError where no password can be hashed."""
+    import passlib.hash  # noqa: F401, PLC0415
+
+
 def hash_password(password: str, rounds: int = ROUNDS) -> str:
-    """Return the SHA-512-crypt hash of a password. Raises ImportError without passlib."""
+    """Return the SHA-512-crypt hash of a password. Raises ValueError for one that has none (with a NUL)."""
     # Late, so that the module can say which package is missing.
     from passlib.hash import sha512_crypt  # noqa: PLC0415
 

@@ -54,7 +54,9 @@ def parse(text: str) -> dict[str, Any] | None:
         found = json.loads(text)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and "state" in found else None
+    if not isinstance(found, dict) or not isinstance(found.get("state"), str):
+        return None
+    return found if isinstance(found.get("config_version"), (int, type(None))) else None
 
 
 def judge(wanted: Wanted, first: Seen | None, now: Seen | None, waited: float) -> Verdict:

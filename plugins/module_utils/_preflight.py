@@ -86,6 +86,7 @@ class Wanted:
     bake_instance_type: str | None = None
     instance_type: str | None = None
     root_volume_size: int | None = None
+    data_volume_size: int | None = None
     availability_zone: str | None = None
     subnet_id: str | None = None
     bake_subnet_id: str | None = None
@@ -135,11 +136,12 @@ class Refusal:
 
 @dataclass(frozen=True)
 class InstanceType:
-    """A type that the region offers, and in which of its zones."""
+    """A type that the region offers, and in which of its zones. hypervisor: empty for bare metal."""
 
     vcpus: int
     architectures: frozenset[str]
     zones: frozenset[str]
+    hypervisor: str = "nitro"
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ class Account:
     types: of those that are wanted, the ones that are offered. base_image: the pinned one, or the newest
     with the name; False when there is none. has_baked: whether the stack has an image made from the pinned
     one. newest_base: the newest with the name. own_image: the stack's newest. machines: the stack's own that
-    are not terminated. volume_id, volume_zone: the data volume's, empty when there is none.
+    are not terminated. volume_id, volume_zone, volume_size: the data volume's, empty when there is none.
     subnets: the one that the machine is to be in. bake_subnets: where a bake could run.
     vpcs: how many there are, without the stack's own. has_vpc: whether the stack has one.
     vcpu_limits: kind of instances → quota. key_state: of the KMS key, empty when there is no such key.
@@ -204,6 +206,7 @@ class Account:
     machines: Sequence[Machine] = ()
     volume_id: str | None = None
     volume_zone: str | None = None
+    volume_size: int | None = None
     subnets: Sequence[Subnet] | None = None
     bake_subnets: Sequence[Subnet] | None = None
     vpcs: int | None = None
@@ -396,6 +399,17 @@ def _architectures(wanted: Wanted, account: Account) -> Iterator[str]:
             )
 
 
+def _hypervisors(wanted: Wanted, account: Account) -> Iterator[str]:
+    """The machine finds its data volume by the id that only an NVMe disk shows, which Xen does not have."""
+    name = wanted.instance_type or ""
+    offered = (account.types or {}).get(name)
+    if INSTANCE in wanted.stages and offered and offered.hypervisor == "xen":
+        yield (
+            f"ds_stack_instance_type: {name} is not of the Nitro system, where the machine finds its data "
+            "volume by its id. Take a newer type."
+        )
+
+
 def _base_image(wanted: Wanted, account: Account) -> Iterator[str]:
     base = wanted.base_image
     if base is None or account.base_image is not False:
@@ -418,6 +432,16 @@ def _root_volume(wanted: Wanted, account: Account) -> Iterator[str]:
         yield (
             f"ds_stack_root_volume_size: {size} GiB is smaller than the image "
             f"{image.name or image.image_id}. Take {image.root_size} or more."
+        )
+
+
+def _data_volume(wanted: Wanted, account: Account) -> Iterator[str]:
+    """A volume of EBS never shrinks."""
+    size, now = wanted.data_volume_size, account.volume_size
+    if INSTANCE in wanted.stages and size is not None and now and size < now:
+        yield (
+            f"ds_stack_data_volume_size: {size} GiB is smaller than the data volume {account.volume_id} is, "
+            f"and a volume can only grow. Take {now} or more."
         )
 
 
@@ -513,8 +537,10 @@ _RULES: tuple[Callable[[Wanted, Account], Iterator[str]], ...] = (
     _zones,
     _type_in_zone,
     _architectures,
+    _hypervisors,
     _base_image,
     _root_volume,
+    _data_volume,
     _subnet,
     _bake_network,
     _vpc_quota,

@@ -115,6 +115,7 @@ def ask(make_client: MakeClient, wanted: Wanted) -> Account:
         machines=answers.get("DescribeInstances own", ()),
         volume_id=_of_first(answers.get("DescribeVolumes"), "VolumeId"),
         volume_zone=_of_first(answers.get("DescribeVolumes"), "AvailabilityZone"),
+        volume_size=int(_of_first(answers.get("DescribeVolumes"), "Size") or 0),
         subnets=answers.get("DescribeSubnets machine"),
         bake_subnets=answers.get("DescribeSubnets bake"),
         vpcs=_count_other(answers.get("DescribeVpcs"), wanted.stack),
@@ -430,6 +431,7 @@ def _types(
             int(one["VCpuInfo"]["DefaultVCpus"]),
             frozenset(one["ProcessorInfo"]["SupportedArchitectures"]),
             frozenset(offer["Location"] for offer in offered if offer["InstanceType"] == one["InstanceType"]),
+            one.get("Hypervisor", ""),
         )
         for one in described
         if any(offer["InstanceType"] == one["InstanceType"] for offer in offered)

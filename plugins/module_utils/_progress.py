@@ -12,6 +12,9 @@ A question goes the same way: the module writes the file `question`, the plugin 
 
 On a remote host there is nothing to follow: there the lines are kept and returned with the result. Where
 nobody listens (async, another user's directory) nothing is written and nothing fails.
+
+Where the task has `no_log`, nothing that a tool said is told: no lines are said, and a module leaves it out
+of its message and warnings, which Ansible shows in spite of `no_log`.
 """
 
 from __future__ import annotations
@@ -32,6 +35,9 @@ VARIABLE = "IAC_DS_STACK_PROGRESS"
 
 RETURN = "return"
 """The lines are wanted with the result."""
+
+NO_LOG = "IAC_DS_STACK_NO_LOG"
+"""In the environment where the task has `no_log`; a module's own `no_log` may be true for other reasons."""
 
 RESULT = "progress"
 """The name they have in it; the action plugin takes them out."""
@@ -55,20 +61,19 @@ def plain(text: str) -> str:
 class Progress:
     """Says lines to the person at the console.
 
-    wanted: the directory, RETURN, or None where nobody listens.
+    wanted: the directory, RETURN, or None where nobody listens. hidden: the task has `no_log`.
     """
 
     @classmethod
     def from_environment(cls) -> Progress:
         """What the action plugin of the module wants, once: it is not passed on to other programs."""
-        return cls(os.environ.pop(VARIABLE, None))
+        return cls(os.environ.pop(VARIABLE, None), hidden=os.environ.pop(NO_LOG, None) is not None)
 
-    def __init__(self, wanted: str | None) -> None:
+    def __init__(self, wanted: str | None, *, hidden: bool = False) -> None:
+        self.hidden = hidden
         self._fd = -1
         self._directory: Path | None = None
         self._kept: IO[bytes] | None = None
-        self.prefix = ""
-        """What each line begins with."""
         self.lease: Lease | None = None
         """For `_process.run`."""
         if wanted == RETURN:
@@ -108,7 +113,13 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Show a text of one or more lines; no secrets."""
-        if self._fd >= 0:
-            lines = [self.prefix + line for line in plain(text).rstrip("\n").split("\n")]
+        if self._fd >= 0 and not self.hidden:
             with contextlib.suppress(OSError):  # progress is a courtesy
-                os.write(self._fd, ("\n".join(lines) + "\n").encode())
+                os.write(self._fd, (plain(text).rstrip("\n") + "\n").encode())
+
+    def failure(self, message: str, log_path: str | None) -> str:
+        """The message of a failure as it may be shown."""
+        if not self.hidden:
+            return message
+        where = f"The log tells: {log_path}" if log_path else "Without `no_log` it would be shown."
+        return f"It failed; why is not shown, as the task has `no_log`. {where}"

@@ -223,7 +223,8 @@ def parse_answer(text: str) -> Answer:
     """Read the lines that :data:`_PROGRAM` wrote, also those of an R that died half-way."""
     answer = Answer()
     loading = None
-    for line in text.splitlines():
+    # Not splitlines: what R says may hold what only Unicode takes for the end of a line.
+    for line in text.split("\n"):
         kind, *quoted = line.split("\t")
         try:
             values = [ast.literal_eval(value) for value in quoted]

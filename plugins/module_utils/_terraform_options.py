@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,58 +46,6 @@ Work = Callable[[Options, Progress, Mapping[str, str], Result], None]
 """What a module is for."""
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a run ended.
-
-    result: what the task returns, `failed` and `msg` included if it failed. warnings: for the user.
-    secrets: strings to be replaced wherever they occur in the result.
-    """
-
-    result: dict[str, Any]
-    warnings: list[str]
-    secrets: set[str] = field(repr=False)
-
-
-def perform(
-    work: Work, params: Mapping[str, Any], *, check: bool, diff: bool, progress: Progress | None = None
-) -> Ending:
-    """Run what a module is for.
-
-    params: checked against the module's spec. check: whether nothing may be changed. progress: by default
-    what the environment says.
-    """
-    progress = progress or Progress.from_environment()
-    given = {name: Path(params[name]).absolute() for name in _PATHS if params.get(name) is not None}
-    names = [item.name for item in fields(Options) if item.name in params]
-    options = Options(**{**{name: params[name] for name in names}, **given, "check": check})
-    result = Result()
-    failure: TerraformError | None = None
-    try:
-        with exit_on_signals():
-            work(options, progress, os.environ, result)
-    except TerraformError as error:
-        failure = error
-    values = {**result.values, **progress.result(), "changed": result.changed}
-    if diff:
-        values["diff"] = result.diff
-    if failure is not None:
-        values.update(
-            failed=True,
-            msg=failure.message,
-            changed=failure.changed,
-            diagnostics=[asdict(item) for item in failure.diagnostics],
-        )
-    # Every result holds the parameters.
-    hidden = dict.fromkeys(options.sensitive_variables, _HIDDEN)
-    values["invocation"] = {"module_args": {**params, "sensitive_variables": hidden}}
-    return Ending(
-        values,
-        [*result.warnings, *(f"Terraform: {text}" for text in result.terraform_warnings)],
-        _secrets(options, result),
-    )
-
-
 def _secrets(options: Options, result: Result) -> set[str]:
     given = secrets_in([options.sensitive_variables, *credentials_in([options.overrides, options.backend])])
     # A sensitive attribute may be as harmless as "us-east-1". What Terraform itself shows in an output is
@@ -109,12 +57,31 @@ def _secrets(options: Options, result: Result) -> set[str]:
 
 def execute(module: AnsibleModule, work: Work) -> None:
     """Run what a module is for and leave the module with its result."""
-    ending = perform(work, module.params, check=module.check_mode, diff=module._diff)
+    params = module.params
+    progress = Progress.from_environment()
+    given = {name: Path(params[name]).absolute() for name in _PATHS if params.get(name) is not None}
+    names = [item.name for item in fields(Options) if item.name in params]
+    options = Options(**{**{name: params[name] for name in names}, **given, "check": module.check_mode})
+    result = Result()
+    failure: TerraformError | None = None
+    try:
+        with exit_on_signals():
+            work(options, progress, os.environ, result)
+    except TerraformError as error:
+        failure = error
     # Ansible's own list holds all values of a no_log option, also those as short as "1", which would mask
-    # half of the result.
-    module.no_log_values = ending.secrets
-    for warning in ending.warnings:
+    # half of the result. So the parameters, which every result holds, are to be without them.
+    module.no_log_values = _secrets(options, result)
+    params["sensitive_variables"] = dict.fromkeys(options.sensitive_variables, _HIDDEN)
+    for warning in result.warnings:
         module.warn(warning)
-    if ending.result.get("failed"):
-        module.fail_json(**ending.result)
-    module.exit_json(**ending.result)
+    for warning in () if progress.hidden else result.terraform_warnings:
+        module.warn(f"Terraform: {warning}")
+    values = {**result.values, **progress.result(), "changed": result.changed}
+    if module._diff:
+        values["diff"] = result.diff
+    if failure is not None:
+        values["changed"] = failure.changed
+        values["diagnostics"] = [asdict(item) for item in failure.diagnostics]
+        module.fail_json(msg=progress.failure(failure.message, values.get("log_path")), **values)
+    module.exit_json(**values)

@@ -44,8 +44,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state impo
     selected_workspace,
 )
 
-RECORD = "run.json"
-
 MakeCli = Callable[[Path, "Path | None"], Cli]
 """Of a directory and the path of a log."""
 
@@ -198,7 +196,7 @@ def _working(options: Options, make_cli: MakeCli, result: Result) -> Iterator[Si
     purpose = f"terraform_stack, state {options.state}"
     with _process.DirectoryLock(private / "lock", purpose, options.work_dir):
         cli = make_cli(options.work_dir, new_log_path(private / "logs"))
-        record = Record(private / RECORD)
+        record = Record(private / "run.json")
         if unseen := record.report():
             cli.progress.say(unseen)
             result.warnings.append(unseen)
@@ -248,16 +246,6 @@ def _checking(options: Options, mirror: mirrors.Mirror, make_cli: MakeCli) -> It
         mirrors.write(mirror, mirrors.compare(mirror, root), root)
         _borrow_providers(options.work_dir, root)
         yield Site(replace(cli, directory=root), private, var_files)
-
-
-def is_as_left(options: Options, site: Site) -> bool:
-    """Whether nothing that a run depends on has changed since the last one, which came to its end.
-
-    site: one that was opened to change nothing.
-    """
-    differences = mirrors.compare(site.cli.mirror, options.work_dir)
-    ended = not (options.work_dir / mirrors.PRIVATE / RECORD).exists()
-    return site.initialized and ended and not differences.write and not differences.remove
 
 
 def _state_is_local(mirror: mirrors.Mirror) -> bool:

@@ -32,9 +32,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site impor
     Options,
     Planned,
     Result,
-    Site,
     common_arguments,
-    is_as_left,
     make_plan,
     open_site,
 )
@@ -48,30 +46,12 @@ def run(options: Options, progress: Progress, environ: Mapping[str, str], result
     """
     began = time.monotonic()
     with open_site(options, progress, environ, result) as site:
-        _plan_and_converge(options, site, result)
+        planned = make_plan(options, site, *_plan_arguments(options)) if site is not None else None
+        if planned is None:
+            _report(result, NOTHING)
+        else:
+            _converge(options, planned, result)
     result.values["duration"] = round(time.monotonic() - began, 3)
-
-
-def look(options: Options, progress: Progress, environ: Mapping[str, str], result: Result) -> None:
-    """Plan a stack that is as its last run left it, and leave the others; changes nothing.
-
-    Fills the result as `run` does. Raises TerraformError.
-    """
-    began = time.monotonic()
-    options = replace(options, check=True)
-    with open_site(options, progress, environ, result) as site:
-        if site is None or not is_as_left(options, site):
-            raise TerraformError("Source, variables or settings are not those of its last run.")
-        _plan_and_converge(options, site, result)
-    result.values["duration"] = round(time.monotonic() - began, 3)
-
-
-def _plan_and_converge(options: Options, site: Site | None, result: Result) -> None:
-    planned = make_plan(options, site, *_plan_arguments(options)) if site is not None else None
-    if planned is None:
-        _report(result, NOTHING)
-    else:
-        _converge(options, planned, result)
 
 
 def _plan_arguments(options: Options) -> list[str]:

@@ -13,13 +13,14 @@ author:
   - The iac.ds_stack developers (!UNKNOWN)
 description:
   - Keeps the newest images of a stack, deregisters the others and deletes their snapshots.
+  - What cannot be removed keeps none of the others from it. The module fails at the end, and names all of it.
   - The images of a stack are those of this account with the tags C(ds-stack:name=<stack>) and
     C(ds-stack:part=image).
   - An image stays in any case while an instance was started from it and is not terminated, while a version of
     a launch template names it, or while it is among O(protect).
 options:
   stack:
-    description: Name of the stack.
+    description: Name of the stack, 2 to 31 lower-case letters, digits and hyphens, beginning with a letter.
     type: str
     required: true
   keep:
@@ -63,8 +64,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 removed:
-  description: The images that were removed, the newest first. In check mode those that would be.
-  returned: always
+  description:
+    - The images that were removed, the newest first. In check mode those that would be. After a failure to
+      remove some, those that were deregistered.
+  returned: success, or when something could not be removed
   type: list
   elements: dict
   sample:
@@ -74,7 +77,7 @@ removed:
       snapshot_ids: [snap-0123456789abcdef0]
 kept:
   description: The images that stay, the newest first, each with the reason.
-  returned: always
+  returned: success
   type: list
   elements: dict
   sample:
@@ -100,6 +103,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.iac.ds_stack.plugins.module_utils._image_retention import Image, decide
+from ansible_collections.iac.ds_stack.plugins.module_utils._names import OptionError, check_stack
 
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},
@@ -112,7 +116,15 @@ _NOT_TERMINATED = ["pending", "running", "shutting-down", "stopping", "stopped"]
 
 
 class RetentionError(Exception):
-    """The task contradicts itself, or something could not be removed; the message says what to do."""
+    """Something could not be removed; the message says what to do.
+
+    Attributes:
+        removed: the images that were.
+    """
+
+    def __init__(self, message: str, removed: list[Image]) -> None:
+        super().__init__(message)
+        self.removed = removed
 
 
 def stack_images(client: Any, stack: str) -> list[Image]:
@@ -144,31 +156,43 @@ def used_by_others(client: Any, image_ids: list[str]) -> dict[str, str]:
 
 
 def remove(client: Any, images: Iterable[Image]) -> None:
-    """Deregister images and delete their snapshots.
+    """Deregister images and delete their snapshots, each whatever becomes of the others.
 
-    Raises RetentionError at the end when a snapshot could not be deleted: nothing would find it later.
+    Raises RetentionError at the end when something could not be removed: a snapshot without its image is what
+    nothing would find later.
     """
-    left: dict[str, str] = {}
+    removed, standing, left = [], [], []
     for image in images:
-        deregister_image(client, image.image_id)
+        try:
+            deregister_image(client, image.image_id)
+        except AnsibleAWSError as error:
+            standing.append(f"{image.image_id}: {error}")
+            continue
+        removed.append(image)
         for snapshot_id in image.snapshot_ids:
             try:
                 delete_snapshot(client, snapshot_id)
             except AnsibleAWSError as error:
-                left[snapshot_id] = str(error)
+                left.append(f"{snapshot_id} of {image.image_id}: {error}")
+    problems = []
     if left:
-        problems = "; ".join(f"{snapshot_id}: {problem}" for snapshot_id, problem in left.items())
-        raise RetentionError(
-            "The images were deregistered, but some of their snapshots are left and cost money. "
-            f"Delete them by hand. {problems}"
+        problems.append(
+            "These snapshots are left of images that were deregistered, and cost money. Delete them by hand. "
+            + "; ".join(left)
         )
+    if standing:
+        problems.append(f"These images could not be deregistered. Run this again. {'; '.join(standing)}")
+    if problems:
+        gone = ", ".join(image.image_id for image in removed) or "none"
+        raise RetentionError(f"Images deregistered: {gone}. {' '.join(problems)}", removed)
 
 
 def retain(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     """Apply the rules and return the module's result."""
     stack, keep, min_age = (module.params[name] for name in ("stack", "keep", "min_age"))
+    check_stack(stack)  # a star would name the images of all stacks
     if keep < 1 or min_age < 0:
-        raise RetentionError("keep is at least 1, min_age at least 0.")
+        raise OptionError("keep is at least 1, min_age at least 0.")
     images = stack_images(client, stack)
     used = used_by_others(client, [image.image_id for image in images]) if images else {}
     used.update(dict.fromkeys(module.params["protect"], "protected by the task"))
@@ -201,8 +225,11 @@ def main() -> None:
     module = AnsibleAWSModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         result = retain(module, module.client("ec2"))
-    except RetentionError as error:
+    except OptionError as error:
         module.fail_json(msg=str(error))
+    except RetentionError as error:
+        removed = [_describe(image) for image in error.removed]
+        module.fail_json(msg=str(error), changed=bool(removed), removed=removed)
     except AnsibleAWSError as error:
         module.fail_json_aws_error(error)
     module.exit_json(**result)

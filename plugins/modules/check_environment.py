@@ -95,6 +95,9 @@ options:
   root_volume_size:
     description: Size of the root volume in GiB.
     type: int
+  data_volume_size:
+    description: Size of the data volume in GiB. It cannot be less than what the stack's volume has.
+    type: int
   kms_key_id:
     description: KMS key of the volumes.
     type: str
@@ -109,8 +112,6 @@ options:
     type: dict
     default: {}
 attributes:
-  action:
-    support: full
   check_mode:
     support: full
   diff_mode:
@@ -119,7 +120,6 @@ notes:
   - The names of the stack's variables in the messages are those of the role P(iac.ds_stack.preflight#role).
 extends_documentation_fragment:
   - iac.ds_stack.attributes
-  - iac.ds_stack.attributes.action
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -219,6 +219,7 @@ ARGUMENTS: dict[str, Any] = {
     "availability_zone": {"type": "str"},
     "subnet_id": {"type": "str"},
     "root_volume_size": {"type": "int"},
+    "data_volume_size": {"type": "int"},
     "kms_key_id": {"type": "str"},
     "dry_runs": {"type": "bool", "default": True},
     "tags": {"type": "dict", "default": {}},
@@ -250,6 +251,7 @@ def read_wanted(module: AnsibleAWSModule) -> rules.Wanted:
                 "availability_zone",
                 "bake_instance_type",
                 "bake_subnet_id",
+                "data_volume_size",
                 "instance_type",
                 "kms_key_id",
                 "root_volume_size",

@@ -26,7 +26,9 @@ description:
 options:
   prefix:
     description:
-      - Folder of the environment.
+      - Folder of the environment, an absolute path.
+      - Where it is a link, the environment is what it leads to. V(absent) of O(state) removes the link too; a
+        folder behind it that conda did not make stays.
     type: path
     required: true
   conda:
@@ -37,7 +39,7 @@ options:
   lock:
     description:
       - An explicit lock on the managed machine, as C(conda list --explicit --md5) prints it. Every package
-        line must carry its MD5.
+        line must carry its MD5. The text is UTF-8, with or without a byte order mark.
       - The MD5 of packages on C(file://) URLs is checked by the module, since conda does not.
     type: path
   specs:
@@ -168,6 +170,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._conda import (
     Package,
     Record,
     Request,
+    decode_lock,
     differences,
     digest,
     is_environment,
@@ -202,8 +205,10 @@ class Environment:
 
     def __init__(self, conda: Conda, prefix: Path) -> None:
         self.conda = conda
-        self.prefix = prefix
-        self.mark = prefix.parent / f".{prefix.name}.ds-stack-incomplete"
+        # What a link leads to is the environment; a folder cannot be made, nor its tree removed, through it.
+        self.link = prefix if prefix.is_symlink() else None
+        self.prefix = Path(os.path.realpath(prefix)) if self.link else prefix
+        self.mark = self.prefix.parent / f".{self.prefix.name}.ds-stack-incomplete"
 
     @property
     def exists(self) -> bool:
@@ -254,6 +259,22 @@ class Environment:
         if changes:
             return f"{self.prefix} was changed in part ({changes})."
         return f"{self.prefix} could not be changed; its packages are as they were."
+
+    @property
+    def has_traces(self) -> bool:
+        return bool(self.link) or self.prefix.exists() or self.mark.exists()
+
+    def remove(self, by_conda: bool) -> None:
+        """Remove it, with the link to it. Behind a link, a folder that conda did not make is left alone."""
+        ours = not self.link or is_environment(self.prefix) or self.mark.exists()
+        if by_conda and self.exists:
+            # conda also forgets it in its list of environments
+            self.conda.change("remove", "--all", "--prefix", str(self.prefix))
+        if ours:
+            self.remove_folder()
+        self.mark.unlink(missing_ok=True)
+        if self.link:
+            self.link.unlink()
 
     def remove_folder(self) -> None:
         if self.prefix.exists():
@@ -345,17 +366,14 @@ def dropped_specs(record: Record | None, request: Request) -> tuple[str, ...]:
 
 def ensure_absent(environment: Environment, check_mode: bool) -> Outcome:
     """Remove the environment, whole or half."""
-    if environment.prefix.resolve() == environment.conda.root:
+    if Path(os.path.realpath(environment.prefix)) == environment.conda.root:
         raise CondaError(f"{environment.prefix} is conda's own base environment and cannot be removed.")
-    if not environment.prefix.exists():
+    if not environment.has_traces:
         return Outcome(Changes(), [], [], changed=False)
-    before = environment.packages() if environment.conda.path.exists() else []
+    by_conda = environment.conda.path.exists()
+    before = environment.packages() if by_conda else []
     if not check_mode:
-        if environment.exists and environment.conda.path.exists():
-            # conda also forgets it in its list of environments
-            environment.conda.change("remove", "--all", "--prefix", str(environment.prefix))
-        environment.remove_folder()
-        environment.mark.unlink(missing_ok=True)
+        environment.remove(by_conda)
     return Outcome(differences(before, []), before, [], changed=True)
 
 
@@ -395,18 +413,22 @@ def unready(module: AnsibleModule, conda: Conda) -> str | None:
 def run(module: AnsibleModule) -> Outcome:
     """Do what the parameters ask for."""
     parameters = module.params
+    if not Path(parameters["prefix"]).is_absolute():
+        raise CondaError(f"prefix: '{parameters['prefix']}' is no absolute path.")
     conda = Conda(Path(parameters["conda"]))
     environment = Environment(conda, Path(parameters["prefix"]))
     environment.refuse_foreign_folder()
     if parameters["state"] == "absent":
         return ensure_absent(environment, module.check_mode)
+    if parameters["lock"] == "":
+        raise CondaError("lock: it is empty. Name a file, or leave it out and give specs.")
     missing = unready(module, conda)
     if missing and module.check_mode:
         return Outcome(Changes(), [], [], changed=True, warnings=(f"{missing}: the packages are not known.",))
     if missing:
         raise CondaError(f"{missing}. Install Miniforge and write the lock first (the role conda does both).")
     if parameters["lock"]:
-        text = Path(parameters["lock"]).read_text(encoding="utf-8")
+        text = decode_lock(Path(parameters["lock"]).read_bytes(), parameters["lock"])
         return ensure_lock(environment, parse_lock(text, parameters["lock"]), module.check_mode)
     request = Request.of(parameters["specs"], parameters["channels"], parameters["override_channels"])
     return ensure_specs(environment, request, module.check_mode)

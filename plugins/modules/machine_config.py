@@ -13,30 +13,39 @@ author:
 description:
   - Writes the parameter C(/ds-stack/<stack>/machine/config), which a machine whose image was made with the
     role P(iac.ds_stack.first_boot#role) reads at boot and every minute.
+  - The SSH keys of a user go to C(/ds-stack/<stack>/machine/users/<user>/ssh_keys), one in a line, since a
+    parameter holds 4,096 bytes. They are written before the configuration, which says by their digest that
+    they have changed, and which has C(schema) V(2) where anybody has keys.
+  - The machine of an image that looks for keys in the configuration alone refuses C(schema) V(2), and asks
+    for a new bake.
   - It is no place for secrets.
 options:
   stack:
-    description: Name of the stack.
+    description: Name of the stack, 2 to 31 lower-case letters, digits and hyphens, beginning with a letter.
     type: str
     required: true
   config:
-    description: The configuration.
+    description:
+      - The configuration. In it, C(users) is a list of dicts, each with a C(name) and maybe C(ssh_keys).
+      - The keys of users who are not among them are removed. Without C(users) nobody's keys are touched.
     type: dict
     required: true
   tags:
-    description: Tags of a new parameter besides C(ds-stack:name).
+    description:
+      - Tags of the parameters besides C(ds-stack:name). A number or a truth value becomes the text that JSON
+        has for it, and a tag whose value is null is left as it is.
     type: dict
-    default: {}
+  purge_tags:
+    description: Whether to remove tags that are not among O(tags). Without O(tags) none is removed.
+    type: bool
+    default: false
 attributes:
-  action:
-    support: full
   check_mode:
     support: full
   diff_mode:
     support: full
 extends_documentation_fragment:
   - iac.ds_stack.attributes
-  - iac.ds_stack.attributes.action
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -54,6 +63,7 @@ EXAMPLES = r"""
       tls: none
       users:
         - name: ada
+          ssh_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB0 ada@example.org]
 """
 
 RETURN = r"""
@@ -62,58 +72,152 @@ version:
   returned: success
   type: int
   sample: 3
+written:
+  description: Parameters that were written, or in check mode would be.
+  returned: success
+  type: list
+  elements: str
+  sample: [/ds-stack/demo/machine/users/ada/ssh_keys, /ds-stack/demo/machine/config]
+removed:
+  description: Parameters with the SSH keys of users who have none any more.
+  returned: success
+  type: list
+  elements: str
+  sample: [/ds-stack/demo/machine/users/eve/ssh_keys]
+tagged:
+  description: Parameters whose tags were changed.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+done:
+  description: What was changed before a call of AWS failed.
+  returned: when a call of AWS failed
+  type: list
+  elements: str
+  sample: [wrote /ds-stack/demo/machine/users/ada/ssh_keys]
 """
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
+from ansible_collections.iac.ds_stack.plugins.module_utils._machine_config import Parts, parse_document
+from ansible_collections.iac.ds_stack.plugins.module_utils._names import OptionError, check_stack
 from ansible_collections.iac.ds_stack.plugins.module_utils._parameters import (
-    NAME_TAG,
-    ParameterError,
+    SSH_KEYS,
+    Parameter,
     ParameterStore,
     Paths,
+    Tagging,
+    fail,
 )
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "stack": {"type": "str", "required": True},
     "config": {"type": "dict", "required": True},
-    "tags": {"type": "dict", "default": {}},
+    "tags": {"type": "dict"},
+    "purge_tags": {"type": "bool", "default": False},
 }
 
 
-def write(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
-    """Write the configuration unless it is there already, and return the module's result."""
-    name = Paths(module.params["stack"]).config
-    text = json.dumps(module.params["config"], sort_keys=True)
-    found = store.get(name)
-    changed = found is None or found.value != text
-    version = found.version if found else 0
-    if changed:
-        version += 1
-    if changed and not module.check_mode:
-        tags = {**module.params["tags"], NAME_TAG: module.params["stack"]}
-        version = store.put_text(
-            name, text, description="Configuration of the machine", tags=tags, new=not found
+class ForeignParameterError(Exception):
+    """A parameter with the name of ours is none of ours; the message says what to do."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(
+            f"The parameter {name} {what}, so this module has not written it, and nothing was changed. Look "
+            f"at it, remove it with: aws ssm delete-parameter --name {name}, and run this again."
         )
-    before = json.loads(found.value) if found else {}
+
+
+def read(found: Parameter | None, name: str) -> dict[str, Any]:
+    """Return the configuration that is there, empty when there is none. Raises ForeignParameterError."""
+    if found is None:
+        return {}
+    refuse_other_kinds({name: found})
+    document = parse_document(found.value)
+    if document is None:
+        raise ForeignParameterError(name, "holds no configuration (no object in JSON)")
+    return document
+
+
+def refuse_other_kinds(parameters: Mapping[str, Parameter]) -> None:
+    """Raise ForeignParameterError for one that is no String: SSM does not let it become one."""
+    for name, one in parameters.items():
+        if one.kind != "String":
+            raise ForeignParameterError(name, f"is a {one.kind}, not a String")
+
+
+def keys_found(store: ParameterStore, paths: Paths) -> dict[str, Parameter]:
+    """Return the parameters with SSH keys."""
+    below = store.below(paths.machine_users, recursive=True)
     return {
-        "changed": changed,
-        "version": version,
-        "diff": {"before": before, "after": module.params["config"]},
+        f"{paths.machine_users}/{name}": one
+        for name, one in below.items()
+        if name.rpartition("/")[2] == SSH_KEYS
     }
+
+
+def write(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
+    """Write what is not there already, and return the module's result."""
+    options = module.params
+    paths = Paths(check_stack(options["stack"]))
+    parts = Parts.of(options["config"])
+    tagging = Tagging.of(paths.stack, options["tags"], options["purge_tags"])
+    found = store.get(paths.config)
+    before = read(found, paths.config)
+    keys = {} if parts.keys is None else keys_found(store, paths)
+    # The configuration last: whoever reads it finds the keys that it is about.
+    texts = {paths.ssh_keys(user): text for user, text in (parts.keys or {}).items()}
+    texts[paths.config] = parts.document
+    there = {**keys, **({paths.config: found} if found else {})}
+    refuse_other_kinds({name: one for name, one in there.items() if name in texts})
+    fresh = {name: text for name, text in texts.items() if name not in there or there[name].value != text}
+    doomed = sorted(set(keys) - set(texts))
+    retagged = tagging.changes(store, [name for name in texts if name in there])
+    version = found.version if found else 0
+    if paths.config in fresh:
+        version += 1
+    if not module.check_mode:
+        store.delete(doomed)
+        for name, text in fresh.items():
+            what = "Configuration of the machine" if name == paths.config else "SSH keys of a user"
+            written = store.put_text(name, text, description=what, tags=tagging.wanted, new=name not in there)
+            version = written if name == paths.config else version
+        for name, change in retagged.items():
+            store.change_tags(name, change)
+    return {
+        "changed": bool(fresh or doomed or retagged),
+        "version": version,
+        "written": list(fresh),
+        "removed": doomed,
+        "tagged": list(retagged),
+        "diff": {
+            "before": shown(before, {name: one.value for name, one in keys.items()}),
+            "after": shown(parse_document(parts.document) or {}, texts),
+        },
+    }
+
+
+def shown(document: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return a configuration with the SSH keys, as a difference shows it."""
+    keys = {name: text.splitlines() for name, text in texts.items() if name.endswith(f"/{SSH_KEYS}")}
+    return {**document, **keys}
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleAWSModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    store = ParameterStore(module.client("ssm", retry_decorator=AWSRetry.jittered_backoff()))
     try:
-        result = write(
-            module, ParameterStore(module.client("ssm", retry_decorator=AWSRetry.jittered_backoff()))
-        )
-    except ParameterError as error:
-        module.fail_json_aws_error(error)
+        result = write(module, store)
+    except (OptionError, ForeignParameterError) as error:
+        module.fail_json(msg=str(error))
+    except AnsibleAWSError as error:
+        fail(module, store, error)
     module.exit_json(**result)
 
 

@@ -17,7 +17,7 @@ description:
     ports is open.
 options:
   stack:
-    description: Name of the stack.
+    description: Name of the stack, 2 to 31 lower-case letters, digits and hyphens, beginning with a letter.
     type: str
     required: true
   instance_id:
@@ -48,15 +48,12 @@ options:
     elements: str
     default: []
 attributes:
-  action:
-    support: full
   check_mode:
     support: full
   diff_mode:
     support: none
 extends_documentation_fragment:
   - iac.ds_stack.attributes
-  - iac.ds_stack.attributes.action
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -143,9 +140,12 @@ waited:
 """
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 from ansible.module_utils.urls import open_url
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
@@ -153,6 +153,11 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.iac.ds_stack.plugins.module_utils import _machine_status
 from ansible_collections.iac.ds_stack.plugins.module_utils._machine_status import Seen, Verdict, Wanted
+from ansible_collections.iac.ds_stack.plugins.module_utils._names import (
+    OptionError,
+    check_instance,
+    check_stack,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._parameters import ParameterStore, Paths
 
 PAUSE_SECONDS = 3.0
@@ -220,7 +225,7 @@ def answers(url: str) -> bool:
         except HTTPError as error:
             if error.code < 400:  # a redirect
                 return True
-        except OSError:
+        except (OSError, HTTPException):  # the latter where something answers that is not HTTP
             continue
         else:
             return True
@@ -234,8 +239,30 @@ def unanswered(urls: list[str]) -> list[str]:
     return [url for url, answer in zip(urls, found, strict=True) if not answer]
 
 
+def check(options: Mapping[str, Any]) -> None:
+    """Raise OptionError for what nothing could ever be true of."""
+    check_stack(options["stack"])
+    check_instance(options["instance_id"])
+    for name in ("timeout", "config_version"):
+        if options[name] < 0:
+            raise OptionError(f"{name}: {options[name]} is less than 0.")
+    for url in options["urls"]:
+        if not is_address(url):
+            raise OptionError(f"urls: '{url}' is no address, such as https://198.51.100.7:8000.")
+
+
+def is_address(url: str) -> bool:
+    """Whether this is an address that can be looked at."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port beyond 65535
+        return False
+
+
 def run(module: AnsibleAWSModule) -> dict[str, Any]:
     """Do what the task asks for and return the module's result."""
+    check(module.params)
     store = ParameterStore(module.client("ssm", retry_decorator=AWSRetry.jittered_backoff()))
     name = Paths(module.params["stack"]).status
     wanted = Wanted(module.params["instance_id"], module.params["config_version"])
@@ -259,6 +286,8 @@ def main() -> None:
     module = AnsibleAWSModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         result = run(module)
+    except OptionError as error:
+        module.fail_json(msg=str(error))
     except NotReadyError as error:
         module.fail_json(msg=str(error), status=error.seen.document if error.seen else {})
     except AnsibleAWSError as error:

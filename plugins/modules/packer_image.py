@@ -160,7 +160,7 @@ notes:
     E(AWS_ENDPOINT_URL) and so on. The environment variables E(PACKER_LOG) and C(PKR_VAR_*) are not passed on
     to it.
   - Progress is shown as it comes where the connection is C(local), elsewhere at the end. With C(async) look
-    into the log.
+    into the log. With C(no_log) nothing that Packer says is shown, neither progress nor why it failed.
   - The ansible provisioner gets an environment in which its output can be read, such as
     E(ANSIBLE_STDOUT_CALLBACK). A template that sets it otherwise loses tasks from progress and errors.
   - C(packer init) is run with Packer 1.7 and newer.
@@ -360,9 +360,8 @@ def hide_secrets(module: AnsibleAWSModule) -> Scrubber:
     return Scrubber(secrets)
 
 
-def run(module: AnsibleAWSModule, scrubber: Scrubber) -> dict:
+def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dict:
     """Do what was asked for; the result."""
-    progress = Progress.from_environment()
     request = read_request(module)
     # The result repeats the options; a secret too short to be masked wherever it occurs is masked here.
     module.params["sensitive_variables"] = dict.fromkeys(request.sensitive_variables, SENSITIVE)
@@ -401,16 +400,18 @@ def main() -> None:
     """Entry point."""
     module = AnsibleAWSModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     scrubber = hide_secrets(module)
+    progress = Progress.from_environment()
     try:
         with exit_on_signals():
-            result = run(module, scrubber)
+            result = run(module, scrubber, progress)
     except _packer_bake.BakeError as error:
-        module.fail_json(msg=str(error), **error.facts)
+        message = progress.failure(str(error), error.facts.get("log_path"))
+        module.fail_json(msg=message, **error.facts, **progress.result())
     except (FingerprintError, ProcessError) as error:
         module.fail_json(msg=str(error))
     except AnsibleAWSError as error:
         module.fail_json_aws_error(error)
-    module.exit_json(**result)
+    module.exit_json(**result, **progress.result())
 
 
 if __name__ == "__main__":

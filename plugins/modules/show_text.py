@@ -13,6 +13,8 @@ author:
 description:
   - M(ansible.builtin.debug) shows a text of several lines in the form that the output callback has for data,
     quoted and escaped. This prints it so that a person can read it and copy commands from it.
+  - With C(no_log) on the task the text gets to the screen only, not to Ansible's log file (C(log_path)), nor
+    to what callbacks write.
 options:
   text:
     description: The text.

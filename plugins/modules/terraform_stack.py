@@ -62,6 +62,7 @@ options:
     description:
       - Show the plan and ask at the terminal before anything is changed. What is then applied is that plan.
       - In a run that is not interactive, on a remote host and with C(async), a plan that is not empty fails.
+        With C(no_log), which forbids to show the plan, the task fails at once.
     type: bool
     default: false
   refresh:
@@ -111,9 +112,7 @@ notes:
   - The environment variables C(TF_CLI_ARGS*), C(TF_WORKSPACE), C(TF_DATA_DIR), C(TF_LOG*), and a
     C(TF_CLI_CONFIG_FILE) that does not exist, are ignored with a warning. C(TF_VAR_*) and the variables of
     the providers and backends are passed on.
-  - On the control machine itself (connection P(ansible.builtin.local#connection), without C(become) and
-    C(async)) the work is done in a fork of Ansible's own process, which saves the start of a module. The
-    result is the same; C(ansible_python_interpreter) does not count then.
+  - With C(no_log) nothing that Terraform says is shown, neither progress nor why it failed. The log has it.
   - C(SIGINT) on the console ends the play within a second. Terraform stops by itself, as described above.
 seealso:
   - module: community.general.terraform

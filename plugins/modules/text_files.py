@@ -22,7 +22,9 @@ options:
     required: true
     suboptions:
       path:
-        description: Where the file is. Folders that are missing are made, with mode C(0755).
+        description:
+          - Where the file is, an absolute path that no other of O(files) has.
+          - Folders that are missing are made, with mode C(0755).
         type: path
         required: true
       content:
@@ -139,8 +141,26 @@ def doomed(patterns: list[str], wanted: list[dict[str, Any]]) -> list[Path]:
     """Return the files that a pattern names and nobody wants."""
     # Path.glob takes no absolute patterns.
     found = {Path(name) for pattern in patterns for name in glob.glob(pattern)}  # noqa: PTH207
-    kept = {Path(one["path"]) for one in wanted}
-    return sorted(path for path in found - kept if path.is_symlink() or not path.is_dir())
+    kept = {place(Path(one["path"])) for one in wanted}
+    return sorted(
+        path for path in found if place(path) not in kept and (path.is_symlink() or not path.is_dir())
+    )
+
+
+def problems(files: list[str], patterns: list[str]) -> list[str]:
+    """Return what is wrong with the paths, before anything is written."""
+    relative = [path for path in [*files, *patterns] if not Path(path).is_absolute()]
+    places = [place(Path(path)) for path in files]
+    twice = sorted({str(one) for one in places if places.count(one) > 1})
+    return [
+        *(f"'{path}' is no absolute path." for path in relative),
+        *(f"{path} is there twice. Remove one." for path in twice),
+    ]
+
+
+def place(path: Path) -> Path:
+    """Return where a file is, whatever links and dots lead there. A link in its own place is the file."""
+    return Path(os.path.realpath(path.parent), path.name)
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
@@ -166,6 +186,9 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    wrong = problems([one["path"] for one in module.params["files"]], module.params["purge"])
+    if wrong:
+        module.fail_json(msg=" ".join(wrong))
     try:
         result = run(module)
     except OSError as error:

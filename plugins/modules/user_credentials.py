@@ -19,23 +19,29 @@ description:
   - A password is set on the machine once for each rotation. A user who has changed theirs keeps it until the
     next one.
   - Write a password of your own over the operator's parameter and run this again, and its hash is made anew.
+  - Every hash is made before anything is written. What a run that was interrupted has left, the next one
+    completes.
 options:
   stack:
-    description: Name of the stack.
+    description: Name of the stack, 2 to 31 lower-case letters, digits and hyphens, beginning with a letter.
     type: str
     required: true
   users:
-    description: The users who have passwords. Ignored with O(state=absent).
+    description:
+      - Login names of all who have passwords. An empty list says that nobody has.
+      - Without this option, or where it is null, nobody's parameters are touched.
+      - Ignored with O(state=absent).
     type: list
     elements: str
-    default: []
   rotate:
     description: Those among O(users) who get another password now.
     type: list
     elements: str
     default: []
   purge:
-    description: Whether to remove the parameters of users who are not among O(users).
+    description:
+      - Whether to remove the parameters of users who are not among O(users). Without O(users) nothing is
+        removed whatever this says.
     type: bool
     default: true
   kms_key_id:
@@ -46,9 +52,13 @@ options:
     type: str
   tags:
     description:
-      - Tags of the parameters besides C(ds-stack:name). Tags that others have given them stay.
+      - Tags of the parameters besides C(ds-stack:name). A number or a truth value becomes the text that JSON
+        has for it, and a tag whose value is null is left as it is.
     type: dict
-    default: {}
+  purge_tags:
+    description: Whether to remove tags that are not among O(tags). Without O(tags) none is removed.
+    type: bool
+    default: false
   state:
     description:
       - V(present) keeps the users' passwords.
@@ -58,8 +68,6 @@ options:
     choices: [present, absent]
     default: present
 attributes:
-  action:
-    support: full
   check_mode:
     support: full
   diff_mode:
@@ -67,7 +75,6 @@ attributes:
     details: Shows who has a password before and after, and how often each has been given one.
 extends_documentation_fragment:
   - iac.ds_stack.attributes
-  - iac.ds_stack.attributes.action
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -119,7 +126,7 @@ removed:
   elements: str
   sample: [eve]
 tagged:
-  description: Parameters that were given tags that they had not.
+  description: Parameters whose tags were changed.
   returned: when O(state=present)
   type: list
   elements: str
@@ -136,10 +143,16 @@ removed_parameters:
   type: list
   elements: str
   sample: [/ds-stack/demo/operator/passwords/eve, /ds-stack/demo/machine/users/eve]
+done:
+  description: What was changed before a call of AWS failed.
+  returned: when a call of AWS failed
+  type: list
+  elements: str
+  sample: [wrote /ds-stack/demo/operator/passwords/ada]
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.basic import missing_required_lib
@@ -148,60 +161,70 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.iac.ds_stack.plugins.module_utils import _credentials
 from ansible_collections.iac.ds_stack.plugins.module_utils._credentials import Action, Plan, Published
+from ansible_collections.iac.ds_stack.plugins.module_utils._names import (
+    OptionError,
+    check_stack,
+    check_users,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._parameters import (
-    NAME_TAG,
     ParameterStore,
     Paths,
+    Tagging,
+    fail,
 )
 
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},
-    "users": {"type": "list", "elements": "str", "default": []},
+    "users": {"type": "list", "elements": "str"},
     "rotate": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "purge": {"type": "bool", "default": True},
     "kms_key_id": {"type": "str", "no_log": False},
-    "tags": {"type": "dict", "default": {}},
+    "tags": {"type": "dict"},
+    "purge_tags": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
 
 class CredentialError(Exception):
-    """The parameters of the task contradict each other; the message says how."""
+    """The passwords cannot be kept as they are; the message says what to do."""
 
 
 def present(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
     """Keep the passwords and return the module's result."""
-    paths, users = Paths(module.params["stack"]), module.params["users"]
-    strangers = sorted(set(module.params["rotate"]) - set(users))
+    options = module.params
+    paths = Paths(check_stack(options["stack"]))
+    users = check_users("users", options["users"] or [])
+    strangers = sorted(set(options["rotate"]) - set(users))
     if strangers:
-        raise CredentialError(f"rotate names {', '.join(strangers)}, who are not among the users.")
+        raise OptionError(f"rotate names {', '.join(strangers)}, who are not among the users.")
+    tagging = Tagging.of(paths.stack, options["tags"], options["purge_tags"])
     operator = {user: one.version for user, one in store.below(paths.passwords).items()}
     machine = {
         user: _credentials.parse_published(one.value)
         for user, one in store.below(paths.machine_users, decrypt=True).items()
     }
     module.no_log_values.update(one.hash for one in machine.values() if one)
-    plan = _credentials.plan(users, module.params["rotate"], module.params["purge"], operator, machine)
-    tags = {**module.params["tags"], NAME_TAG: module.params["stack"]}
+    purge = options["purge"] and options["users"] is not None
+    plan = _credentials.plan(users, options["rotate"], purge, operator, machine)
     doomed = _names_of(paths, plan, operator, machine)
-    untagged = _untagged(store, paths, plan, tags)
+    retagged = tagging.changes(store, _kept(paths, plan))
+    if plan.makes_hashes:
+        _credentials.require()
     if not module.check_mode:
-        writer = Writer(store, paths, module.params["kms_key_id"], tags, module.no_log_values.add)
-        for user, action in plan.actions.items():
-            if action is Action.ISSUE:
-                writer.issue(user, machine.get(user), new=(user not in operator, user not in machine))
-            elif action is Action.PUBLISH:
-                writer.republish(user, machine.get(user), new=user not in machine)
-        for name in untagged:
-            store.add_tags(name, tags)
+        issuer = Issuer(store, paths, operator, machine, module.no_log_values.add)
+        secrets = [issuer.make(user, action) for user, action in plan.actions.items() if action.works]
+        for secret in secrets:
+            issuer.write(secret, options["kms_key_id"], tagging.wanted)
+        for name, change in retagged.items():
+            store.change_tags(name, change)
         store.delete(doomed)
     return {
-        "changed": plan.changes or bool(untagged),
+        "changed": plan.changes or bool(retagged),
         "created": list(plan.created),
         "rotated": list(plan.rotated),
         "republished": list(plan.republished),
         "removed": list(plan.removed),
-        "tagged": untagged,
+        "tagged": list(retagged),
         "parameters": {user: f"{paths.passwords}/{user}" for user in plan.actions},
         "removed_parameters": doomed,
         "diff": _diff(plan, machine),
@@ -209,49 +232,78 @@ def present(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Writer:
-    """Writes users' parameters.
+class Secret:
+    """What is to be written for a user.
 
     Attributes:
+        password: a new one; None when the one that is there stays.
+        version: of the operator's parameter that holds it, if it stays.
+    """
+
+    user: str
+    hash: str = field(repr=False)
+    password: str | None = field(default=None, repr=False)
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """Makes passwords and hashes, and writes them: first all of the one, then all of the other.
+
+    Attributes:
+        operator: user → version of the operator's parameter, as it was found.
+        machine: user → what the machine's parameter says, as it was found.
         keep_secret: told every secret before it is used, so that nothing shows it.
     """
 
     store: ParameterStore
     paths: Paths
-    kms_key_id: str | None
-    tags: Mapping[str, str]
+    operator: Mapping[str, int]
+    machine: Mapping[str, Published | None]
     keep_secret: Callable[[str], None]
 
-    def issue(self, user: str, published: Published | None, new: tuple[bool, bool]) -> None:
-        """Make a password and its hash. ``new`` says of each parameter whether it is not there yet.
-
-        The password is written first: what an interrupted run leaves, the next one mends.
-        """
-        password = _credentials.generate_password()
-        self.keep_secret(password)
-        name, description = f"{self.paths.passwords}/{user}", f"Password of {user}, as it was issued"
-        version = self._put(name, password, description, new[0])
-        self._publish(user, password, version, published, new[1])
-
-    def republish(self, user: str, published: Published | None, new: bool) -> None:
-        """Make the hash of the password that is there."""
+    def make(self, user: str, action: Action) -> Secret:
+        """Make a user's hash, and the password where there is to be a new one. Nothing is written."""
+        if action is Action.ISSUE:
+            password = _credentials.generate_password()
+            self.keep_secret(password)
+            return Secret(user, self._hash(user, password), password)
         found = self.store.get(f"{self.paths.passwords}/{user}", decrypt=True)
         if found is None:
             raise CredentialError(f"The password of {user} was removed while this ran. Run it again.")
         self.keep_secret(found.value)
-        self._publish(user, found.value, found.version, published, new)
+        return Secret(user, self._hash(user, found.value), version=found.version)
 
-    def _publish(self, user: str, password: str, version: int, last: Published | None, new: bool) -> None:
-        password_hash = _credentials.hash_password(password)
-        self.keep_secret(password_hash)
-        published = Published(password_hash, _credentials.next_rotation(last), version)
-        name, text = f"{self.paths.machine_users}/{user}", _credentials.document(published)
-        self._put(name, text, f"Password hash of {user}", new)
+    def _hash(self, user: str, password: str) -> str:
+        try:
+            made = _credentials.hash_password(password)
+        except ValueError:
+            # Not the error's own words: they may hold the password.
+            raise CredentialError(
+                f"No hash can be made of what is in {self.paths.passwords}/{user}. Write another password "
+                f"there, or rotate {user}. Nothing was written."
+            ) from None
+        self.keep_secret(made)
+        return made
 
-    def _put(self, name: str, value: str, description: str, new: bool) -> int:
-        return self.store.put_secret(
-            name, value, description=description, kms_key_id=self.kms_key_id, tags=self.tags, new=new
-        )
+    def write(self, secret: Secret, kms_key_id: str | None, tags: Mapping[str, str]) -> None:
+        """Write a user's parameters, the password first: what is left half done, the next run completes."""
+
+        def put(name: str, value: str, description: str, new: bool) -> int:
+            return self.store.put_secret(
+                name, value, description=description, kms_key_id=kms_key_id, tags=tags, new=new
+            )
+
+        user, version = secret.user, secret.version
+        if secret.password is not None:
+            name = f"{self.paths.passwords}/{user}"
+            version = put(
+                name, secret.password, f"Password of {user}, as it was issued", user not in self.operator
+            )
+        rotation = _credentials.next_rotation(self.machine.get(user))
+        text = _credentials.document(Published(secret.hash, rotation, version))
+        name = f"{self.paths.machine_users}/{user}"
+        put(name, text, f"Password hash of {user}", user not in self.machine)
 
 
 def _names_of(
@@ -262,15 +314,14 @@ def _names_of(
     return names + [f"{paths.machine_users}/{user}" for user in plan.removed if user in machine]
 
 
-def _untagged(store: ParameterStore, paths: Paths, plan: Plan, tags: Mapping[str, str]) -> list[str]:
-    """Return the parameters that are kept and lack tags; the others get theirs when they are made."""
-    names = [
+def _kept(paths: Paths, plan: Plan) -> list[str]:
+    """Return the parameters that stay as they are; the others get their tags when they are made."""
+    return [
         f"{folder}/{user}"
         for user, action in plan.actions.items()
         if action is Action.KEEP
         for folder in (paths.passwords, paths.machine_users)
     ]
-    return [name for name in names if not tags.items() <= store.tags(name).items()]
 
 
 def _diff(plan: Plan, machine: Mapping[str, Published | None]) -> dict[str, Any]:
@@ -285,7 +336,7 @@ def _diff(plan: Plan, machine: Mapping[str, Published | None]) -> dict[str, Any]
 
 def absent(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
     """Remove all parameters of the stack and return the module's result."""
-    paths = Paths(module.params["stack"])
+    paths = Paths(check_stack(module.params["stack"]))
     names = sorted(f"{paths.root}/{name}" for name in store.below(paths.root, recursive=True))
     if not module.check_mode:
         store.delete(names)
@@ -299,16 +350,16 @@ def absent(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
 def main() -> None:
     """Run the module."""
     module = AnsibleAWSModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    store = ParameterStore(module.client("ssm", retry_decorator=AWSRetry.jittered_backoff()))
     try:
-        store = ParameterStore(module.client("ssm", retry_decorator=AWSRetry.jittered_backoff()))
         work = present if module.params["state"] == "present" else absent
         result = work(module, store)
-    except CredentialError as error:
+    except (OptionError, CredentialError) as error:
         module.fail_json(msg=str(error))
     except ImportError as error:
         module.fail_json(msg=missing_required_lib("passlib"), exception=str(error))
     except AnsibleAWSError as error:
-        module.fail_json_aws_error(error)
+        fail(module, store, error)
     module.exit_json(**result)
 
 

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ansible import constants as C
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
@@ -27,17 +27,11 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._progress import (
     INTERVAL,
     LEASE,
     LINES,
+    NO_LOG,
     QUESTION,
     RESULT,
     RETURN,
     VARIABLE,
-)
-from ansible_collections.iac.ds_stack.plugins.plugin_utils import forked
-from ansible_collections.iac.ds_stack.plugins.plugin_utils.forked_action import (
-    can_run_main,
-    result_of,
-    start_main,
-    variables_of,
 )
 
 PATIENCE = 60.0
@@ -134,88 +128,63 @@ def ended_with_the_play() -> Iterator[None]:
 class ProgressAction(ActionBase):
     """Runs the module of its own name; shows what it says while it runs, on a remote host afterwards.
 
-    program, main: what the module is, or its main function, if its work is to be done in a fork of
-        Ansible's process where that is the same: on the control machine itself, as the same user. Elsewhere,
-        and without either, the module is started.
-
     On a task `timeout`, and when the play is killed, it lets go of the lease, so that the tool is asked to
     stop. On a timeout it waits a while for its end before it passes the timeout on.
     """
 
     _supports_check_mode = True
     _supports_async = True
-    program: forked.Program | None = None
-    main: Callable[[], None] | None = None
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Called by Ansible."""
         super().run(tmp, task_vars)
-        wrap_async = bool(self._task.async_val) and not self._connection.has_native_async
-        if wrap_async:  # nobody waits: neither lines nor a lease
-            return self._execute_module(task_vars=task_vars, wrap_async=True)
-        try:
-            show = _shower(task_vars or {})
+        task_vars = task_vars or {}
+        with self._environment(**({NO_LOG: "1"} if self._task.no_log else {})):
+            if self._task.async_val and not self._connection.has_native_async:
+                # Nobody waits: neither lines nor a lease.
+                result: dict[str, Any] = self._execute_module(task_vars=task_vars, wrap_async=True)
+                return result
             if self._connection.transport == "local":
-                return self._run_and_show(task_vars, show)
-            return self._show_afterwards(task_vars, show)
-        finally:
-            self._remove_tmp_path(self._connection._shell.tmpdir)
+                return self._run_and_show(task_vars)
+            return self._show_afterwards(task_vars)
 
-    def _show_afterwards(
-        self, task_vars: dict[str, Any] | None, show: Callable[[list[str]], None]
-    ) -> dict[str, Any]:
-        self._task.environment.append({VARIABLE: RETURN})
+    @contextlib.contextmanager
+    def _environment(self, **variables: str) -> Iterator[None]:
+        """Add to the environment that the task gives its module."""
+        self._task.environment.append(variables)
         try:
-            with ended_with_the_play():
-                result: dict[str, Any] = self._execute_module(task_vars=task_vars)
+            yield
         finally:
             del self._task.environment[-1]
+
+    def _show_afterwards(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        with self._environment(**{VARIABLE: RETURN}), ended_with_the_play():
+            result: dict[str, Any] = self._execute_module(task_vars=task_vars)
         if lines := result.pop(RESULT, []):
-            show(lines)
+            _shower(task_vars)(lines)
         return result
 
-    def _run_and_show(
-        self, task_vars: dict[str, Any] | None, show: Callable[[list[str]], None]
-    ) -> dict[str, Any]:
+    def _run_and_show(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         directory = Path(tempfile.mkdtemp(prefix="progress-", dir=C.DEFAULT_LOCAL_TMP))
-        self._task.environment.append({VARIABLE: str(directory)})
         lines = directory / LINES
         lines.touch(mode=0o600)
         try:
-            with (directory / LEASE).open("w") as lease:
+            with (
+                (directory / LEASE).open("w") as lease,
+                self._environment(**{VARIABLE: str(directory)}),
+            ):
                 fcntl.flock(lease, fcntl.LOCK_EX)
-                wait = self._start(task_vars, lease)  # the fork comes before the thread
-                with Follower(directory, show, ask_at_console, lambda: fcntl.flock(lease, fcntl.LOCK_UN)):
+                let_go = functools.partial(fcntl.flock, lease, fcntl.LOCK_UN)
+                with Follower(directory, _shower(task_vars), ask_at_console, let_go):
                     try:
-                        return wait()
+                        result: dict[str, Any] = self._execute_module(task_vars=task_vars)
+                        return result
                     except BaseException:  # a task timeout is no Exception
-                        fcntl.flock(lease, fcntl.LOCK_UN)
+                        let_go()
                         wait_for_writers(lines)
                         raise
         finally:
-            del self._task.environment[-1]
             shutil.rmtree(directory, ignore_errors=True)
-
-    def _start(self, task_vars: dict[str, Any] | None, lease: IO[str]) -> Callable[[], dict[str, Any]]:
-        """Start the work, if that can be done in a fork; return what waits for the result."""
-        main = type(self).main
-        if main is not None and can_run_main(self, task_vars or {}):
-            module = start_main(self, main, task_vars or {}, lease.fileno())
-            return lambda: result_of(self, module)
-        if self.program is None or not self._can_fork():
-            return lambda: self._execute_module(task_vars=task_vars)
-        work = functools.partial(
-            self.program.run,
-            self._task.action,
-            forked.plain_arguments(self._task.args),
-            check=self._task.check_mode,
-            diff=self._task.diff,
-        )
-        return forked.start(work, variables_of(self), lease.fileno())
-
-    def _can_fork(self) -> bool:
-        """Whether a fork of this process can do what the module does."""
-        return forked.AVAILABLE and self._connection.become is None
 
 
 def _shower(task_vars: dict[str, Any]) -> Callable[[list[str]], None]:

@@ -1,22 +1,24 @@
 #!/usr/bin/env python3
 """What `site.yml` costs when there is nothing to change: beside the bare plans of the stack's three parts.
 
-usage: tests/bench/site.py [ROUNDS]      default: 7; the median of the rounds counts
+usage: python -m tests.bench.site [ROUNDS]      default: 7
 
-Needs the stack that `make demo` has made on the local cloud, and the environment that made it. Times are
-seconds on the wall clock, so run it on a machine that does nothing else.
+Needs the stack that `make demo` has made on the local cloud, and the environment that made it. See costs.py
+for how it is measured. The exit code is 1 when the bar is not met or there is no figure.
 """
 
 from __future__ import annotations
 
 import os
-import statistics
-import subprocess
 import sys
-import time
+from collections.abc import Callable
+from datetime import date
+from functools import partial
 from pathlib import Path
 
 import yaml
+
+from tests.bench.costs import Cost, NoFigure, adopt_orphans, in_turn, measure, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOUD = Path(os.environ.get("DS_STACK_CACHE", ROOT / ".cache")) / "localcloud/run"
@@ -24,17 +26,8 @@ ON_CLOUD = ROOT / "scripts/on-localcloud"
 PLAN = ["terraform", "plan", "-json", "-input=false", "-detailed-exitcode"]
 SITE = ["ansible-playbook", "-e", f"@{ROOT}/examples/localcloud.yml", "site.yml"]
 
-BAR = 1.3
-"""What site.yml may take at most, as a multiple of the bare plans."""
-
-
-def timed(command: list[str], directory: Path) -> float:
-    """Seconds that a command takes on the local cloud. It must find nothing to change."""
-    began = time.monotonic()
-    run = subprocess.run([ON_CLOUD, *command], cwd=directory, capture_output=True, text=True, check=False)
-    if run.returncode != 0 or (command is SITE and "changed=0 " not in run.stdout):
-        raise SystemExit(f"{command} changes something, or failed:\n{run.stdout}{run.stderr}")
-    return time.monotonic() - began
+BAR = 2.5
+"""What site.yml may cost at most, as a multiple of the bare plans."""
 
 
 def work_dirs() -> list[Path]:
@@ -47,25 +40,38 @@ def work_dirs() -> list[Path]:
     return [stack / "terraform" / part for part in ("network", "data", "instance")]
 
 
-def main() -> None:
+def site() -> Cost:
+    """One run of the playbook, which must find nothing to change."""
+    return measure([ON_CLOUD, *SITE], ROOT, success=lambda code, output: code == 0 and "changed=0 " in output)
+
+
+def plan(directory: Path) -> Cost:
+    """One bare plan, which must find nothing to change."""
+    return measure([ON_CLOUD, *PLAN], directory)
+
+
+def main() -> int:
     """Print the table."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    directories = work_dirs()
-    bare: dict[str, list[float]] = {directory.name: [] for directory in directories}
-    site = []
-    for _ in range(rounds):
-        for directory in directories:
-            bare[directory.name].append(timed(PLAN, directory))
-        site.append(timed(SITE, ROOT))
-    plans = {part: statistics.median(times) for part, times in bare.items()}
-    total, whole = sum(plans.values()), statistics.median(site)
-    print(f"median of {rounds}, seconds; site.yml with nothing to change")
-    for part, seconds in plans.items():
-        print(f"{f'bare plan of {part}':34}{seconds:8.2f}")
-    print(f"{'the three together':34}{total:8.2f}")
-    verdict = "<=" if whole <= BAR * total else "not <="
-    print(f"{'site.yml':34}{whole:8.2f}  {whole / total:.2f} times the plans ({verdict} {BAR})")
+    plans: dict[str, Callable[[], Cost]] = {path.name: partial(plan, path) for path in work_dirs()}
+    adopt_orphans()
+    print(
+        f"{date.today()}, {os.cpu_count()} processors, nothing to change: seconds of processor time "
+        f"(and on the clock), median of {rounds} rounds"
+    )
+    try:
+        found = in_turn({**plans, "site.yml": site}, rounds)
+        for who in found.costs:
+            cost = found.median(who)
+            name = who if who == "site.yml" else f"bare plan of {who}"
+            print(f"{name:34}{cost.processor:8.2f} ({cost.wall:.2f})")
+        ratio = found.ratio("site.yml", *plans)
+    except NoFigure as error:
+        print(f"No figure: {error}.")
+        return 1
+    print(f"{'site.yml / the three plans':34}{verdict(ratio, BAR)}")
+    return 0 if ratio.median <= BAR else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

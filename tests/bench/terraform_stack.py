@@ -1,146 +1,66 @@
 #!/usr/bin/env python3
-"""What a task of terraform_stack costs: beside the bare terraform commands, and community.general.terraform.
+"""What terraform_stack costs: beside bare terraform commands, and beside community.general.terraform.
 
-usage: tests/bench/terraform_stack.py [ROUNDS]      default: 7; the median of the rounds counts
+usage: python -m tests.bench.terraform_stack [ROUNDS]      default: 7
 
-Times are seconds on the wall clock, so run it on a machine that does nothing else; the seconds of processor
-time below them suffer less from others. A task's time is that of a play with it, less that of a play with
-another, trivial task. The order of the contestants changes from round to round. "bare" is what a person would
-run by hand: plan; for a first apply init, plan, show, apply.
+Each contestant looks after three stacks, one after the other, as site.yml does. These are compared:
+
+    ours      a whole play with three tasks of terraform_stack
+    general   the same play with community.general.terraform
+    bare      the commands that a person would run by hand: plan; for a first apply init, plan, show, apply
+    idle      a play with three tasks that do nothing (ping): what Ansible takes for any three tasks
+
+"ours / general" is play against play. "ours / (bare + idle)" is the play against the bare commands and the
+idle play together: what it costs to let these tasks run the commands, instead of running them by hand beside
+a play with as many tasks of any kind. Bare commands alone are no measure: a play must start before its task.
+See costs.py for how it is measured. The exit code is 1 when a bar is not met or something gave no figure.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
+import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+
+from tests.bench.costs import Command, Cost, NoFigure, Rounds, adopt_orphans, in_turn, measure, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+STACKS = ("network", "data", "instance")
 CONFIG = 'resource "terraform_data" "x" {\n  count = %d\n  input = count.index\n}\n'
-VARIABLES = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-ENVIRONMENT = {**VARIABLES, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "CHECKPOINT_DISABLE": "1"}
-
-
-class Cost(NamedTuple):
-    """Seconds."""
-
-    wall: float
-    processor: float
-
-    @classmethod
-    def until_now(cls) -> Cost:
-        """The clock, and what all ended children have used."""
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return cls(time.monotonic(), used.ru_utime + used.ru_stime)
-
-
-def timed(commands: list[list[str | Path]], directory: Path) -> Cost:
-    """What commands cost together; exit code 2 is that of a plan that is not empty."""
-    began = Cost.until_now()
-    for command in commands:
-        run = subprocess.run(command, cwd=directory, env=ENVIRONMENT, capture_output=True, check=False)
-        if run.returncode not in (0, 2 if "-detailed-exitcode" in command else 0):
-            raise SystemExit(f"{command} failed:\n{run.stdout.decode()}{run.stderr.decode()}")
-    ended = Cost.until_now()
-    return Cost(ended.wall - began.wall, ended.processor - began.processor)
-
-
-class Contest:
-    """One configuration in three directories, and the ways to apply it."""
-
-    def __init__(self, folder: Path, resources: int) -> None:
-        self.folder = folder
-        for name in ("source", "bare", "general"):
-            (folder / name).mkdir(parents=True)
-            (folder / name / "main.tf").write_text(CONFIG % resources)
-        self.plays = {
-            "empty": self.play("empty", "ansible.builtin.ping", {}),
-            "ours": self.play(
-                "ours",
-                "iac.ds_stack.terraform_stack",
-                {"source": str(folder / "source"), "work_dir": str(folder / "work")},
-            ),
-            "general": self.play(
-                "general",
-                "community.general.terraform",
-                {"project_path": str(folder / "general"), "state": "present", "force_init": True},
-            ),
-        }
-
-    def play(self, name: str, module: str, options: dict[str, object]) -> Path:
-        """A playbook with a trivial task and, but for the empty one, the task in question."""
-        tasks: list[dict[str, object]] = [{"ansible.builtin.ping": {}}]
-        if options:
-            tasks.append({module: options})
-        path = self.folder / f"{name}.yml"
-        path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-        return path
-
-    def run(self, who: str) -> Cost:
-        """What one run costs."""
-        if who in self.plays:
-            return timed([[ANSIBLE, self.plays[who]]], ROOT)
-        plan: list[str | Path] = [
-            "terraform",
-            "plan",
-            "-json",
-            "-input=false",
-            "-detailed-exitcode",
-            "-out=plan",
-        ]
-        commands = [plan]
-        if who == "bare apply":
-            apply: list[str | Path] = ["terraform", "apply", "-json", "-input=false", "plan"]
-            commands = [
-                ["terraform", "init", "-input=false"],
-                plan,
-                ["terraform", "show", "-json", "plan"],
-                apply,
-            ]
-        return timed(commands, self.folder / "bare")
-
-    def forget(self) -> None:
-        """Back to where nothing was applied."""
-        shutil.rmtree(self.folder / "work", ignore_errors=True)
-        for name in ("bare", "general"):
-            for path in (self.folder / name).glob("*tfstate*"):
-                path.unlink()
-
-
-def medians(names: list[str], rounds: int, run: Callable[[str], Cost]) -> dict[str, Cost]:
-    """The median costs of each contestant."""
-    times: dict[str, list[Cost]] = {name: [] for name in names}
-    for index in range(rounds):
-        turn = index % len(names)
-        for name in [*names[turn:], *names[:turn]]:
-            times[name].append(run(name))
-    return {
-        name: Cost(*(statistics.median(kind) for kind in zip(*costs, strict=True)))
-        for name, costs in times.items()
-    }
+CALLERS = ("TF_", "ANSIBLE_")
+"""Variables of the caller's that would change what is measured."""
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith(CALLERS)},
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "CHECKPOINT_DISABLE": "1",
+}
+PLAN = ["terraform", "plan", "-json", "-input=false", "-detailed-exitcode", "-out=plan"]
+APPLY = [
+    ["terraform", "init", "-input=false"],
+    PLAN,
+    ["terraform", "show", "-json", "plan"],
+    ["terraform", "apply", "-json", "-input=false", "plan"],
+]
+CHANGES = 2
+"""Exit code of a plan that is not empty."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table, and its bars: what the task may cost at most.
-
-    beyond_bare: seconds more than bare Terraform. of_bare, of_general: as a share of the others' time.
-    """
+    """A line of the table, and its bars. of_bare, of_general: what ours may cost at most, as a multiple."""
 
     resources: int
     first: bool = False
-    beyond_bare: float | None = None
     of_bare: float | None = None
     of_general: float | None = None
 
@@ -151,60 +71,142 @@ class Row:
 
 
 ROWS = [
-    Row(10, beyond_bare=0.4, of_general=0.5),
-    Row(10, first=True, beyond_bare=0.6),
+    Row(10, of_general=0.8),
+    Row(10, first=True),
     Row(500, first=True, of_bare=1.1),
-    Row(500),
+    Row(500, of_general=0.8),
 ]
 
 
-def measure(row: Row, rounds: int) -> dict[str, Cost]:
-    """The medians for one row."""
+class Contest:
+    """Three stacks for each contestant, and how each looks after its own."""
+
+    def __init__(self, folder: Path, row: Row) -> None:
+        self._folder = folder
+        self._first = row.first
+        for who in ("source", "bare", "general"):
+            for stack in STACKS:
+                (folder / who / stack).mkdir(parents=True)
+                (folder / who / stack / "main.tf").write_text(CONFIG % row.resources)
+        general = {"state": "present", "force_init": True}
+        self._play("idle", "ansible.builtin.ping", lambda _: {})
+        self._play("ours", "iac.ds_stack.terraform_stack", self._ours)
+        self._play(
+            "general",
+            "community.general.terraform",
+            lambda stack: {"project_path": f"{folder}/general/{stack}", **general},
+        )
+        self.contestants: dict[str, Callable[[], Cost]] = {
+            "idle": partial(self._run_play, "idle", False),
+            "bare": self._run_bare,
+            "ours": partial(self._run_play, "ours", row.first),
+            "general": partial(self._run_play, "general", row.first),
+        }
+
+    def _ours(self, stack: str) -> dict[str, object]:
+        return {"source": f"{self._folder}/source/{stack}", "work_dir": f"{self._folder}/work/{stack}"}
+
+    def _play(self, who: str, module: str, options: Callable[[str], dict[str, object]]) -> None:
+        tasks = [{module: options(stack)} for stack in STACKS]
+        play = [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]
+        (self._folder / f"{who}.yml").write_text(json.dumps(play))
+
+    def _run_play(self, who: str, changes: bool) -> Cost:
+        self._forget(who)
+        said = f"changed={len(STACKS) if changes else 0} "
+
+        def success(code: int, output: str) -> bool:
+            return code == 0 and said in output
+
+        return measure([ANSIBLE, self._folder / f"{who}.yml"], ROOT, ENVIRONMENT, success)
+
+    def _run_bare(self) -> Cost:
+        self._forget("bare")
+        cost = Cost(0, 0)
+        for stack in STACKS:
+            for command in APPLY if self._first else [PLAN]:
+                wanted = CHANGES if self._first and command is PLAN else 0
+                cost += self._bare(command, stack, wanted)
+        return cost
+
+    def _bare(self, command: Command, stack: str, wanted: int) -> Cost:
+        return measure(command, self._folder / "bare" / stack, ENVIRONMENT, lambda code, _: code == wanted)
+
+    def _forget(self, who: str) -> None:
+        """Back to where nothing was applied, before each first apply."""
+        if not self._first:
+            return
+        if who == "ours":
+            shutil.rmtree(self._folder / "work", ignore_errors=True)
+        for path in (self._folder / who).glob("*/*tfstate*"):
+            path.unlink()
+
+    def prepare(self) -> None:
+        """Apply everything once, where what comes after is measured."""
+        for stack in STACKS:
+            for command in APPLY:
+                self._bare(command, stack, CHANGES if command is PLAN else 0)
+        for who in ("ours", "general"):
+            self._run_play(who, True)
+
+
+def contest(row: Row, rounds: int) -> Rounds:
+    """What everybody costs in one row."""
     with tempfile.TemporaryDirectory() as name:
-        contest = Contest(Path(name), row.resources)
-        bare = "bare apply" if row.first else "bare plan"
+        one = Contest(Path(name), row)
         if not row.first:
-            for who in ("bare apply", "ours", "general"):
-                contest.run(who)
-
-        def run(who: str) -> Cost:
-            if row.first:
-                contest.forget()
-            return contest.run(who)
-
-        found = medians(["empty", bare, "ours", "general"], rounds, run)
-    return {"empty": found["empty"], "bare": found[bare], "ours": found["ours"], "general": found["general"]}
+            one.prepare()
+        return in_turn(one.contestants, rounds)
 
 
-def figure(value: float, bar: float | None) -> str:
-    """A number, with its bar behind it where it has one."""
-    verdict = "" if bar is None else f" ({'<=' if value <= bar else 'not <='} {bar:g})"
-    return f"{f'{value:.2f}{verdict}':>21}"
+def line(row: Row, found: Rounds) -> tuple[str, list[str]]:
+    """A line of the table, and what is wrong with it. Raises NoFigure."""
+    for play in ("ours", "general"):
+        found.must_exceed(play, "bare")
+    wrong, texts = [], []
+    for title, others, bar in (
+        ("ours / (bare + idle)", ("bare", "idle"), row.of_bare),
+        ("ours / general", ("general",), row.of_general),
+    ):
+        try:
+            ratio = found.ratio("ours", *others)
+        except NoFigure as error:
+            wrong.append(f"{row.name}, {title}: {error}.")
+            texts.append("no figure")
+            continue
+        texts.append(verdict(ratio, bar))
+        if bar is not None and ratio.median > bar:
+            wrong.append(f"{row.name}, {title}: {ratio} is more than {bar:g}.")
+    costs = [found.median(who) for who in ("bare", "idle", "ours", "general")]
+    figures = "".join(f"{f'{cost.processor:.2f} ({cost.wall:.2f})':>16}" for cost in costs)
+    return f"{row.name:34}{figures}" + "".join(f"{text:>30}" for text in texts), wrong
 
 
-def line(row: Row, found: dict[str, Cost], kind: str) -> str:
-    """A line of the table; the bars are for the wall clock."""
-    empty, bare, ours, general = (getattr(found[who], kind) for who in ("empty", "bare", "ours", "general"))
-    ours, general = ours - empty, general - empty
-    bars = (row.beyond_bare, row.of_bare, row.of_general) if kind == "wall" else (None, None, None)
-    figures = (ours - bare, ours / bare, ours / general)
-    return f"{row.name:34}{bare:8.2f}{ours:8.2f}{general:9.2f}" + "".join(map(figure, figures, bars))
-
-
-def main() -> None:
+def main() -> int:
     """Print the table."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    print(f"median of {rounds}, seconds; a task's time is what it adds to a play")
-    wide = "".join(f"{title:>21}" for title in ("ours - bare", "ours / bare", "ours / general"))
-    print(f"{'':34}{'bare':>8}{'ours':>8}{'general':>9}{wide}")
-    measured = []
+    adopt_orphans()
+    terraform = subprocess.run(["terraform", "version", "-json"], capture_output=True, check=True, text=True)
+    version = json.loads(terraform.stdout)["terraform_version"]
+    print(
+        f"{date.today()}, {os.cpu_count()} processors, Python {platform.python_version()}, "
+        f"Terraform {version}, three stacks each: seconds of processor time (and on the clock), "
+        f"median of {rounds} rounds"
+    )
+    titles = "".join(f"{who:>16}" for who in ("bare", "idle", "ours", "general"))
+    print(f"{'':34}{titles}{'ours / (bare + idle)':>30}{'ours / general':>30}")
+    wrong = []
     for row in ROWS:
-        measured.append((row, measure(row, rounds)))
-        print(line(*measured[-1], "wall"), flush=True)
-    print("processor time")
-    for row, found in measured:
-        print(line(row, found, "processor"))
+        try:
+            text, faults = line(row, contest(row, rounds))
+        except NoFigure as error:
+            text, faults = f"{row.name:34}no figure", [f"{row.name}: {error}."]
+        print(text, flush=True)
+        wrong += faults
+    for sentence in wrong:
+        print(sentence)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -37,6 +37,7 @@ def remains() -> dict[str, list[str]]:
         "instances": [name for name in instances if name.startswith("ds-stack-i-")],
         "networks": [name for name in networks if name.startswith("ds-stack-")],
         "disks": [line for line in said("losetup", "--all").splitlines() if "localcloud" in line],
+        "mounts": [line for line in Path("/proc/mounts").read_text().splitlines() if str(RUN) in line],
         "tables": [line for line in said("nft", "list", "tables").splitlines() if "ds" in line],
         "routes": [line for line in said("ip", "route").splitlines() if line.startswith("100.64.113.")],
     }
@@ -60,7 +61,7 @@ def test_what_a_killed_cloud_left_is_gone_after_the_next_start(cloud: None, tmp_
         bake.wait(60)
     localcloud("start")
     after = remains()
-    assert after["instances"] == after["disks"] == []
+    assert after["instances"] == after["disks"] == after["mounts"] == []
     # The account's own gateway and tables are there again; a VPC's network only if something runs in it.
     for kind in ("networks", "tables", "routes"):
         assert set(after[kind]) <= set(before[kind]), kind

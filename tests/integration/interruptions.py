@@ -14,7 +14,6 @@ CONSOLE = {
     "Timed out after": "the task fails when Terraform has stopped",
     "apply was interrupted (": "the task fails and says what was done",
     "The process that supervises": "the task fails and says that Terraform may still run",
-    "did the work of the module, was killed": "the task fails and says that the module was killed",
     "No start of json char found": "the task fails with Ansible's own words",
     "Module failed: Timeout exceeded": "the task fails with Ansible's own words",
 }

@@ -7,13 +7,14 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import DirectoryLock, DirectoryLocked
+
+from tests.which_ansible import PLAYBOOK
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,7 +83,7 @@ class Play:
             "TMPDIR": str(self.temporary),
         }
         self.lines = []
-        return [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *args], environment
+        return [PLAYBOOK, str(playbook), *args], environment
 
     def finish(self, config: str, *args: str, code: int = 0, keywords: str = "", **options: object) -> str:
         """Run it to its end; return what it said, in one line."""

@@ -5,104 +5,37 @@ Of a stack that is there, check mode is tested where there is one: in tests/e2e.
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
-from localcloud import provider
 from tests import listings
+from tests.integration.operators import REGION, Operator
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
 
-ROOT = Path(__file__).resolve().parents[2]
-REGION = "us-east-1"
-VARIABLES = {
-    "ds_stack_name": "empty",
-    "ds_stack_region": REGION,
-    # One of the images that every account of moto has.
-    "ds_stack_base_image": {"name": "ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-*"},
-    "ds_stack_packer_overlay": str(ROOT / "localcloud/packer"),  # for the Packer of these machines
-    "ds_stack_users": [{"name": "ada"}, {"name": "grace"}],
-}
-
-
-@dataclass(frozen=True)
-class Operator:
-    """Somebody with an account in which nothing is, and a folder in which nothing is."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def client(self, service: str) -> Any:
-        """Return an API client of the account."""
-        return boto3.client(
-            service,
-            region_name=REGION,
-            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-
-    def check(self, playbook: str, **variables: Any) -> str:
-        """Run a playbook in check mode to its end, which must be a good one, and return what it printed."""
-        played = subprocess.run(
-            [
-                "ansible-playbook",
-                f"iac.ds_stack.{playbook}",
-                "--check",
-                "--diff",
-                "-e",
-                json.dumps({**VARIABLES, **variables}),
-            ],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert played.returncode == 0, (played.stdout + played.stderr)[-6000:]
-        return played.stdout + played.stderr
+VARIABLES = {"ds_stack_name": "empty", "ds_stack_users": [{"name": "ada"}, {"name": "grace"}]}
 
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Operator:
-    settings = tmp_path_factory.mktemp("terraform") / "terraform.rc"
-    settings.write_text(provider.configuration(provider.find()))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
-    return Operator(
-        tmp_path_factory.mktemp("operator"),
-        {
-            **kept,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "CHECKPOINT_DISABLE": "1",
-            "TF_CLI_CONFIG_FILE": str(settings),
-        },
-    )
+    return Operator.with_account(tmp_path_factory.mktemp("operator"), endpoint, **VARIABLES)
 
 
 @pytest.fixture(scope="module")
 def said(operator: Operator) -> dict[str, str]:
     """What each playbook says, after none of them has changed anything anywhere."""
     playbooks = ("site", "instance", "bake", "users", "destroy")
+
+    def check(playbook: str) -> str:
+        return operator.run(playbook, "--check", "--diff")
+
     before = listings.account(operator.client)
     with ThreadPoolExecutor(max_workers=2) as pool:  # they share nothing, not even a folder that they make
-        printed = dict(zip(playbooks, pool.map(operator.check, playbooks), strict=True))
+        printed = dict(zip(playbooks, pool.map(check, playbooks), strict=True))
     assert listings.account(operator.client) == before
     assert listings.folder(operator.folder) == {}
     return printed
@@ -206,10 +139,5 @@ def test_there_is_nothing_to_destroy_and_nobody_to_show(said: dict[str, str]) ->
 
 
 def test_without_check_the_machine_is_refused(operator: Operator) -> None:
-    played = subprocess.run(
-        ["ansible-playbook", "iac.ds_stack.instance", "-e", json.dumps(VARIABLES)],
-        cwd=operator.folder, env=operator.environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert played.returncode == 2
-    assert "Run bake.yml first, or site.yml for all stages." in played.stdout + played.stderr
+    assert "Run bake.yml first, or site.yml for all stages." in operator.run("instance", code=2)
     assert listings.folder(operator.folder) == {}

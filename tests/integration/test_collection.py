@@ -27,6 +27,7 @@ TOP_LEVEL = {
     "roles",
     "site.yml",
     "terraform",
+    "tests",
 }
 
 
@@ -43,6 +44,10 @@ def test_the_tarball_holds_the_product_and_nothing_else(tarball: Path) -> None:
     with tarfile.open(tarball) as archive:
         names = archive.getnames()
     assert {name.split("/")[0] for name in names} == TOP_LEVEL
+    assert {name for name in names if name.startswith("tests/")} == {
+        "tests/sanity",
+        "tests/sanity/ignore-2.21.txt",
+    }
     assert not [name for name in names if "__pycache__" in name or ".terraform" in name or "tfstate" in name]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -228,6 +229,136 @@ def test_rotate_of_a_stranger(run: Runner) -> None:
     result = run(user_credentials, users=["ada"], rotate=["eve"])
     assert result["failed"]
     assert "eve" in result["msg"]
+
+
+@pytest.mark.parametrize("users", [None, ...])
+def test_without_users_nobody_is_touched(run: Runner, ssm: Any, users: Any) -> None:
+    run(user_credentials, users=["ada", "grace"])
+    before = names(ssm)
+    result = run(user_credentials, purge=True, **({} if users is ... else {"users": users}))
+    assert (result["changed"], result["removed"]) == (False, [])
+    assert names(ssm) == before
+    assert run(user_credentials, users=[])["removed"] == ["ada", "grace"]
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_stack_that_would_reach_elsewhere(run: Runner, ssm: Any, state: str) -> None:
+    run(user_credentials, users=["ada"])
+    before = names(ssm, "/")
+    for stack in ("", "..", "a/b", "demo/operator"):
+        result = run(user_credentials, stack=stack, users=["grace"], state=state)
+        assert result["msg"].startswith(f"stack: '{stack}' cannot name a stack.")
+    assert names(ssm, "/") == before
+
+
+def test_user_who_would_reach_elsewhere(run: Runner, ssm: Any) -> None:
+    for user in ("team/ada", "", "..", "-rf", "a" * 33):
+        result = run(user_credentials, users=["grace", user])
+        assert result["msg"].startswith(f"users: '{user}' cannot be a login name.")
+    assert names(ssm, "/") == []
+
+
+def test_ssh_keys_are_not_its_own(run: Runner, ssm: Any) -> None:
+    for user in ("ada", "eve"):
+        name = f"{ROOT}/machine/users/{user}/ssh_keys"
+        ssm.put_parameter(Name=name, Value="ssh-rsa A", Type="String")
+    run(user_credentials, users=["ada"])
+    result = run(user_credentials, users=["ada"])
+    assert (result["changed"], result["removed"]) == (False, [])
+    assert f"{ROOT}/machine/users/eve/ssh_keys" in names(ssm)
+    assert len(run(user_credentials, state="absent")["removed_parameters"]) == 4
+
+
+def test_all_wrong_users_are_told(run: Runner) -> None:
+    result = run(user_credentials, users=["Ada", "-rf", "eve"])
+    assert "'-rf' cannot" in result["msg"]
+    assert "'Ada' cannot" in result["msg"]
+
+
+def test_tags_that_are_no_texts(run: Runner, ssm: Any) -> None:
+    tags = {"n": 1, "on": True, "half": 1.5, "theirs": None}
+    run(user_credentials, users=["ada"], tags=tags)
+    for name in names(ssm):
+        found = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=name)["TagList"]
+        texts = {one["Key"]: one["Value"] for one in found}
+        assert texts == {"ds-stack:name": "demo", "n": "1", "on": "true", "half": "1.5"}
+    assert not run(user_credentials, users=["ada"], tags=tags)["changed"]
+    assert run(user_credentials, users=["ada"], tags={"n": 2})["tagged"] == names(ssm)[::-1]
+
+
+def test_purge_tags(run: Runner, ssm: Any) -> None:
+    run(user_credentials, users=["ada"], tags={"team": "research", "n": 1})
+    assert not run(user_credentials, users=["ada"], purge_tags=True)["changed"]
+    result = run(user_credentials, users=["ada"], tags={"n": 1}, purge_tags=True)
+    assert result["tagged"] == names(ssm)[::-1]
+    for name in names(ssm):
+        found = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=name)["TagList"]
+        assert {one["Key"] for one in found} == {"ds-stack:name", "n"}
+    assert not run(user_credentials, users=["ada"], tags={"n": 1}, purge_tags=True)["changed"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_without_passlib_nothing_is_written(
+    run: Runner, ssm: Any, monkeypatch: pytest.MonkeyPatch, check: bool
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "passlib", None)
+        patched.setitem(sys.modules, "passlib.hash", None)
+        result = run(user_credentials, users=["ada", "grace"], check=check)
+        assert result["failed"]
+        assert "passlib" in result["msg"]
+        assert names(ssm) == []
+        assert not run(user_credentials, users=[])["changed"]  # takes none
+
+
+def test_failed_hash_writes_nothing(run: Runner, ssm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even what comes before the user whose password has none."""
+    run(user_credentials, users=["grace"])
+    real = _credentials.hash_password
+
+    def hash_password(password: str) -> str:
+        if password == "no\0good":
+            raise ValueError(password)
+        return real(password)
+
+    monkeypatch.setattr(_credentials, "hash_password", hash_password)
+    ssm.put_parameter(
+        Name=f"{ROOT}/operator/passwords/grace", Value="no\0good", Type="SecureString", Overwrite=True
+    )
+    result = run(user_credentials, users=["ada", "grace"])
+    assert result["failed"]
+    assert f"{ROOT}/operator/passwords/grace" in result["msg"]
+    assert "rotate grace" in result["msg"]
+    assert "no\0good" not in run.printed
+    assert "ada" not in " ".join(names(ssm))
+    assert run(user_credentials, users=["ada", "grace"], rotate=["grace"])["rotated"] == ["grace"]
+
+
+@pytest.mark.parametrize("refused", ["operator/passwords/grace", "machine/users/ada", "machine/users/grace"])
+def test_failure_in_the_middle_is_told_and_mended(
+    run: Runner, ssm: Any, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    real = BaseClient._make_api_call
+
+    def call(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation == "PutParameter" and arguments["Name"] == f"{ROOT}/{refused}":
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, operation)
+        return real(client, operation, arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BaseClient, "_make_api_call", call)
+        result = run(user_credentials, users=["ada", "grace"])
+    assert result["failed"]
+    assert result["changed"]
+    assert result["done"] == [f"wrote {name}" for name in sorted(names(ssm), key=result["msg"].find)]
+    assert f"Failed to write a parameter ({ROOT}/{refused})" in result["msg"]
+    kept = {user: password(ssm, user) for user in ("ada", "grace") if f"passwords/{user}" in str(names(ssm))}
+    assert "ada" in kept
+    assert run(user_credentials, users=["ada", "grace"])["changed"]
+    for user in ("ada", "grace"):
+        assert password(ssm, user) == kept.get(user, password(ssm, user))
+        assert sha512_crypt.verify(password(ssm, user), on_machine(ssm, user)["hash"])
+    assert not run(user_credentials, users=["ada", "grace"])["changed"]
 
 
 def status(ssm: Any, state: str, **others: Any) -> None:

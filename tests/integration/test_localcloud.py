@@ -29,6 +29,39 @@ from localcloud.paths import REPOSITORY, RunDir, cache_root
 HOST = "100.64.113.1"
 TIMEOUT = 90
 
+#: What a bake does to a disk, and what an image must show of it.
+BAKE = """
+import os, shutil
+open("/etc/baked", "w").write("baked\\n")
+os.remove("/etc/issue.net")
+shutil.rmtree("/etc/skel")
+os.mkdir("/etc/skel")
+open("/etc/skel/mine", "w").write("")
+open("/srv/tool", "w").write("")
+os.setxattr("/srv/tool", "security.capability", os.getxattr("/usr/bin/ping", "security.capability"))
+os.link("/srv/tool", "/srv/same")
+os.chown("/srv", 4711, 4712)
+"""
+LOOK = """
+import json, os
+tool, folder = os.stat("/srv/tool"), os.stat("/srv")
+print(json.dumps({
+    "removed": not os.path.exists("/etc/issue.net"),
+    "replaced": os.listdir("/etc/skel"),
+    "capability": [os.getxattr(path, "security.capability").hex() for path in ("/usr/bin/ping", "/srv/same")],
+    "links": [tool.st_nlink, tool.st_ino == os.stat("/srv/same").st_ino],
+    "owner": [folder.st_uid, folder.st_gid],
+}))
+"""
+NET_RAW = "0100000200200000000000000000000000000000"
+BAKED = {
+    "removed": True,
+    "replaced": ["mine"],
+    "capability": [NET_RAW, NET_RAW],
+    "links": [2, True],
+    "owner": [4711, 4712],
+}
+
 
 def localcloud(command: str, *options: str, cache: Path) -> subprocess.CompletedProcess[str]:
     """Run one command of the program with its own cache."""
@@ -155,10 +188,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         )
     lock.close()
     cache = tmp_path_factory.mktemp("cache")
-    base_images = cache_root() / "localcloud/base-image"
-    base_images.mkdir(parents=True, exist_ok=True)
     (cache / "localcloud").mkdir()
-    (cache / "localcloud/base-image").symlink_to(base_images)
+    for kind in ("base-image", "base-layers"):
+        usual = cache_root() / "localcloud" / kind
+        usual.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (cache / "localcloud" / kind).symlink_to(usual)
     started = localcloud("start", "--downloads=vendor", cache=cache)
     assert started.returncode == 0, started.stderr
     key_file = cache / "key"
@@ -216,6 +250,21 @@ def launch(cloud: Cloud, group: str, image: str, **options: Any) -> str:
     )["Instances"][0]["InstanceId"]
 
 
+def available(cloud: Cloud, image: str) -> str:
+    """Wait for an image."""
+
+    def state() -> str:
+        return cloud.ec2.describe_images(ImageIds=[image])["Images"][0]["State"]
+
+    assert until(lambda: (found := state()) != "pending" and found) == "available"
+    return image
+
+
+def layers(cloud: Cloud) -> set[str]:
+    """The layers of images that take room on the disk."""
+    return {path.name for path in cloud.run.root_disks.glob("ami-*")}
+
+
 @pytest.fixture(scope="module")
 def first(cloud: Cloud, group: str, profile: str) -> str:
     """A machine from Debian's image."""
@@ -227,16 +276,15 @@ def first(cloud: Cloud, group: str, profile: str) -> str:
 
 @pytest.fixture(scope="module")
 def image(cloud: Cloud, first: str) -> str:
-    """An image of the first machine, made while it runs, with a file in it."""
-    cloud.say(first, "echo baked | sudo tee /etc/baked && sync")
+    """An image of the first machine, made while it runs, after a bake of sorts."""
+    cloud.say(first, f"sudo python3 -c '{BAKE}'")
     return cloud.ec2.create_image(InstanceId=first, Name="tests", NoReboot=True)["ImageId"]
 
 
 @pytest.fixture(scope="module")
 def second(cloud: Cloud, group: str, image: str) -> str:
     """A machine from that image."""
-    until(lambda: cloud.ec2.describe_images(ImageIds=[image])["Images"][0]["State"] == "available")
-    return launch(cloud, group, image)
+    return launch(cloud, group, available(cloud, image))
 
 
 @pytest.fixture(scope="module")
@@ -361,6 +409,7 @@ def test_an_instance_reads_what_its_role_may_and_no_more(cloud: Cloud, first: st
 
 def test_an_image_carries_the_disk_to_a_new_machine(cloud: Cloud, second: str) -> None:
     assert cloud.say(second, "cat /etc/baked") == "baked"
+    assert json.loads(cloud.say(second, f"sudo python3 -c '{LOOK}'")) == BAKED
 
 
 def test_machines_have_identities_of_their_own(cloud: Cloud, first: str, second: str) -> None:
@@ -480,6 +529,34 @@ def test_a_boot_without_sshd_can_be_ordered(cloud: Cloud, group: str) -> None:
     cloud.ec2.terminate_instances(InstanceIds=[machine])
 
 
+def test_an_image_of_an_image_outlives_both_of_them_in_a_machine(
+    cloud: Cloud, second: str, image: str, group: str
+) -> None:
+    cloud.ec2.start_instances(InstanceIds=[second])
+    cloud.wait_for_state(second, "running")
+    cloud.say(second, "sudo rm /etc/skel/mine && echo more | sudo tee /etc/more")
+    above = cloud.ec2.create_image(InstanceId=second, Name="above")["ImageId"]  # shuts it down meanwhile
+    available(cloud, above)
+    copy = cloud.ec2.copy_image(SourceImageId=above, SourceRegion="us-east-1", Name="copy")["ImageId"]
+    third = launch(cloud, group, copy)
+    cloud.ec2.deregister_image(ImageId=above)
+    cloud.ec2.deregister_image(ImageId=copy)
+    expected = {**BAKED, "replaced": []}
+    for machine in (second, third):
+        cloud.say(machine, "cat /etc/baked /etc/more")
+        assert json.loads(cloud.say(machine, f"sudo python3 -c '{LOOK}'")) == expected
+    cloud.ec2.stop_instances(InstanceIds=[third])
+    cloud.wait_for_state(third, "stopped")
+    cloud.ec2.start_instances(InstanceIds=[third])
+    cloud.wait_for_state(third, "running")
+    assert cloud.say(third, "cat /etc/baked /etc/more").split() == ["baked", "more"]
+    assert layers(cloud) == {image, above}
+    cloud.ec2.terminate_instances(InstanceIds=[third])
+    cloud.wait_for_state(third, "terminated")
+    assert layers(cloud) == {image, above}  # the second machine goes on above it
+    assert cloud.say(second, "cat /etc/more") == "more"
+
+
 def test_termination_leaves_nothing_of_a_machine(cloud: Cloud, second: str, image: str, group: str) -> None:
     with pytest.raises(ClientError, match="DependencyViolation"):
         cloud.ec2.delete_security_group(GroupId=group)
@@ -495,8 +572,11 @@ def test_termination_leaves_nothing_of_a_machine(cloud: Cloud, second: str, imag
     assert list(cloud.run.volumes.iterdir()) == []
     names = subprocess.check_output(["podman", "ps", "--all", "--format", "{{.Names}}"], text=True).split()
     assert f"ds-stack-{second}" not in names
+    until(lambda: layers(cloud) == {image})
     cloud.ec2.deregister_image(ImageId=image)
     assert cloud.ec2.describe_images(Owners=["self"])["Images"] == []
+    until(lambda: layers(cloud) == set())
+    assert not (cloud.run.root_disks / second).exists()
 
 
 def remains(run: RunDir) -> dict[str, str]:
@@ -509,7 +589,7 @@ def remains(run: RunDir) -> dict[str, str]:
     return {
         "containers": lines("podman", "ps", "--all", "--format", "{{.Names}}", having="ds-stack-i-"),
         "networks": lines("podman", "network", "ls", "--format", "{{.Name}}", having="ds-stack-vpc-"),
-        "images": lines("podman", "images", "--format", "{{.Repository}}", having="ds-stack-ami"),
+        "mounts": lines("cat", "/proc/mounts", having=str(run.path)),
         "tables": lines("nft", "list", "tables", having="localcloud"),
         "routes": lines("ip", "route", having="100.64.113."),
         "addresses": lines("ip", "address", "show", "dev", "lo", having="100.64.113."),
@@ -522,16 +602,25 @@ def test_a_killed_server_is_reaped_and_stop_leaves_nothing(cloud: Cloud, first: 
     volume = cloud.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     cloud.ec2.attach_volume(VolumeId=volume, InstanceId=first, Device="/dev/sdh")
     assert remains(cloud.run)["loops"]
+    assert remains(cloud.run)["mounts"]
+    # In the middle of CreateImage: the machine is held still, its disk half copied.
+    cloud.say(first, "cd /srv && seq 50000 | sudo xargs touch")
+    image = cloud.ec2.create_image(InstanceId=first, Name="half", NoReboot=True)["ImageId"]
+    until(lambda: layers(cloud) == {image})
+    assert cloud.ec2.describe_images(ImageIds=[image])["Images"][0]["State"] == "pending"
     os.kill(int(cloud.run.pid.read_text()), signal.SIGKILL)
     until(lambda: daemon.status() is None, 10)
     started = localcloud("start", "--downloads=vendor", cache=cloud.cache)
     assert started.returncode == 0, started.stderr
-    assert f"container ds-stack-{first}" in started.stderr
+    for left in (f"container ds-stack-{first}", f"mount {cloud.run.root_disks / first}/root", "process "):
+        assert left in started.stderr
     cloud.clients.clear()
     assert cloud.ec2.describe_instances()["Reservations"] == []
-    assert remains(cloud.run)["containers"] == remains(cloud.run)["loops"] == ""
+    again = remains(cloud.run)
+    assert again["containers"] == again["loops"] == again["mounts"] == ""
+    assert [path.name for path in cloud.run.root_disks.iterdir()] == ["base"]
     stopped = localcloud("stop", cache=cloud.cache)
     assert stopped.returncode == 0, stopped.stderr
     assert remains(cloud.run) == dict.fromkeys(remains(cloud.run), "")
-    again = localcloud("stop", cache=cloud.cache)
-    assert (again.returncode, again.stderr.strip()) == (0, "No local cloud runs.")
+    nothing = localcloud("stop", cache=cloud.cache)
+    assert (nothing.returncode, nothing.stderr.strip()) == (0, "No local cloud runs.")

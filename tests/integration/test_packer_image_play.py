@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -24,6 +23,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._process import Direc
 from ansible_collections.iac.ds_stack.plugins.modules import packer_image
 
 from tests.integration.packer_bakes import REPOSITORY, Baker, wait_for
+from tests.which_ansible import PLAYBOOK, PYTHON
 
 pytest_plugins = ["tests.integration.packer_bakes"]
 pytestmark = pytest.mark.usefixtures("needs_packer")
@@ -50,7 +50,7 @@ class Play:
             "hosts": "localhost",
             "connection": "local",
             "gather_facts": False,
-            "vars": {"ansible_python_interpreter": sys.executable},
+            "vars": {"ansible_python_interpreter": PYTHON},
             "tasks": tasks,
         }
         playbook = self.baker.folder / "play.yml"
@@ -63,7 +63,7 @@ class Play:
         del environment["PYTHONPATH"]
         self.lines = []
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *arguments],
+            [PLAYBOOK, str(playbook), *arguments],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from moto import settings
 from moto.core.responses import ActionAuthenticatorMixin
 
 from localcloud import provider
+from tests.which_ansible import PLAYBOOK
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -122,7 +122,7 @@ class User:
         """Run a playbook."""
         given = {**self.variables, **{f"ds_stack_{name}": value for name, value in variables.items()}}
         played = subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), playbook, "-e", json.dumps(given), *options],
+            [PLAYBOOK, playbook, "-e", json.dumps(given), *options],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -218,8 +218,16 @@ def stub(path: Path, text: str) -> None:
             "ds_stack_componets is no variable of this collection. Did you mean ds_stack_components?",
             id="unknown name",
         ),
-        pytest.param({"components": ["jupyter"]}, "Got no match for: jupyter", id="unknown component"),
-        pytest.param({"data_volume_size": "much"}, "unable to convert to int", id="wrong type"),
+        pytest.param(
+            {"components": ["jupyter"]},
+            "ds_stack_components: 'jupyter' is not possible. Take jupyterhub or rstudio.",
+            id="unknown component",
+        ),
+        pytest.param(
+            {"data_volume_size": "much"},
+            "ds_stack_data_volume_size: 'much' is no whole number. Write it in digits alone.",
+            id="wrong type",
+        ),
         pytest.param(
             {"allowed_cidrs": ["10.0.0/24"]}, "'10.0.0/24' is no IPv4 network", id="CIDR that is none"
         ),
@@ -274,6 +282,63 @@ def test_bad_configuration_is_told_before_anything_is_made(
     (problem,) = user.refused(**variables)
     assert said in problem
     assert not (user.folder / "ds_stack.lock.yml").exists()
+
+
+ODD = """
+ds_stack_name: demo
+ds_stack_region: us-east-1
+ds_stack_timezone: no
+ds_stack_locale: "{{ 'de_DE' | nofilter }}"
+ds_stack_tls: "{{ my_tls }}"
+ds_stack_availability_zone: eu-central-1a
+ds_stack_instance_type: t2.large
+ds_stack_subnet_id:
+ds_stack_users:
+  - name: admin
+  - name: ada
+    ssh_keys: ["/home/ada/.ssh/id_ed25519.pub"]
+ds_stack_tags: {cost-centre: 0715}
+ds_stack_image_variables: {r_snapshot_date: 2026-11-01}
+ds_stack_dir: "{{ lookup('ansible.builtin.env', 'PWD') }}/ds_stack.lock.yml/stack"
+ds_stack_packer_overlay: ~/overlay
+"""
+
+
+def test_all_that_is_odd_is_told_before_anybody_is_asked(user: User) -> None:
+    """As people write it, with YAML's own readings, and with nobody to ask: no credentials and no AWS."""
+    (user.folder / "odd.yml").write_text(ODD)
+    (user.folder / "ds_stack.lock.yml").write_text("schema: 1\n")
+    (user.folder / "site.yml").write_text("- ansible.builtin.import_playbook: iac.ds_stack.site\n")
+    nobody = replace(
+        user.without_credentials().with_environment(AWS_ENDPOINT_URL="http://127.0.0.1:9", HOME="/home/ada"),
+        variables={},
+    )
+    played = nobody.play("site.yml", "-e", "@odd.yml", "-e", "ds_stack_static_ip=perhaps")
+    assert played.code == 2, played.text
+    assert CHECKS_OF_ACCOUNT not in played.text
+    assert played.problems == [
+        "ds_stack_locale cannot be worked out: Syntax error in template: No filter named 'nofilter'.",
+        "ds_stack_tls cannot be worked out: 'my_tls' is undefined.",
+        "ds_stack_static_ip: 'perhaps' is neither true nor false. Write one of them.",
+        "ds_stack_subnet_id has no value. Give it one, or leave it out.",
+        "ds_stack_timezone: false is no text (YAML reads no, off and false so). Put it in quotes.",
+        "ds_stack_availability_zone: eu-central-1a is in eu-central-1, and ds_stack_region is us-east-1. "
+        "Take a zone of that region.",
+        "ds_stack_users: 'admin' is an account or group of the machine's own system. Give that user "
+        "another name.",
+        "ds_stack_users: SSH key 1 of 'ada': this is a path. Write what is in the file, for example with "
+        "\"{{ lookup('ansible.builtin.file', '/home/ada/.ssh/id_ed25519.pub') }}\".",
+        "ds_stack_instance_type: t2.large is not of the Nitro system, where the machine finds its data "
+        "volume by its id. Take a newer type, such as t3.large or m5.large.",
+        "ds_stack_tags: the value of 'cost-centre' is no text. Put it in quotes, as in cost-centre: "
+        '"4711".',
+        f"ds_stack_dir: {user.folder}/ds_stack.lock.yml is no folder. Name another path.",
+        "ds_stack_packer_overlay: '~/overlay' is not a whole path. Write it from / on, such as "
+        "/home/ada/overlay.",
+        "ds_stack_image_variables.r_snapshot_date: 2026-11-01 is a date and has to be a text. Put it in "
+        "quotes.",
+    ]
+    assert not (user.folder / ".ds_stack").exists()
 
 
 def test_a_base_image_that_is_gone_is_told_with_how_to_pin_another(user: User) -> None:

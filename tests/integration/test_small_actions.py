@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.which_ansible import PLAYBOOK
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -38,7 +39,7 @@ def play(folder: Path, variables: dict[str, Any], *arguments: str) -> subprocess
         json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}])
     )
     return subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *arguments],
+        [PLAYBOOK, str(playbook), *arguments],
         env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / ".cache/collections")},
         capture_output=True,
         text=True,

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests.which_ansible import PLAYBOOK
+
 ROOT = Path(__file__).resolve().parents[2]
-SHOWN = ", ".join(f"'{name}': __stack_{name}_variables" for name in ("network", "data", "instance", "image"))
+PARTS = ("network", "data", "instance", "image", "packer")
+SHOWN = ", ".join(f"'{name}': __stack_{name}_variables" for name in PARTS)
 PLAY = f"""
 - hosts: localhost
   gather_facts: false
@@ -52,7 +55,7 @@ def variables(folder: Path, *options: str, **given: Any) -> dict[str, dict[str, 
     playbook.write_text(PLAY)
     extra = {"ds_stack_name": "demo", "ds_stack_region": "us-east-1", "result": str(result), **MADE, **given}
     played = subprocess.run(
-        ["ansible-playbook", str(playbook), *options, "-e", json.dumps(extra)],
+        [PLAYBOOK, str(playbook), *options, "-e", json.dumps(extra)],
         cwd=folder,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         capture_output=True,
@@ -105,11 +108,42 @@ def test_what_is_said_gets_where_it_belongs(tmp_path: Path) -> None:
     }
 
 
+def test_a_text_from_a_command_line_is_what_it_means(tmp_path: Path) -> None:
+    """Another type would be another fingerprint of the image, and Terraform knows no ``no``."""
+    as_written = variables(
+        tmp_path,
+        ds_stack_root_volume_size=30,
+        ds_stack_data_volume_size=100,
+        ds_stack_final_snapshot=False,
+        ds_stack_static_ip=True,
+        ds_stack_user_aws_access=False,
+    )
+    as_text = variables(
+        tmp_path,
+        ds_stack_root_volume_size="30",
+        ds_stack_data_volume_size="100",
+        ds_stack_final_snapshot="no",
+        ds_stack_static_ip="yes",
+        ds_stack_user_aws_access="off",
+    )
+    assert as_text == as_written
+    assert as_text["packer"]["root_volume_size"] == as_text["instance"]["root_volume_size_gib"] == 30
+    assert (as_text["data"]["size_gib"], as_text["data"]["final_snapshot"]) == (100, False)
+
+
 @pytest.mark.parametrize(
     ("given", "zone", "subnet"),
     [
         ({"ds_stack_availability_zone": "us-east-1b"}, "us-east-1b", "subnet-b"),
         ({"__stack_volumes": {"volumes": [{"zone": "us-east-1b"}]}}, "us-east-1b", "subnet-b"),
+        (
+            {
+                "__stack_volumes": {"skipped": True},
+                "__preflight_found": {"data_volumes": [{"zone": "us-east-1b"}]},
+            },
+            "us-east-1b",
+            "subnet-b",
+        ),
         (
             {
                 "__stack_volumes": {"volumes": [{"zone": "us-east-1b"}]},

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._process import read_
 
 from tests.integration.interruptions import document, documented, observed
 from tests.integration.terraform_plays import SLOW, Play, wait_for
+from tests.which_ansible import PYTHON
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
@@ -42,7 +42,7 @@ def remote(play: Play) -> list[str]:
     inventory = play.folder / "inventory"
     inventory.write_text(
         "localhost ansible_connection=community.general.chroot ansible_host=/ "
-        f"ansible_python_interpreter={sys.executable}\n"
+        f"ansible_python_interpreter={PYTHON}\n"
     )
     return ["-i", str(inventory)]
 
@@ -55,7 +55,7 @@ def is_slow(play: Play) -> bool:
 
 
 def module_of(play: Play) -> int:
-    """The process id of the module, or of the fork that does its work."""
+    """The process id of the module."""
     holder = read_holder(play.lock)
     assert holder is not None
     return holder.pid

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import local_outputs
 
 from tests.integration.terraform_stacks import Stack, isolated_stack
+from tests.which_ansible import PLAYBOOK
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
@@ -60,7 +60,7 @@ def test_outputs_are_read_without_a_plan_and_what_is_missing_is_named(stack: Sta
     playbook, found = tmp_path / "play.yml", tmp_path / "found"
     playbook.write_text(PLAY.replace("WORK_DIR", str(stack.work_dir)).replace("FOUND", str(found)))
     play = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), playbook],
+        [PLAYBOOK, playbook],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         capture_output=True,

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_sit
 
 from localcloud import provider
 from tests.integration.terraform_stacks import DRIFT, Stack, isolated_stack
+from tests.which_ansible import PLAYBOOK
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
@@ -156,7 +156,7 @@ def test_stacks_of_one_play_share_a_provider_cache_at_the_same_time(stack: Stack
     task = {"iac.ds_stack.terraform_stack": options}
     playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
     play = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, playbook],
+        [PLAYBOOK, "-i", inventory, playbook],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
         capture_output=True,

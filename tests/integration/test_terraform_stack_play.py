@@ -9,13 +9,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.integration.terraform_plays import ROOT, SLOW, Play, wait_for
+from tests.which_ansible import PLAYBOOK, PYTHON, VAULT
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
@@ -98,7 +98,7 @@ VAULTED
         variables: {when: 2026-11-27, number: "{{ 2 }}", text: "{{ secret | length }}"}
         sensitive_variables: {password: "{{ secret }}"}
       diff: true
-      become: "{{ inventory_hostname == 'started' }}"
+      become: "{{ inventory_hostname == 'become' }}"
       register: result
     - ansible.builtin.copy:
         content: "{{ result | to_json }}"
@@ -127,12 +127,11 @@ output "seen" {
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="become without a password needs root")
-def test_a_fork_of_ansible_gives_the_same_result_as_the_module(play: Play) -> None:
+def test_all_that_a_play_gives_reaches_the_module_with_and_without_become(play: Play) -> None:
     key = play.folder / "key"
     key.write_text("a key\n")
-    ansible = Path(sys.executable).with_name("ansible-vault")
     vaulted = subprocess.run(
-        [ansible, "encrypt", "--vault-password-file", key],
+        [VAULT, "encrypt", "--vault-password-file", key],
         input=SECRET,
         capture_output=True,
         text=True,
@@ -140,7 +139,7 @@ def test_a_fork_of_ansible_gives_the_same_result_as_the_module(play: Play) -> No
     ).stdout
     (play.source / "main.tf").write_text(BOTH_CONFIG)
     (play.folder / "inventory").write_text(
-        "forked ansible_connection=local\nstarted ansible_connection=local\n"
+        "plain ansible_connection=local\nbecome ansible_connection=local\n"
     )
     indented = "".join(f"      {line}\n" for line in vaulted.splitlines())
     text = BOTH.replace("SOURCE", str(play.source)).replace("WORK", str(play.work_dir))
@@ -148,7 +147,7 @@ def test_a_fork_of_ansible_gives_the_same_result_as_the_module(play: Play) -> No
     play.work_dir.mkdir()
     process = subprocess.run(
         [
-            Path(sys.executable).with_name("ansible-playbook"),
+            PLAYBOOK,
             *(
                 "-i",
                 play.folder / "inventory",
@@ -166,9 +165,9 @@ def test_a_fork_of_ansible_gives_the_same_result_as_the_module(play: Play) -> No
     )
     said = process.stdout + process.stderr
     assert process.returncode == 0, said
-    assert len(re.findall("Using module file .*/terraform_stack.py", said)) == 1
+    assert len(re.findall("Using module file .*/terraform_stack.py", said)) == 2
     assert SECRET not in said
-    results = [json.loads((play.work_dir / f"{host}.json").read_text()) for host in ("forked", "started")]
+    results = [json.loads((play.work_dir / f"{host}.json").read_text()) for host in ("plain", "become")]
     for result in results:
         assert result["outputs"]["seen"][:4] == ["blue", "2026-11-27", 2, len(SECRET)]
         for name in ("duration", "log_path"):
@@ -189,7 +188,7 @@ def test_on_a_host_that_is_not_local_progress_is_shown_at_the_end(play: Play) ->
     # Any connection that is not "local" will do.
     inventory.write_text(
         "localhost ansible_connection=community.general.chroot ansible_host=/ "
-        f"ansible_python_interpreter={sys.executable}\n"
+        f"ansible_python_interpreter={PYTHON}\n"
     )
     assert play.start(TALKS, "-i", str(inventory), sensitive_variables={"password": SECRET}).wait(60) == 0
     wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")

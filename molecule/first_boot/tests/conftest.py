@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.iac.ds_stack.plugins.modules import machine_status, user_credentials
+from ansible_collections.iac.ds_stack.plugins.modules import machine_config, machine_status, user_credentials
 from testinfra.host import Host
 
 CONTAINER = "ds-stack-molecule-first-boot"
@@ -50,10 +50,7 @@ class Operator:
         people = [one if isinstance(one, dict) else {"name": one} for one in users]
         self.module(user_credentials, users=[one["name"] for one in people], rotate=list(rotate))
         config = {"schema": 1, "tls": tls, "data_volume_id": volume, "users": people}
-        answer = self._ssm.put_parameter(
-            Name=f"{ROOT}/machine/config", Value=json.dumps(config), Type="String", Overwrite=True
-        )
-        return int(answer["Version"])
+        return int(self.module(machine_config, config=config)["version"])
 
     def module(self, module: Any, **arguments: Any) -> dict[str, Any]:
         """Run a module and return its result."""

@@ -31,7 +31,10 @@ def ssh(machine: Machine, key: Path, user: str) -> int:
 
 
 def users(key: Path) -> list[str | dict[str, object]]:
-    return [{"name": "alice", "ssh_keys": [key.with_suffix(".pub").read_text().strip()]}, "bob"]
+    """alice, with her key, and bob; both have more keys than one parameter could hold with all the rest."""
+    long = [f"ssh-rsa {'A' * 740} laptop-{number}" for number in range(4)]
+    mine = key.with_suffix(".pub").read_text().strip()
+    return [{"name": "alice", "ssh_keys": [*long, mine]}, {"name": "bob", "ssh_keys": long}]
 
 
 def test_machine_that_bakes_is_left_alone(machine: Machine) -> None:
@@ -77,6 +80,22 @@ def test_users(machine: Machine, operator: Operator) -> None:
 
 def test_ssh_key(machine: Machine, key: Path) -> None:
     assert ssh(machine, key, "alice") == 0
+    assert ssh(machine, key, "bob") != 0
+    assert machine.run("grep -c ssh-rsa /etc/ds-stack/authorized_keys/bob") == "4"
+
+
+def test_another_key_is_there_when_the_machine_is_ready(
+    machine: Machine, operator: Operator, key: Path
+) -> None:
+    alice = users(key)[0]
+    assert isinstance(alice, dict)
+    version = operator.configure([alice, {"name": "bob", "ssh_keys": alice["ssh_keys"]}])
+    machine.refresh()
+    assert operator.wait_until_ready(version)["ready"]
+    assert ssh(machine, key, "bob") == 0
+    version = operator.configure(users(key))
+    machine.refresh()
+    assert operator.wait_until_ready(version)["ready"]
     assert ssh(machine, key, "bob") != 0
 
 

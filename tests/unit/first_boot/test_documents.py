@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils import _names
 from ds_stack_init import config, mounts, registry, settings, status, userdb
 from ds_stack_init.errors import InitError
 from ds_stack_init.identity import Identity
@@ -61,7 +62,7 @@ def test_configuration() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"schema": 2}, "schema 2 is newer than this image"),
+        ({"schema": 3}, "schema 3 is newer than this image"),
         ({"tls": "acme"}, "tls is 'acme'"),
         ({"data_volume_id": "/dev/sda"}, "no volume id"),
         ({"users": [{"name": "../etc"}]}, "'../etc' is no login name"),
@@ -75,6 +76,29 @@ def test_configuration() -> None:
 def test_wrong_configuration(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(InitError, match=told):
         config.parse_config(json.dumps({**CONFIG, **changes}), 1)
+
+
+def test_configuration_of_a_stack_whose_keys_lie_apart() -> None:
+    found = config.parse_config(json.dumps({**CONFIG, "schema": 2, "users": [{"name": "ada"}]}), 4)
+    assert found.users == (config.User("ada"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("ssh-ed25519 AAAA ada", ("ssh-ed25519 AAAA ada",)),
+        ("ssh-ed25519 AAAA ada\nssh-rsa BBBB", ("ssh-ed25519 AAAA ada", "ssh-rsa BBBB")),
+        ("\r\nssh-rsa BBBB\u0085é \r\n\n", ("ssh-rsa BBBB\u0085é",)),
+        ("", ()),
+    ],
+)
+def test_ssh_keys_of_a_user(text: str, keys: tuple[str, ...]) -> None:
+    assert config.parse_ssh_keys(text) == keys
+
+
+def test_one_rule_for_login_names() -> None:
+    """The program on the machine comes without the collection, so it has the rule once more."""
+    assert config.LOGIN_NAME == _names.LOGIN_NAME
 
 
 def test_configuration_that_is_no_json() -> None:

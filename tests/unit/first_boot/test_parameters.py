@@ -52,6 +52,20 @@ def test_credentials_of_more_users_than_a_page_holds(ssm: Any) -> None:
     assert found["user22"].value == "secret of user22"
 
 
+def test_ssh_keys_come_with_the_credentials(ssm: Any) -> None:
+    put(ssm, "users/ada", "hash", "SecureString")
+    for keys in ("old", "new"):
+        put(ssm, "users/ada/ssh_keys", keys)
+    put(ssm, "users/ada2/ssh_keys", "others")
+    parameters = Parameters(lambda: ssm, "demo")
+    assert parameters.credential_versions() == {"ada": 1, "ada/ssh_keys": 2, "ada2/ssh_keys": 1}
+    assert {name: one.value for name, one in parameters.credentials().items()} == {
+        "ada": "hash",
+        "ada/ssh_keys": "new",
+        "ada2/ssh_keys": "others",
+    }
+
+
 def test_credential_does_not_show(ssm: Any) -> None:
     put(ssm, "users/ada", "top-secret", "SecureString")
     assert "top-secret" not in repr(Parameters(lambda: ssm, "demo").credentials())

@@ -148,6 +148,48 @@ def test_every_failure_is_reported(  # noqa: PLR0917
     assert HASH not in json.dumps(ssm.reports) + captured.out + captured.err + caplog.text
 
 
+@pytest.mark.parametrize(
+    ("in_document", "apart", "keys"),
+    [
+        (["ssh-ed25519 OLD"], None, ("ssh-ed25519 OLD",)),  # as older releases have written it
+        (None, "ssh-ed25519 NEW\nssh-rsa NEWER", ("ssh-ed25519 NEW", "ssh-rsa NEWER")),
+        (["ssh-ed25519 OLD"], "ssh-ed25519 NEW", ("ssh-ed25519 OLD", "ssh-ed25519 NEW")),
+        (None, None, ()),
+    ],
+)
+def test_ssh_keys_from_both_places(
+    ssm: Ssm,
+    monkeypatch: pytest.MonkeyPatch,
+    in_document: list[str] | None,
+    apart: str | None,
+    keys: tuple[str, ...],
+) -> None:
+    plans: list[accounts.Plan] = []
+    monkeypatch.setattr(users, "apply", lambda plan, *_: plans.append(plan))
+    ssm.text = json.dumps({**CONFIG, "users": [{"name": "ada", "ssh_keys": in_document}]})
+    others = {"ada2/ssh_keys": Parameter("ssh-rsa ANOTHER", 1)}
+    own = {"ada/ssh_keys": Parameter(apart, 5)} if apart else {}
+    monkeypatch.setattr(ssm, "credentials", lambda: {**others, **own})
+    assert call(monkeypatch, "boot") == 0
+    assert [one.user for one in plans[0].users] == [accounts.User("ada", keys)]
+
+
+def test_changed_ssh_keys_are_applied_by_the_next_refresh(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+    call(monkeypatch, "boot")
+    call(monkeypatch, "check")
+    found = {**ssm.credentials(), "ada/ssh_keys": Parameter("ssh-ed25519 NEW", 2)}
+    monkeypatch.setattr(ssm, "credentials", lambda: found)
+    monkeypatch.setattr(
+        ssm, "credential_versions", lambda: {name: one.version for name, one in found.items()}
+    )
+    plans: list[accounts.Plan] = []
+    monkeypatch.setattr(users, "apply", lambda plan, *_: plans.append(plan))
+    assert call(monkeypatch, "refresh") == 0
+    assert plans[0].users[0].user.ssh_keys == ("ssh-ed25519 NEW",)
+    assert call(monkeypatch, "refresh") == 0
+    assert len(plans) == 1
+
+
 def test_failure_makes_the_next_refresh_do_everything(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
     call(monkeypatch, "boot")
     call(monkeypatch, "check")

@@ -49,7 +49,7 @@ def test_a_disk_is_linked_as_udev_does_on_ec2() -> None:
 
 
 def test_a_container_is_named_after_its_instance() -> None:
-    assert Spec("i-0abc", "image", "host", "net", "10.0.0.1").container == "ds-stack-i-0abc"
+    assert Spec("i-0abc", "host", "net", "10.0.0.1").container == "ds-stack-i-0abc"
 
 
 def test_a_fault_happens_as_often_as_ordered() -> None:

@@ -11,6 +11,7 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from localcloud.account_files import Operator
+from localcloud.base_layer import BaseLayer
 from localcloud.cloud import Cloud
 from localcloud.paths import RunDir
 from localcloud.server import App
@@ -20,7 +21,7 @@ SIGNED = "AWS4-HMAC-SHA256 Credential={key}/20261123/us-east-1/{service}/aws4_re
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    cloud = Cloud(RunDir(tmp_path), "image")
+    cloud = Cloud(RunDir(tmp_path), BaseLayer("sha256:0", 0, tmp_path))
     app = App(cloud, Operator("AKIAOPERATOR", "secret"))
 
     def never(*_: Any) -> list[bytes]:

@@ -149,22 +149,73 @@ def test_senseless_numbers_are_refused(
     assert present(ec2) == set(images)
 
 
+def refusing(monkeypatch: pytest.MonkeyPatch, function: str, *refused: str) -> None:
+    """Let one of the calls of EC2 fail for these ids."""
+    real = getattr(ami_retention, function)
+
+    def call(client: Any, resource_id: str) -> Any:
+        if resource_id not in refused:
+            return real(client, resource_id)
+        error = {"Code": "InvalidRequest", "Message": f"{resource_id} is in use"}
+        raise ami_retention.AnsibleAWSError(
+            message=f"Failed to {function}", exception=ClientError({"Error": error}, function)
+        )
+
+    monkeypatch.setattr(ami_retention, function, call)
+
+
+def left(ec2: Any) -> set[str]:
+    return {one["SnapshotId"] for one in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
+
+
 def test_a_snapshot_that_stays_is_named(
     ec2: Any, images: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (snapshot,) = snapshots(ec2, images[3:])
-
-    def refuse(*_: Any) -> None:
-        raise ami_retention.AnsibleAWSError(
-            message="Failed to delete snapshot",
-            exception=ClientError(
-                {"Error": {"Code": "InvalidSnapshot.InUse", "Message": "in use"}}, "Delete"
-            ),
-        )
-
-    monkeypatch.setattr(ami_retention, "delete_snapshot", refuse)
+    refusing(monkeypatch, "delete_snapshot", snapshot)
     result = run(capsys)
     assert result["failed"]
-    assert snapshot in result["msg"]
+    assert f"{snapshot} of {images[3]}" in result["msg"]
     assert "Delete them by hand" in result["msg"]
     assert "in use" in result["msg"]
+    assert result["changed"]
+    assert ids(result["removed"]) == images[3:]
+
+
+def test_all_errors_are_told_and_the_rest_goes(
+    ec2: Any, images: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshot of the first image, the second image, and the third, of which nothing is refused."""
+    (first,), (second,), (third,) = (snapshots(ec2, [image]) for image in images[1:])
+    refusing(monkeypatch, "delete_snapshot", first)
+    refusing(monkeypatch, "deregister_image", images[2])
+    result = run(capsys, keep=1)
+    assert result["failed"]
+    assert f"Images deregistered: {images[1]}, {images[3]}." in result["msg"]
+    assert f"{first} of {images[1]}: Failed to delete_snapshot" in result["msg"]
+    assert f"{images[2]}: Failed to deregister_image" in result["msg"]
+    assert result["msg"].count("is in use") == 2
+    assert ids(result["removed"]) == [images[1], images[3]]
+    assert present(ec2) == {images[0], images[2]}
+    assert {first, second} <= left(ec2)
+    assert third not in left(ec2)
+
+
+def test_two_images_that_stay_are_both_told(
+    ec2: Any, images: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing(monkeypatch, "deregister_image", *images[1:])
+    result = run(capsys, keep=1)
+    assert (result["failed"], result["changed"], result["removed"]) == (True, False, [])
+    assert "Images deregistered: none." in result["msg"]
+    assert all(image in result["msg"] for image in images[1:])
+    assert "by hand" not in result["msg"]
+
+
+def test_a_stack_that_would_be_all_stacks(
+    ec2: Any, images: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stack in ("*", "dem?", ""):
+        result = run(capsys, stack=stack, keep=1)
+        assert result["msg"].startswith(f"stack: '{stack}' cannot name a stack.")
+    assert present(ec2) == set(images)

@@ -212,6 +212,27 @@ def test_the_data_volumes_zone_has_no_such_type(ec2: Any, run: Any) -> None:
     assert "t3.large is not offered in us-east-1e, where the data volume is" in found
 
 
+def test_a_volume_smaller_than_it_is_now(ec2: Any, run: Any) -> None:
+    tags = [{"Key": "ds-stack:name", "Value": "demo"}, {"Key": "ds-stack:part", "Value": "data"}]
+    volume = ec2.create_volume(
+        AvailabilityZone="us-east-1a",
+        Size=50,
+        TagSpecifications=[{"ResourceType": "volume", "Tags": tags}],
+    )["VolumeId"]
+    assert problems(run(stages=["instance"], data_volume_size=20)) == [
+        f"ds_stack_data_volume_size: 20 GiB is smaller than the data volume {volume} is, and a volume can "
+        "only grow. Take 50 or more."
+    ]
+    assert run(stages=["instance"], data_volume_size=50)["changed"] is False
+
+
+def test_a_type_that_is_not_of_the_nitro_system(run: Any) -> None:
+    assert problems(run(stages=["instance"], instance_type="t2.large")) == [
+        "ds_stack_instance_type: t2.large is not of the Nitro system, where the machine finds its data "
+        "volume by its id. Take a newer type."
+    ]
+
+
 def test_a_type_for_another_processor(run: Any) -> None:
     (found,) = problems(run(instance_type="t4g.large"))
     assert found.startswith("ds_stack_instance_type: t4g.large cannot run images for x86_64")

@@ -295,6 +295,118 @@ def test_absent_removes_and_then_has_nothing_to_do(machine: Machine) -> None:
     assert not machine(state="absent")["changed"]
 
 
+def test_a_link_to_an_environment(machine: Machine) -> None:
+    """It is made where the link leads to, and absent leaves neither."""
+    target, lock = machine.folder / "disk/ds", machine.lock(ALPHA)
+    machine.prefix.parent.mkdir()
+    machine.prefix.symlink_to(target)
+    assert machine(lock=lock)["added"] == ["alpha-1.1-0"]
+    assert (target / "conda-meta/history").exists()
+    assert machine.prefix.is_symlink()
+    assert not machine(prefix=f"{machine.prefix}/", lock=lock)["changed"]
+    checked = machine(check=True, state="absent")
+    assert (checked["changed"], checked["removed"]) == (True, ["alpha-1.1-0"])
+    assert target.exists()
+    result = machine(state="absent")
+    assert (result["changed"], result["removed"]) == (True, ["alpha-1.1-0"])
+    assert not target.exists()
+    assert leftovers(machine) == []
+    assert not machine(state="absent")["changed"]
+
+
+def test_absent_of_an_environment_below_a_link(machine: Machine) -> None:
+    (machine.folder / "disk").mkdir()
+    (machine.folder / "envs").symlink_to("disk")
+    machine(lock=machine.lock(ALPHA))
+    assert machine(prefix=f"{machine.prefix}/", state="absent")["changed"]
+    assert (machine.folder / "envs").is_symlink()
+    assert list((machine.folder / "disk").iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["nowhere", "ds", "empty"])
+def test_absent_of_a_link_to_no_environment(machine: Machine, target: str) -> None:
+    """To nothing, to itself, to somebody's empty folder: only the link goes."""
+    (machine.folder / "envs/empty").mkdir(parents=True)
+    machine.prefix.symlink_to(target)
+    assert machine(check=True, state="absent")["changed"]
+    assert machine.prefix.is_symlink()
+    assert machine(state="absent")["changed"]
+    assert leftovers(machine) == ["empty"]
+    assert not machine(state="absent")["changed"]
+
+
+def test_absent_of_a_link_to_somebodys_folder_is_refused(machine: Machine) -> None:
+    thesis = machine.folder / "home/thesis.txt"
+    thesis.parent.mkdir()
+    thesis.touch()
+    machine.prefix.parent.mkdir()
+    machine.prefix.symlink_to(thesis.parent)
+    result = machine(state="absent")
+    assert result["failed"]
+    assert "is no conda environment" in result["msg"]
+    assert thesis.exists()
+    assert machine.prefix.is_symlink()
+
+
+def test_a_link_to_the_base_environment_stays(machine: Machine) -> None:
+    (machine.folder / "conda-meta").mkdir()
+    (machine.folder / "conda-meta/history").touch()
+    machine.prefix.parent.mkdir()
+    machine.prefix.symlink_to(machine.folder)
+    assert "base environment" in machine(state="absent")["msg"]
+    assert machine.prefix.is_symlink()
+
+
+def test_a_link_to_half_an_environment(machine: Machine) -> None:
+    target = machine.folder / "disk/ds"
+    target.mkdir(parents=True)
+    (target / "half").touch()
+    (machine.folder / "disk/.ds.ds-stack-incomplete").touch()
+    machine.prefix.parent.mkdir()
+    machine.prefix.symlink_to(target)
+    assert machine(lock=machine.lock(ALPHA))["changed"]
+    assert not (target / "half").exists()
+    (machine.folder / "disk/.ds.ds-stack-incomplete").touch()
+    assert machine(state="absent")["changed"]
+    assert list((machine.folder / "disk").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: f"# caf\u00e9\u2028 \u0085\n\n  {text}\n\n# end".encode(),
+    ],
+    ids=["byte order mark", "CRLF", "comments and blank lines"],
+)
+def test_locks_as_editors_write_them(machine: Machine, write: Callable[[str], bytes]) -> None:
+    lock = Path(machine.lock(ALPHA, BETA))
+    lock.write_bytes(write(lock.read_text()))
+    assert machine(lock=str(lock))["added"] == ["alpha-1.1-0", "beta-2.0-0"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "line"), [("utf-16", 1), ("utf-16-le", 1), ("utf-32", 1), ("latin-1", 3), ("cp1252", 3)]
+)
+@pytest.mark.parametrize("check", [True, False])
+def test_locks_in_another_encoding(machine: Machine, encoding: str, line: int, check: bool) -> None:
+    lock = Path(machine.lock(ALPHA, "# caf\u00e9", BETA))
+    lock.write_bytes(lock.read_text().encode(encoding))
+    result = machine(check=check, lock=str(lock))
+    assert result["failed"]
+    assert result["msg"].startswith(f"{lock}, line {line} is no text in UTF-8. Save the lock in UTF-8")
+    assert machine.commands() == []
+    assert not machine.prefix.exists()
+
+
+def test_a_damaged_record_is_no_record(machine: Machine) -> None:
+    machine(specs=["alpha"])
+    (machine.prefix / "conda-meta/ds_stack_request").write_bytes(b"\xff\xfe")
+    machine.script(install_dry={"json": recorded("nothing_to_do")})
+    assert not machine(specs=["alpha"]).get("failed")
+
+
 def test_the_base_environment_is_never_removed(machine: Machine) -> None:
     (machine.folder / "conda-meta").mkdir()
     (machine.folder / "conda-meta/history").touch()
@@ -338,6 +450,18 @@ def test_a_password_in_a_url_is_in_no_result(machine: Machine) -> None:
     assert result["failed"]
     result.pop("invocation")
     assert "hunter2" not in json.dumps(result)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"prefix": "", "state": "absent"}, "prefix: '' is no absolute path."),
+        ({"prefix": "envs/ds", "specs": ["a"]}, "prefix: 'envs/ds' is no absolute path."),
+        ({"lock": ""}, "lock: it is empty."),
+    ],
+)
+def test_parameters_that_name_nothing(machine: Machine, parameters: dict[str, Any], told: str) -> None:
+    assert machine(**parameters)["msg"].startswith(told)
 
 
 @pytest.mark.parametrize(

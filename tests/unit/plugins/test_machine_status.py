@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -12,6 +13,7 @@ from unittest.mock import Mock
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils import _machine_status as logic
 from ansible_collections.iac.ds_stack.plugins.module_utils._machine_status import Seen, Verdict, Wanted
+from ansible_collections.iac.ds_stack.plugins.module_utils._names import OptionError
 from ansible_collections.iac.ds_stack.plugins.modules import machine_status
 
 WANTED = Wanted("i-1", 3)
@@ -47,7 +49,21 @@ def test_verdict(first: Seen | None, now: Seen | None, waited: float, verdict: V
     assert logic.judge(WANTED, first, now, waited) is verdict
 
 
-@pytest.mark.parametrize("text", ["", "no", "3", "[]", '{"other": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no",
+        "3",
+        "[]",
+        "null",
+        '{"other": 1}',
+        '{"state": null}',
+        '{"state": ["ready"]}',
+        '{"state": "ready", "config_version": "3"}',
+        '{"state": "ready", "config_version": [3]}',
+    ],
+)
 def test_what_is_no_status(text: str) -> None:
     assert logic.parse(text) is None
 
@@ -135,3 +151,54 @@ def test_what_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         server.shutdown()
     assert "/404" in Page.seen
     assert Page.seen.count("/302") == 1
+
+
+def test_what_answers_without_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as an SSH server on the port."""
+    monkeypatch.setattr(machine_status, "PAUSE_SECONDS", 0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def speak() -> None:
+            for _look in range(machine_status.LOOKS):
+                connection, _address = server.accept()
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-other\r\n")
+                connection.close()
+
+        Thread(target=speak, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        assert machine_status.unanswered([url]) == [url]
+
+
+OPTIONS: dict[str, Any] = {
+    "stack": "demo",
+    "instance_id": "i-0123456789abcdef0",
+    "config_version": 0,
+    "timeout": 0,
+    "urls": ["https://198.51.100.7:8000", "http://[2001:db8::1]/hub", "http://localhost"],
+}
+
+
+def test_options_that_can_be() -> None:
+    machine_status.check(OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"stack": ""}, "stack: '' cannot name a stack."),
+        ({"stack": "../demo"}, "stack: '../demo' cannot name a stack."),
+        ({"instance_id": ""}, "instance_id: '' is no instance, such as i-"),
+        ({"instance_id": "demo"}, "instance_id: 'demo' is no instance"),
+        ({"timeout": -1}, "timeout: -1 is less than 0."),
+        ({"config_version": -3}, "config_version: -3 is less than 0."),
+        ({"urls": ["198.51.100.7:8000"]}, "urls: '198.51.100.7:8000' is no address, such as https://"),
+        ({"urls": ["file:///etc/hosts"]}, "urls: 'file:///etc/hosts' is no address"),
+        ({"urls": ["http://a:70000"]}, "urls: 'http://a:70000' is no address"),
+        ({"urls": [""]}, "urls: '' is no address"),
+    ],
+)
+def test_options_that_cannot_be(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        machine_status.check({**OPTIONS, **wrong})
+    assert str(caught.value).startswith(told)

@@ -133,6 +133,24 @@ def test_nothing_is_said_about_what_is_not_known() -> None:
             "ds_stack_root_volume_size: 8 GiB is smaller than the image demo-1. Take 20 or more.",
         ),
         (
+            {"data_volume_size": 20},
+            {"volume_id": "vol-1", "volume_zone": "eu-central-1a", "volume_size": 50},
+            "ds_stack_data_volume_size: 20 GiB is smaller than the data volume vol-1 is, and a volume can "
+            "only grow. Take 50 or more.",
+        ),
+        (
+            {"instance_type": "x1.16xlarge"},
+            {
+                "types": {
+                    "t3.medium": MEDIUM,
+                    "x1.16xlarge": InstanceType(64, X86, frozenset(ZONES), "xen"),
+                },
+                "vcpu_limits": {},
+            },
+            "ds_stack_instance_type: x1.16xlarge is not of the Nitro system, where the machine finds its "
+            "data volume by its id. Take a newer type.",
+        ),
+        (
             {"subnet_id": "subnet-0"},
             {"subnets": []},
             "ds_stack_subnet_id: there is no subnet subnet-0 in eu-central-1.",
@@ -229,6 +247,14 @@ def test_each_problem_is_told_with_what_to_do(
     wanted: dict[str, Any], facts: dict[str, Any], said: str
 ) -> None:
     assert preflight.account_problems(replace(WANTED, **wanted), replace(ACCOUNT, **facts)) == [said]
+
+
+def test_a_volume_may_stay_or_grow() -> None:
+    account = replace(ACCOUNT, volume_id="vol-1", volume_zone="eu-central-1a", volume_size=50)
+    for size in (50, 51, None):
+        assert preflight.account_problems(replace(WANTED, data_volume_size=size), account) == []
+    network = replace(WANTED, data_volume_size=1, stages=frozenset({"network"}))
+    assert preflight.account_problems(network, account) == []
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -241,6 +241,12 @@ def test_no_version_is_not_enough() -> None:
     assert not Wanted("x").is_met_by(None)
 
 
+def test_words_with_what_unicode_takes_for_an_end_of_line() -> None:
+    answer = parse_answer('loading\t"fs"\nfails\t"fs"\t"one\u2028two\u0085three\x0cfour"\nend\n')
+    assert answer.failures == {"fs": "one\u2028two\u0085three\x0cfour"}
+    assert answer.complete
+
+
 def test_an_answer_that_breaks_off() -> None:
     answer = parse_answer('r\t"4.2.2"\nlibrary\t"/x')
     assert answer.r_version == "4.2.2"

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
 import yaml
 from ansible_collections.iac.ds_stack.plugins.doc_fragments.terraform import ModuleDocFragment
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_unchanged import STACK_SPEC
-from ansible_collections.iac.ds_stack.plugins.modules import (
-    terraform_drift_info,
-    terraform_stack,
-    terraform_unchanged_info,
-)
+from ansible_collections.iac.ds_stack.plugins.modules import terraform_drift_info, terraform_stack
 
 MODULES = {
     "terraform_stack": (terraform_stack, terraform_stack.ARGUMENT_SPEC),
@@ -45,11 +39,3 @@ def test_examples_use_options_that_exist(name: str) -> None:
             if short in MODULES:
                 assert options.keys() <= MODULES[short][1].keys()
                 assert {"source", "work_dir"} <= options.keys()
-
-
-def test_the_options_of_one_stack_among_several_are_named() -> None:
-    says = str(yaml.safe_load(terraform_unchanged_info.DOCUMENTATION)["options"]["stacks"]["description"][0])
-    assert re.findall(r"C\((\w+)\)", says) == list(STACK_SPEC)
-    looks = yaml.safe_load(terraform_unchanged_info.EXAMPLES)[0]["iac.ds_stack.terraform_unchanged_info"]
-    for stack in looks["stacks"].values():
-        assert {"source", "work_dir"} <= stack.keys() <= STACK_SPEC.keys()

@@ -111,3 +111,38 @@ def test_error_names_the_place(run: Runner) -> None:
     result = run({"a/b": "two"})
     assert result["failed"]
     assert str(run.folder / "a") in result["msg"]
+
+
+def test_paths_that_say_too_little(
+    run: Runner, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.folder)
+    (run.folder / "mine.conf").touch()
+    wrong = {"path": "a.conf", "content": "one"}
+    arguments = {"files": [wrong], "purge": ["*.conf", ""]}
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        text_files.main()
+    result = json.loads(capsys.readouterr().out)
+    told = "'a.conf' is no absolute path. '*.conf' is no absolute path. '' is no absolute path."
+    assert (result["failed"], result["msg"]) == (True, told)
+    assert [path.name for path in run.folder.iterdir()] == ["mine.conf"]
+
+
+@pytest.mark.parametrize("other", ["a.conf", "./a.conf", "sub/../a.conf", "link/a.conf"])
+def test_a_file_that_is_named_twice(run: Runner, capsys: pytest.CaptureFixture[str], other: str) -> None:
+    (run.folder / "sub").mkdir()
+    (run.folder / "link").symlink_to(".")
+    files = [{"path": f"{run.folder}/{name}", "content": name} for name in ("a.conf", other)]
+    with patch_module_args({"files": files}), pytest.raises(SystemExit):
+        text_files.main()
+    assert json.loads(capsys.readouterr().out)["msg"] == f"{run.folder}/a.conf is there twice. Remove one."
+    assert not (run.folder / "a.conf").exists()
+
+
+@pytest.mark.parametrize("pattern", ["link/*.conf", "real/../real/*.conf"])
+def test_purge_by_another_path_keeps_what_is_wanted(run: Runner, pattern: str) -> None:
+    run({"real/a.conf": "one", "real/old.conf": "old"})
+    (run.folder / "link").symlink_to("real")
+    result = run({"real/a.conf": "one"}, purge=(pattern,))
+    assert (result["written"], len(result["removed"])) == ([], 1)
+    assert [path.name for path in (run.folder / "real").iterdir()] == ["a.conf"]

@@ -9,7 +9,8 @@ from typing import Any
 
 from .errors import InitError
 
-SCHEMA = 1
+# With the first, the SSH keys are in the configuration; with the second, in a parameter of each user's own.
+SCHEMAS = (1, 2)
 TLS = ("none", "self_signed")
 LOGIN_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 VOLUME_ID = re.compile(r"vol-[0-9a-f]{8,17}")
@@ -58,7 +59,7 @@ def parse_config(text: str, version: int) -> Config:
         schema = found["schema"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InitError(f"The configuration in SSM cannot be read: {error!r}. Run site.yml again.") from error
-    _check(schema == SCHEMA, f"schema {schema!r} is newer than this image: bake again")
+    _check(schema in SCHEMAS, f"schema {schema!r} is newer than this image: bake again")
     _check(config.tls in TLS, f"tls is {config.tls!r} and must be one of {', '.join(TLS)}")
     _check(bool(VOLUME_ID.fullmatch(str(config.data_volume_id))), "data_volume_id is no volume id")
     for user in users:
@@ -73,6 +74,11 @@ def parse_config(text: str, version: int) -> Config:
 def _check(right: bool, problem: str) -> None:
     if not right:
         raise InitError(f"The configuration in SSM is wrong: {problem}.")
+
+
+def parse_ssh_keys(text: str) -> tuple[str, ...]:
+    """Return the SSH keys in a user's parameter, one in each line."""
+    return tuple(line.strip() for line in text.split("\n") if line.strip())
 
 
 def parse_credential(user: str, text: str) -> Credential:

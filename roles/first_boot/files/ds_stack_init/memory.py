@@ -22,7 +22,7 @@ class Applied:
 
     Attributes:
         config_version: of the configuration that was applied.
-        credentials: user → version of the password hash that was applied.
+        credentials: name below the users' parameters → its version that was applied.
         names: under which the machine can be reached, which are those of its certificate.
         state: that was reported, or None when that did not succeed.
         at: time in seconds since 1970.

@@ -10,6 +10,8 @@ from typing import Any
 from .errors import InitError
 from .settings import Settings
 
+SSH_KEYS = "ssh_keys"
+
 
 class Unavailable(InitError):
     """SSM did not give what was asked for; it may a little later."""
@@ -62,11 +64,14 @@ class Parameters:
         return Parameter(found["Value"], found["Version"])
 
     def credential_versions(self) -> dict[str, int]:
-        """Return user → version of the password hash, without reading any. Raises Unavailable."""
+        """Return name → version of all that is about users, without reading a hash. Raises Unavailable."""
         return {name: one.version for name, one in self._credentials(decrypt=False).items()}
 
     def credentials(self) -> dict[str, Parameter]:
-        """Return user → password hash. Raises Unavailable."""
+        """Return what lets users in: ``ada`` is her password hash, ``ada/ssh_keys`` holds her SSH keys.
+
+        Raises Unavailable.
+        """
         return self._credentials(decrypt=True)
 
     def put_status(self, document: str) -> None:
@@ -79,9 +84,11 @@ class Parameters:
         found: dict[str, Parameter] = {}
         page: dict[str, Any] = {}
         while True:
-            answer = self._call("get_parameters_by_path", Path=folder, WithDecryption=decrypt, **page)
+            answer = self._call(
+                "get_parameters_by_path", Path=folder, Recursive=True, WithDecryption=decrypt, **page
+            )
             for one in answer["Parameters"]:
-                found[one["Name"].rsplit("/", 1)[1]] = Parameter(one["Value"], one["Version"])
+                found[one["Name"].removeprefix(f"{folder}/")] = Parameter(one["Value"], one["Version"])
             if not answer.get("NextToken"):
                 return found
             page = {"NextToken": answer["NextToken"]}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from . import accounts, memory, proxy, registry, services, state_folders, status, userdb, users, volume
 from .certificate import CERTIFICATE, wanted_names
-from .config import Config, Credential, parse_config, parse_credential
+from .config import Config, Credential, User, parse_config, parse_credential, parse_ssh_keys
 from .errors import InitError
 from .identity import Identity
-from .parameters import Parameter, Parameters, Unavailable
+from .parameters import SSH_KEYS, Parameter, Parameters, Unavailable
 from .registry import Record
 from .reporter import Reporter
 from .settings import Settings
@@ -117,7 +117,7 @@ def _apply(context: Context, config: Config) -> None:
     found = context.parameters.credentials()
     names = {user.name for user in config.users}
     credentials = {name: parse_credential(name, one.value) for name, one in found.items() if name in names}
-    _apply_users(settings, config, credentials, log)
+    _apply_users(settings, [_with_keys(user, found) for user in config.users], credentials, log)
     state_folders.attach(settings, log)
     proxy.configure(settings, context.identity, config.tls, log)
     versions = {name: one.version for name, one in found.items()}
@@ -126,11 +126,20 @@ def _apply(context: Context, config: Config) -> None:
     )
 
 
+def _with_keys(user: User, found: Mapping[str, Parameter]) -> User:
+    """Add the SSH keys of the user's own parameter to those in the configuration, their place of before."""
+    own = found.get(f"{user.name}/{SSH_KEYS}")
+    return replace(user, ssh_keys=user.ssh_keys + parse_ssh_keys(own.value)) if own else user
+
+
 def _apply_users(
-    settings: Settings, config: Config, credentials: Mapping[str, Credential], log: Callable[[str], None]
+    settings: Settings,
+    wanted: Sequence[User],
+    credentials: Mapping[str, Credential],
+    log: Callable[[str], None],
 ) -> None:
     known = registry.load(settings.state)
-    plan = accounts.plan(config.users, credentials, known, userdb.read_machine(settings), settings.first_uid)
+    plan = accounts.plan(wanted, credentials, known, userdb.read_machine(settings), settings.first_uid)
     # First of all who has which uid, so that an interrupted run finds its own accounts again; that a password
     # was set only when it was.
     registry.save(settings.state, {**{one.user.name: Record(one.uid) for one in plan.users}, **known})

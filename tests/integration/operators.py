@@ -1,0 +1,80 @@
+"""Somebody who runs the playbooks against moto's account, with the real Terraform and AWS provider."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from localcloud import provider
+from tests.which_ansible import PLAYBOOK
+
+ROOT = Path(__file__).resolve().parents[2]
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A person with an account, an empty folder, and the variables of one stack."""
+
+    folder: Path
+    environment: dict[str, str]
+    variables: dict[str, Any]
+
+    @classmethod
+    def with_account(cls, folder: Path, endpoint: str, **variables: Any) -> Operator:
+        """Make one whose account is at an endpoint; Terraform's settings lie beside the folder."""
+        (folder / "home").mkdir()
+        (folder / "terraform.rc").write_text(provider.configuration(provider.find()))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
+        environment = {
+            **kept,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "CHECKPOINT_DISABLE": "1",
+            "PWD": str(folder / "home"),  # as a shell has it there; the playbooks write below it
+            "TF_CLI_CONFIG_FILE": str(folder / "terraform.rc"),
+        }
+        given = {
+            "ds_stack_region": REGION,
+            # One of the images that every account of moto has.
+            "ds_stack_base_image": {"name": "ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-*"},
+            "ds_stack_packer_overlay": str(ROOT / "localcloud/packer"),  # for the Packer of these machines
+            **variables,
+        }
+        return cls(folder / "home", environment, given)
+
+    def client(self, service: str) -> Any:
+        """Return an API client of the account."""
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+
+    def run(self, playbook: str, *options: str, code: int = 0, **variables: Any) -> str:
+        """Run a playbook to its end, which must have the exit code, and return what it printed."""
+        extra = json.dumps({**self.variables, **variables})
+        played = subprocess.run(
+            [PLAYBOOK, f"iac.ds_stack.{playbook}", *options, "-e", extra],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = played.stdout + played.stderr
+        assert played.returncode == code, said[-6000:]
+        return said
