@@ -9,42 +9,41 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 VENV := .venv
-CACHE := $(or $(DS_STACK_CACHE),.cache)
 COLLECTION := .cache/collections/ansible_collections/iac/ds_stack
-REQUIREMENTS := requirements.txt localcloud/requirements.txt tests/requirements.txt
 PLAY := scripts/on-localcloud ansible-playbook -e @examples/localcloud.yml
 
-export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/.cache/tools/bin:$(PATH)
 
-.PHONY: help setup demo demo-users demo-destroy demo-stop test lint unit integration newest molecule e2e bench bench-site build clean
+bench-site: setup-demo ## Measure site.yml with nothing to change, after `make demo`
+	python -m tests.bench.site
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: $(VENV)/.installed $(COLLECTION) ## Install what the other targets need (as root: also Debian packages)
+setup: $(COLLECTION) ## Install what the other targets need (as root: also Debian packages)
+	@scripts/setup test
 
-$(VENV)/.installed: $(REQUIREMENTS) scripts/setup
-	scripts/setup $(VENV) $(REQUIREMENTS)
-	touch $@
+setup-demo: $(COLLECTION) ## Install what the demo needs, without the tools of the tests
+	@scripts/setup demo
 
 $(COLLECTION):
 	mkdir -p $(@D)
 	ln -sfn $(CURDIR) $@
 
-demo: setup ## Run site.yml on the local cloud
+demo: setup-demo ## Run site.yml on the local cloud
 	python -m localcloud start
 	$(PLAY) site.yml
 	@python -m localcloud notes
 	@echo "What the block above says with ansible-playbook is here make demo-users and make demo-destroy;"
 	@echo "make demo-stop ends the local cloud."
 
-demo-users: setup ## Show the passwords of the demo's users
+demo-users: setup-demo ## Show the passwords of the demo's users
 	$(PLAY) playbooks/users.yml
 
-demo-destroy: setup ## Run destroy.yml on the local cloud (keeps the data volume and the image)
+demo-destroy: setup-demo ## Run destroy.yml on the local cloud (keeps the data volume and the image)
 	$(PLAY) playbooks/destroy.yml
 
-demo-stop: setup ## Stop the local cloud: nothing of it is left
+demo-stop: setup-demo ## Stop the local cloud: nothing of it is left
 	python -m localcloud stop
 
 test: setup ## Run every test, with a table of the times at the end
@@ -56,7 +55,7 @@ lint unit integration newest molecule e2e: setup ## Run one tier of the tests
 bench: setup ## Measure what a task of terraform_stack costs, on a machine that does nothing else
 	python -m tests.bench.terraform_stack
 
-bench-site: setup ## Measure site.yml with nothing to change, after `make demo`
+bench-site: setup-demo ## Measure site.yml with nothing to change, after `make demo`
 	python -m tests.bench.site
 
 build: setup ## Build the collection's tarball

@@ -17,7 +17,6 @@ from localcloud.addresses import API_URL, HOST
 from localcloud.paths import RunDir
 
 REGION = "us-east-1"
-OVERLAY = Path(__file__).resolve().parent / "packer"
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,16 @@ def environment(operator: Operator, run: RunDir) -> dict[str, str]:
     }
 
 
-def variables(run: RunDir, owner: str, downloads: Mapping[str, object]) -> dict[str, object]:
+def variables(
+    run: RunDir, owner: str, downloads: Mapping[str, object], *, overlay: Path | None
+) -> dict[str, object]:
     """The extra variables of the playbooks.
 
     Args:
         run: the account's folder.
         owner: account that owns the base image.
         downloads: the offline mirror's role variables; empty without a mirror.
+        overlay: what this machine's Packer needs over the product's template, if anything.
     """
     return {
         "ds_stack_region": REGION,
@@ -65,19 +67,25 @@ def variables(run: RunDir, owner: str, downloads: Mapping[str, object]) -> dict[
             "base_ssm_agent": False,  # there is no Session Manager that it could talk to
             "first_boot_aws_endpoint_url": API_URL,
         },
-        "ds_stack_packer_overlay": str(OVERLAY),
+        **({"ds_stack_packer_overlay": str(overlay)} if overlay else {}),
         "ds_stack_packer_variables": {},
         "ds_stack_bake_source_cidrs": [f"{HOST}/32"],
     }
 
 
 def write(
-    run: RunDir, operator: Operator, mirror: Path | None, owner: str, downloads: Mapping[str, object]
+    run: RunDir,
+    operator: Operator,
+    mirror: Path | None,
+    owner: str,
+    downloads: Mapping[str, object],
+    *,
+    overlay: Path | None,
 ) -> None:
     """Write the three files; the environment holds a secret and is readable by its owner only."""
     run.stacks.mkdir(parents=True, exist_ok=True)
     run.terraform_rc.write_text(provider.configuration(mirror))
-    run.vars.write_text(yaml.safe_dump(variables(run, owner, downloads), sort_keys=False))
+    run.vars.write_text(yaml.safe_dump(variables(run, owner, downloads, overlay=overlay), sort_keys=False))
     run.env.touch(mode=0o600)
     run.env.write_text("".join(f"{key}={value}\n" for key, value in environment(operator, run).items()))
 

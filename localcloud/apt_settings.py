@@ -6,7 +6,7 @@ is built, so that apt works inside wherever it works outside.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _DEFAULT = re.compile(r"https?://[\w.-]*debian\.org/debian\b")
 _KEEP = re.compile(r"Acquire::(https?|ftp|Check-|Retries|ForceIPv|Languages|AllowInsecureRepositories)", re.I)
@@ -51,8 +51,21 @@ def sources(texts: Iterable[str], release: str) -> list[Source]:
     return found
 
 
+def of_another_release(texts: Iterable[str], own: str, release: str) -> list[Source]:
+    """The sources of a Debian release on a host that runs another: its own servers have both.
+
+    Args:
+        texts: the host's source files.
+        own: code name of the host's release.
+        release: code name of the wanted one.
+    """
+    return [
+        replace(source, suite=f"{release}{source.suite.removeprefix(own)}") for source in sources(texts, own)
+    ]
+
+
 def default_sources(release: str, texts: Iterable[str]) -> list[Source]:
-    """Debian's own servers, for a host that is not of that release.
+    """Debian's own servers, for a host that is not Debian.
 
     Args:
         release: the release's code name.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from localcloud import downloads
 from localcloud.errors import LocalCloudError
-from localcloud.paths import RunDir, cache_root
+from localcloud.paths import TOOLS, RunDir, cache_root
 
 # The commands import what they need when they run: moto and the mirror's tools take a second to load.
 # ruff: noqa: PLC0415
@@ -17,6 +17,7 @@ from localcloud.paths import RunDir, cache_root
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Errors of ours end in one line on standard error."""
     options = _parser().parse_args(arguments)
+    os.environ["PATH"] = f"{TOOLS / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
     try:
         return options.run(options)
     except LocalCloudError as error:

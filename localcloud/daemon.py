@@ -93,6 +93,7 @@ def _start(run: RunDir, wanted_downloads: str, lock: Lock, log: Log) -> None:
     if left:
         log(f"Removed what a killed local cloud had left: {', '.join(left)}.")
     preflight.check_ports()
+    packer, overlay = preflight.packer()
     providers = provider.find()
     chosen = downloads.choose(wanted_downloads)
     base_layer.ensure(log)
@@ -101,7 +102,7 @@ def _start(run: RunDir, wanted_downloads: str, lock: Lock, log: Log) -> None:
     run.path.mkdir(parents=True)
     root_disks.check(run.path)
     told = account_files.downloads_of(mirror, MIRROR_URL) if mirror else {}
-    account_files.write(run, account_files.Operator.new(), providers, DEBIAN_OWNER, told)
+    account_files.write(run, account_files.Operator.new(), providers, DEBIAN_OWNER, told, overlay=overlay)
     run.notes.write_text(f"{notes.notes(account_files.manifest_of(mirror) if mirror else None)}\n")
     command = [sys.executable, "-m", "localcloud", "serve"]
     if mirror:
@@ -121,7 +122,8 @@ def _start(run: RunDir, wanted_downloads: str, lock: Lock, log: Log) -> None:
         words = run.log.read_text().strip().splitlines()[-1:]
         reaper.reap([run.path], server.pid)
         raise LocalCloudError(f"The server does not start: {' '.join(words) or 'it says nothing'}") from None
-    log(_summary(providers, chosen, mirror, run))
+    template = "the product's template" + (", with a source for this version over it" if overlay else "")
+    log(_summary(providers, f"{packer}, {template}", chosen, mirror, run))
 
 
 def _mirror(log: Log) -> Path:
@@ -202,7 +204,7 @@ def _reap(run: RunDir, lock: Lock) -> list[str]:
     return reaper.reap(sorted(folders), last.get("pid"))
 
 
-def _summary(providers: Path | None, chosen: Downloads, mirror: Path | None, run: RunDir) -> str:
+def _summary(providers: Path | None, packer: str, chosen: Downloads, mirror: Path | None, run: RunDir) -> str:
     found = (
         f"{', '.join(provider.versions(providers))} in {providers}" if providers else "fetched by Terraform"
     )
@@ -212,6 +214,7 @@ The local cloud runs: a simulated AWS account, API at {API_URL}.
 
 {run.notes.read_text()}
 Provider:   {found}.
+Packer:     {packer}.
 Downloads:  {source}, {chosen.reason}.
 
 Settings for programs:  {run.env}

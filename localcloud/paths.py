@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+#: Programs that the project has fetched for itself; those in its folder bin stand first on PATH.
+TOOLS = REPOSITORY / ".cache/tools"
 CONTAINERS_CONF = Path(__file__).resolve().parent / "containers.conf"
 
 #: Every podman object of the local cloud carries this label, every name of ours this prefix.

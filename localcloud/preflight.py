@@ -7,6 +7,7 @@ from pathlib import Path
 
 from localcloud.addresses import API_PORT, MIRROR_PORT
 from localcloud.errors import LocalCloudError
+from localcloud.tools.programs import Program, dotted, look_at, minimum, overlay_for
 
 #: Command → Debian package.
 COMMANDS = {
@@ -32,7 +33,7 @@ def check_tools() -> None:
     """Raise LocalCloudError with the first thing that this machine lacks."""
     missing = [command for command in COMMANDS if not shutil.which(command)]
     if missing == ["terraform"]:
-        raise LocalCloudError("terraform is missing: install Terraform 1.10 or later and put it on PATH.")
+        raise LocalCloudError(_missing("terraform"))
     packages = sorted({COMMANDS[command] for command in missing} - {""})
     if packages:
         raise LocalCloudError(
@@ -40,6 +41,26 @@ def check_tools() -> None:
         )
     if not Path("/dev/loop-control").exists():
         raise LocalCloudError("There are no loop devices (/dev/loop-control): load the kernel module loop.")
+
+
+def packer() -> tuple[Program, Path | None]:
+    """The Packer of this machine, and what must be laid over the product's template for it.
+
+    Raises LocalCloudError when there is none, or one that can be used with nothing that we have.
+    """
+    path = shutil.which("packer")
+    if not path:
+        raise LocalCloudError(_missing("packer"))
+    found = look_at("packer", Path(path))
+    try:
+        return found, overlay_for(found)
+    except LocalCloudError as error:
+        raise LocalCloudError(f"{error}: put another on PATH (make setup does).") from error
+
+
+def _missing(name: str) -> str:
+    needed = f"{name.capitalize()} {dotted(minimum(name))} or later"
+    return f"{name} is missing: put {needed} on PATH (make setup does)."
 
 
 def check_ports() -> None:

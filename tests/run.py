@@ -5,14 +5,18 @@ usage: tests/run.py [TIER...]        the tiers are lint, unit, integration, newe
                                      all by default
 
 Every part runs whatever became of the others. Those that use the local cloud take turns, for a machine has
-one of it; the others run beside them, several at a time: most wait more than they compute. Their output goes
-to tests/output, and is shown where a part failed. The last line is "N passed, N failed" over all of them: a
-test that was skipped has not shown anything and counts as failed.
+one of it, and have the processors first: together they take longest. The others run beside them, several at a
+time, the longest of the last run first: most wait more than they compute. Their output goes to tests/output,
+and is shown where a part failed. The last line is "N passed, N failed" over all of them: a test that was
+skipped has not shown anything and counts as failed.
+
+The table tells of each part how long it took, and how much processor time it and all that it started took:
+that is the same whatever runs beside it.
 
 A part that hangs is stopped and counts as failed. All together end in time for CI, whatever hangs.
 
-The unit and integration tests note which lines of plugins/ they run, in this process and in those that they
-start; the tier coverage adds that up.
+The unit tests and some of the integration tests note which lines of plugins/ they run, in this process and in
+those that they start; the tier coverage adds that up.
 
 The tier newest runs once more, under the newest ansible-core, what runs plays; all else is under the oldest.
 """
@@ -20,23 +24,43 @@ The tier newest runs once more, under the newest ansible-core, what runs plays; 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from xml.etree import ElementTree
+
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "tests/output"
-AT_ONCE = 3
+ACCOUNTED = ROOT / "tests/accounted.py"
+TIMES = REPORTS / "seconds.json"
+"""How long each part took when it last ran here."""
+AT_ONCE = 4
 """How many parts run at a time, beside the one that has the local cloud."""
+LONGEST = (
+    "setup: base image, mirror",
+    "lint: ansible-test sanity",
+    "newest: ansible-test sanity",
+    "integration: terraform_code",
+    "integration: packer_image_play",
+    "molecule: r",
+    "molecule: jupyterhub",
+    "molecule: image",
+    "molecule: first_boot",
+    "molecule: rstudio_server",
+)
+"""What is taken to be longest where no times are known yet."""
 SHOWN_LINES = 300
 ALL_END = time.monotonic() + 85 * 60
 """When the last part is stopped. CI gives up five minutes later and would not tell what hung."""
@@ -52,7 +76,9 @@ class Part:
 
     Attributes:
         report: the JUnit file that counts its tests, where it has many.
-        cloud: whether it starts the local cloud, or makes what all of that needs.
+        cloud: whether it starts the local cloud, of which a machine has one.
+        first: whether it has the processors before the others, for they all wait for it.
+        after: the tiers and parts that must have run before it.
         minutes: the time it may take. The slowest that was seen took a third of that.
     """
 
@@ -61,7 +87,14 @@ class Part:
     command: tuple[str, ...]
     report: Path | None = None
     cloud: bool = False
+    first: bool = False
+    after: frozenset[str] = frozenset()
     minutes: float = 20
+
+    @property
+    def key(self) -> str:
+        """Its name among all parts."""
+        return f"{self.tier}: {self.name}"
 
     @property
     def log(self) -> Path:
@@ -71,28 +104,62 @@ class Part:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a part. unfinished: why it did not come to its end, where it did not."""
+    """What became of a part.
+
+    Attributes:
+        seconds: by the clock.
+        processor: seconds of processor time, of all its processes.
+        unfinished: why it did not come to its end, where it did not.
+    """
 
     part: Part
     passed: int
     failed: int
     seconds: float
+    processor: float
     unfinished: str = ""
 
 
-def pytest_part(tier: str, name: str, *paths: str, cloud: bool = False, minutes: float = 20) -> Part:
+SETUP = frozenset({"setup"})
+COUNTED = {
+    "credentials",
+    "packer_image",
+    "small_actions",
+    "stack_variables",
+    "terraform_output",
+    "terraform_stack",
+    "terraform_stack_play",
+}
+"""The integration tests whose lines are counted: they run what unit tests do not. It takes a third longer."""
+
+
+def pytest_part(tier: str, name: str, *paths: str, **options: Any) -> Part:
     """Return the part that runs tests with pytest."""
     report = REPORTS / f"{tier}-{name}.xml"
-    counted = ("-m", "coverage", "run") if tier in ("unit", "integration") else ()
+    counted = (
+        ("-m", "coverage", "run") if tier == "unit" or (tier == "integration" and name in COUNTED) else ()
+    )
     pytest = ("-m", "pytest", "-q", "--durations=10", f"--junit-xml={report}", *paths)
-    return Part(tier, name, (sys.executable, *counted, *pytest), report, cloud, minutes)
+    return Part(tier, name, (sys.executable, *counted, *pytest), report, **options)
 
 
 def integration_parts() -> Iterator[Part]:
     """Yield a part for each file, so that the table tells what takes long."""
     for path in sorted((ROOT / "tests/integration").glob("test_*.py")):
         name = path.stem.removeprefix("test_")
-        yield pytest_part("integration", name, str(path.relative_to(ROOT)), cloud=name == "localcloud")
+        after = SETUP if name in ("mirror", "conda_environment") else frozenset()
+        yield pytest_part(
+            "integration", name, str(path.relative_to(ROOT)), cloud=name == "localcloud", after=after
+        )
+
+
+def molecule_parts() -> Iterator[Part]:
+    """Yield a part for each scenario. It waits for those with whose layers its machines begin."""
+    for path in sorted((ROOT / "molecule").glob("*/molecule.yml")):
+        name = path.parent.name
+        platforms = yaml.safe_load(path.read_text())["platforms"]
+        layers = {f"molecule: {platform['layer']}" for platform in platforms if "layer" in platform}
+        yield Part("molecule", name, ("molecule", "test", "--scenario-name", name), after=SETUP | layers)
 
 
 UNDER_NEWEST = (
@@ -116,12 +183,8 @@ def newest_parts() -> Iterator[Part]:
     yield Part("newest", "ansible-test sanity", sanity, minutes=30)
 
 
-COVERAGE = Part("coverage", "lines of plugins", ("scripts/coverage",))
-"""Runs when all that it adds up has run."""
-
-
 def parts() -> Iterator[Part]:
-    """Yield every part: the quick ones first, then the long ones, so that none of those ends alone."""
+    """Yield every part, in the order of a first run: what can begin at once, then what needs the machines."""
     yield Part("lint", "ruff check", ("ruff", "check", "."))
     yield Part("lint", "ruff format", ("ruff", "format", "--check", "."))
     yield Part("lint", "mypy", ("mypy",))
@@ -134,14 +197,76 @@ def parts() -> Iterator[Part]:
     yield Part("lint", "ansible-test sanity", ("scripts/sanity",), minutes=30)
     yield pytest_part("unit", "pytest", "tests/unit")
     mirror = (sys.executable, "-m", "localcloud", "mirror")
-    yield Part("setup", "base image, mirror", mirror, cloud=True, minutes=30)
-    yield pytest_part("e2e", "pytest", "tests/e2e", cloud=True, minutes=60)
-    for scenario in sorted((ROOT / "molecule").glob("*/molecule.yml")):
-        name = scenario.parent.name
-        yield Part("molecule", name, ("molecule", "test", "--scenario-name", name))
+    yield Part("setup", "base image, mirror", mirror, first=True, minutes=30)
+    yield pytest_part("e2e", "pytest", "tests/e2e", cloud=True, after=SETUP, minutes=60)
+    yield from molecule_parts()
     yield from integration_parts()
     yield from newest_parts()
-    yield COVERAGE
+    yield Part(
+        "coverage", "lines of plugins", ("scripts/coverage",), after=frozenset({"unit", "integration"})
+    )
+
+
+def longest_first(chosen: list[Part]) -> list[Part]:
+    """Order parts by what they took the last time; those that have not run here come first."""
+    try:
+        took = json.loads(TIMES.read_text())
+    except (OSError, ValueError):
+        took = {}
+    guessed = {key: -float(place) for place, key in enumerate(LONGEST)}
+    unknown = float("inf"), -float(len(LONGEST))
+    return sorted(
+        chosen,
+        key=lambda part: (took.get(part.key, unknown[0]), guessed.get(part.key, unknown[1])),
+        reverse=True,
+    )
+
+
+def remember(outcomes: list[Outcome]) -> None:
+    """Keep how long parts took, for the order of the next run."""
+    known = json.loads(TIMES.read_text()) if TIMES.exists() else {}
+    known |= {one.part.key: round(one.seconds, 1) for one in outcomes if not one.unfinished}
+    TIMES.write_text(json.dumps(known, indent=1))
+
+
+@dataclass
+class Queue:
+    """The parts that are still to be run, those that run, and what became of the others."""
+
+    waiting: list[Part]
+    running: list[Part] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def take(self, cloud: bool) -> Part | None:
+        """Wait for the next part that may begin, None when there will be none."""
+        with self.changed:
+            while mine := [part for part in self.waiting if part.cloud == cloud]:
+                unfinished = {
+                    name for part in (*self.waiting, *self.running) for name in (part.tier, part.key)
+                }
+                if ready := [part for part in mine if not part.after & unfinished]:
+                    self.waiting.remove(ready[0])
+                    self.running.append(ready[0])
+                    return ready[0]
+                self.changed.wait()
+            return None
+
+    def work(self, cloud: bool) -> None:
+        """Run one part after the other, of those that have the local cloud or of the others."""
+        while part := self.take(cloud):
+            try:
+                self.outcomes.append(run(part))
+            finally:
+                with self.changed:
+                    self.running.remove(part)
+                    self.changed.notify_all()
+
+    def give_up(self) -> None:
+        """Begin nothing more."""
+        with self.changed:
+            self.waiting.clear()
+            self.changed.notify_all()
 
 
 def count(report: Path) -> tuple[int, int]:
@@ -160,24 +285,24 @@ def run(part: Part) -> Outcome:
         part.report.unlink(missing_ok=True)
     with part.log.open("w") as log:
         began = time.monotonic()
-        code = execute(part, log)
+        code, processor = execute(part, log)
         seconds = time.monotonic() - began
     passed, failed = count(part.report) if part.report and part.report.exists() else (int(code == 0), 0)
     if code != 0 and not failed:
         failed = 1
     unfinished = "" if code is not None else "hung, was stopped" if seconds > 1 else "no time was left for it"
-    outcome = Outcome(part, passed, failed, seconds, unfinished)
+    outcome = Outcome(part, passed, failed, seconds, processor, unfinished)
     show(outcome)
     return outcome
 
 
-def execute(part: Part, log: IO[str]) -> int | None:
-    """Run a part's command; its exit code, None when it was not given the time to end."""
+def execute(part: Part, log: IO[str]) -> tuple[int | None, float]:
+    """Run a part's command; its exit code, None when it was not given the time to end, and processor time."""
     limit = min(part.minutes * 60, ALL_END - time.monotonic())
     if limit <= 0:
-        return None
+        return None, 0.0
     with subprocess.Popen(
-        part.command,
+        [sys.executable, str(ACCOUNTED), "first" if part.cloud or part.first else "after", *part.command],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=log,
@@ -186,46 +311,73 @@ def execute(part: Part, log: IO[str]) -> int | None:
     ) as process:
         RUNNING.add(process)
         try:
-            return process.wait(limit)
-        except subprocess.TimeoutExpired:
-            stop(process)
-            return None
+            processor = wait(process, limit)
+            if processor is not None:
+                return process.returncode, processor
+            return None, stop(process)
         finally:
             RUNNING.discard(process)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def wait(process: subprocess.Popen[bytes], seconds: float) -> float | None:
+    """Wait for a process: its processor time and that of all it waited for, None when it has not ended."""
+    end = time.monotonic() + seconds
+    while process.returncode is None:
+        try:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        except ChildProcessError:
+            break
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return usage.ru_utime + usage.ru_stime
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.05)
+    return 0.0  # another thread has waited for it
+
+
+def stop(process: subprocess.Popen[bytes]) -> float:
     """Stop a part with all that it has started: first politely, for it may have containers to remove."""
+    processor = None
     for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-            process.wait(TO_STOP)
+            processor = wait(process, TO_STOP)
+        if processor is not None:
             break
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # also what did not end with it
-    process.wait()
+    return processor or wait(process, TO_STOP) or 0.0
 
 
 def show(outcome: Outcome) -> None:
     """Say what became of a part, with the end of its output where it failed."""
     part = outcome.part
     counts = f"{outcome.passed} passed, {outcome.failed} failed"
-    text = f"{part.tier}: {part.name}: {counts} ({outcome.seconds:.0f} s) {outcome.unfinished}".rstrip()
+    took = f"{outcome.seconds:.0f} s, of a processor {outcome.processor:.0f} s"
+    text = f"{part.key}: {counts} ({took}) {outcome.unfinished}".rstrip()
     if outcome.failed:
         lines = part.log.read_text(errors="replace").splitlines()[-SHOWN_LINES:]
-        text = "\n".join(["", f"=== {text}", *lines, f"=== end of {part.tier}: {part.name}", ""])
+        text = "\n".join(["", f"=== {text}", *lines, f"=== end of {part.key}", ""])
     print(text, flush=True)
 
 
 def table(outcomes: list[Outcome]) -> str:
     """Return the outcomes and times as a text."""
-    rows = [f"{'tier':<12} {'part':<24} {'passed':>7} {'failed':>7} {'seconds':>8}"]
+    rows = [f"{'tier':<12} {'part':<24} {'passed':>7} {'failed':>7} {'seconds':>8} {'processor':>10}"]
     rows += [
-        f"{one.part.tier:<12} {one.part.name:<24} {one.passed:>7} {one.failed:>7} {one.seconds:>8.1f}"
-        + (f"  {one.unfinished}" if one.unfinished else "")
+        f"{one.part.tier:<12} {one.part.name:<24} {one.passed:>7} {one.failed:>7} {one.seconds:>8.1f} "
+        f"{one.processor:>10.1f}" + (f"  {one.unfinished}" if one.unfinished else "")
         for one in outcomes
     ]
     return "\n".join(rows)
+
+
+def busy() -> tuple[float, float]:
+    """Return how long all processors have worked and how long there were any, in seconds since the boot."""
+    ticks = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    a_second = os.sysconf("SC_CLK_TCK")
+    return (sum(ticks) - ticks[3] - ticks[4]) / a_second, sum(ticks) / a_second  # without idle and iowait
 
 
 def main(tiers: list[str]) -> int:
@@ -242,21 +394,24 @@ def main(tiers: list[str]) -> int:
     chosen = [part for part in parts() if not tiers or part.tier in tiers]
     if {"unit", "integration"} & {part.tier for part in chosen}:
         shutil.rmtree(REPORTS / "coverage", ignore_errors=True)
-    with ThreadPoolExecutor(1) as cloud, ThreadPoolExecutor(AT_ONCE) as others:
-        pools = {True: cloud, False: others}
-        begun = [pools[part.cloud].submit(run, part) for part in chosen if part is not COVERAGE]
+    queue = Queue(longest_first(chosen))
+    worked, there = busy()
+    with ThreadPoolExecutor(1 + AT_ONCE) as pool:
         try:
-            outcomes = [one.result() for one in begun]
+            for worker in [pool.submit(queue.work, number == 0) for number in range(1 + AT_ONCE)]:
+                worker.result()
         except KeyboardInterrupt:
-            for pool in pools.values():
-                pool.shutdown(wait=False, cancel_futures=True)
+            queue.give_up()
             for process in tuple(RUNNING):
                 stop(process)
             raise
-    if COVERAGE in chosen:
-        outcomes.append(run(COVERAGE))
+    outcomes = sorted(queue.outcomes, key=lambda one: chosen.index(one.part))
+    remember(outcomes)
+    share = (busy()[0] - worked) / max(busy()[1] - there, 0.01)
+    total = f"{sum(one.processor for one in outcomes):.0f} s of a processor"
     failed = sum(one.failed for one in outcomes)
-    print(f"\n{table(outcomes)}\n\n{sum(one.passed for one in outcomes)} passed, {failed} failed")
+    print(f"\n{table(outcomes)}\n\nAll took {total}; the machine's were busy for {share:.0%} of the time.")
+    print(f"{sum(one.passed for one in outcomes)} passed, {failed} failed")
     return int(failed > 0)
 
 

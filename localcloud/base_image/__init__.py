@@ -1,4 +1,4 @@
-"""The Debian 12 container image that stands for Debian's AMI, and that molecule uses.
+"""The container image that stands for Debian's AMI, and that molecule uses: Debian 12, or 13.
 
 It is a small Debian with systemd, sshd and cloud-init, plus what makes systemd and cloud-init work in a
 container (folder ``files``). It is kept as a tarball in the cache, named by a hash of all its inputs, and
@@ -19,9 +19,7 @@ from localcloud.paths import LABEL, cache_root
 from localcloud.podman import image_exists, podman
 from localcloud.processes import run, succeeds
 
-RELEASE = "bookworm"
 REPOSITORY = "localhost/ds-stack-base"
-TAG = f"{REPOSITORY}:debian-12"
 #: Label with the time of the build, in seconds since 1970: that of the import says nothing.
 BUILT_LABEL = "iac.ds_stack.built"
 FILES = Path(__file__).resolve().parent / "files"
@@ -32,6 +30,44 @@ PACKAGES = (
     "iputils-ping", "less", "libpam-systemd", "locales", "nftables", "openssh-server", "procps", "python3",
     "python3-apt", "sudo", "systemd", "systemd-sysv", "tzdata", "util-linux", "vim-tiny",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of Debian. codename: also its suite among the package sources."""
+
+    version: int
+    codename: str
+
+    @property
+    def tag(self) -> str:
+        """The image's tag, whatever its inputs."""
+        return f"{REPOSITORY}:debian-{self.version}"
+
+
+DEBIAN_12 = Release(12, "bookworm")
+DEBIAN_13 = Release(13, "trixie")
+RELEASES = (DEBIAN_12, DEBIAN_13)
+TAG = DEBIAN_12.tag
+
+
+def package_sources(release: Release) -> list[apt_settings.Source]:
+    """Where this machine gets a release's packages from, the release's own source first.
+
+    Raises LocalCloudError when that is not known.
+    """
+    lists = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    texts = [path.read_text() for path in lists if path.is_file() and path.suffix in (".list", ".sources")]
+    found = apt_settings.sources(texts, release.codename)
+    for other in RELEASES:
+        found = found or apt_settings.of_another_release(texts, other.codename, release.codename)
+    found = found or apt_settings.default_sources(release.codename, _debootstrap())
+    if not found:
+        raise LocalCloudError(
+            f"No package source of Debian {release.codename} is known: put one into /etc/apt/sources.list.d, "
+            "as debootstrap names none either."
+        )
+    return found
 
 
 def _debootstrap() -> list[str]:
@@ -59,25 +95,15 @@ class Inputs:
     files: dict[str, str]
 
     @classmethod
-    def of_this_machine(cls) -> "Inputs":
+    def of_this_machine(cls, release: Release) -> "Inputs":
         """Read the host's settings and our own files."""
-        lists = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
-        texts = [
-            path.read_text() for path in lists if path.is_file() and path.suffix in (".list", ".sources")
-        ]
         own = {
             str(path.relative_to(FILES)): path.read_text()
             for path in sorted(FILES.rglob("*"))
             if path.is_file()
         }
-        found = apt_settings.sources(texts, RELEASE) or apt_settings.default_sources(RELEASE, _debootstrap())
-        if not found:
-            raise LocalCloudError(
-                f"No package source of Debian {RELEASE} is known: put one into /etc/apt/sources.list.d, as "
-                "debootstrap names none either."
-            )
         return cls(
-            sources=tuple(found),
+            sources=tuple(package_sources(release)),
             apt_configuration=apt_settings.configuration(run("apt-config", "dump")),
             host_certificates=CERTIFICATES.read_text() if CERTIFICATES.exists() else "",
             files=own,
@@ -88,12 +114,12 @@ class Inputs:
         return hashlib.sha256(repr((2, self, PACKAGES)).encode()).hexdigest()[:16]
 
 
-def ensure(log: Callable[[str], None]) -> str:
+def ensure(log: Callable[[str], None], release: Release = DEBIAN_12) -> str:
     """Return the image's tag, building the image (about a minute) or loading it from the cache first.
 
     Raises LocalCloudError when a tool is missing or a package server cannot be reached.
     """
-    inputs = Inputs.of_this_machine()
+    inputs = Inputs.of_this_machine(release)
     digest = inputs.digest()
     tagged = f"{REPOSITORY}:{digest}"
     folder = cache_root() / "localcloud" / "base-image"
@@ -103,7 +129,7 @@ def ensure(log: Callable[[str], None]) -> str:
         if not image_exists(tagged):
             tarball = folder / digest / "rootfs.tar"
             if not tarball.exists():
-                log(f"Building the Debian 12 base image with debootstrap (cache key {digest})")
+                log(f"Building the Debian {release.version} base image with debootstrap (cache key {digest})")
                 _build(inputs, tarball)
             log("Importing the base image into podman")
             podman(
@@ -111,18 +137,20 @@ def ensure(log: Callable[[str], None]) -> str:
                 "--change", "ENV container=podman", "--change", f"LABEL {LABEL}",
                 "--change", f"LABEL {BUILT_LABEL}={int(tarball.stat().st_mtime)}", str(tarball), tagged,
             )  # fmt: skip
-            _forget_others(folder, digest)
-        podman("tag", tagged, TAG)
-    return TAG
+            _forget_others(folder)
+        podman("tag", tagged, release.tag)
+    return release.tag
 
 
-def _forget_others(folder: Path, digest: str) -> None:
+def _forget_others(folder: Path) -> None:
     """Remove images of other inputs; podman keeps those that a container still uses."""
+    digests = {Inputs.of_this_machine(release).digest() for release in RELEASES}
+    kept = digests | {release.tag.rpartition(":")[2] for release in RELEASES}
     for tag in podman("images", "--format", "{{.Tag}}", REPOSITORY).split():
-        if tag not in (digest, TAG.rpartition(":")[2]):
+        if tag not in kept:
             succeeds("podman", "rmi", f"{REPOSITORY}:{tag}")
     for other in folder.iterdir():
-        if other.is_dir() and other.name != digest:
+        if other.is_dir() and other.name not in digests:
             shutil.rmtree(other)
 
 

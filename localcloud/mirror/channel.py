@@ -1,7 +1,7 @@
 """The part ``conda``: the channel, with every package in it."""
 
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,14 @@ def build(workshop: Workshop) -> dict[str, Any]:
 
     log("mirror: downloading Debian's Python and the wheels")
     names = (*python_package.PYTHON_DEBS, *python_package.LIBRARY_DEBS, *conda_itself.PYCOSAT_DEBS)
-    debs = debian.download(names, scratch / "debs", log)
+    pins = wheels.parse_lock(wheels.LOCK.read_text(encoding="utf-8"))
+    with ThreadPoolExecutor(1) as pool:
+        # Beside each other: Debian's packages come by the base image, which may have to be built first.
+        coming = pool.submit(wheels.download, pins, workshop.downloads / "wheels")
+        debs = debian.download(names, scratch / "debs", log)
+        files = coming.result()
     unpacked = scratch / "debian"
     debian.unpack(debs, unpacked)
-    pins = wheels.parse_lock(wheels.LOCK.read_text(encoding="utf-8"))
-    files = wheels.download(pins, workshop.downloads / "wheels")
     read = {name: Wheel.read(path) for name, path in files.items()}
 
     log("mirror: packing Python, Node.js and conda")

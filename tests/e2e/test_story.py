@@ -227,9 +227,14 @@ def test_a_removed_user_is_out_of_both(stack: Stack, tmp_path: Path) -> None:
         hub_of(stack, tmp_path).sign_in("bob", password)
 
 
-def test_a_changed_role_variable_makes_a_new_machine_with_the_old_homes(stack: Stack, tmp_path: Path) -> None:
+def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Stack, tmp_path: Path) -> None:
     before, passwords = stack.machine(), stack.passwords()
-    stack.variables["ds_stack_image_variables"] = {"jupyterhub_memory_limit": "3G"}
+    # With less in it than the first image, which takes less time and can be told from outside.
+    stack.variables["ds_stack_image_variables"] = {
+        "jupyterhub_memory_limit": "3G",
+        "jupyterhub_kernel_environment_specs": ["python>=3.11,<3.15", "pip", "ipykernel"],
+        "r_packages": [],
+    }
     stack.play("site")
     after = stack.machine()
     assert after["InstanceId"] != before["InstanceId"]
@@ -237,6 +242,8 @@ def test_a_changed_role_variable_makes_a_new_machine_with_the_old_homes(stack: S
     assert stack.passwords() == passwords
     with signed_in(stack, tmp_path) as hub:
         assert run_cell(hub, "print(open('note.txt').read())") == NOTE
+        assert run_cell(hub, "import importlib.util; print(importlib.util.find_spec('pandas'))") == "None"
+        assert run_cell(hub, "cat(requireNamespace('dplyr', quietly = TRUE), 6 * 7)", "ir") == "FALSE 42"
 
 
 def test_the_image_holds_no_secret(stack: Stack) -> None:

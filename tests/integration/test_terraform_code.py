@@ -1,8 +1,9 @@
 """The root modules under terraform/ with the real Terraform and AWS provider against a simulated AWS account.
 
 The tests that share the fixtures `network` and `stack` tell one story and run in the order of this file: each
-takes the stack as the one before left it. Starting the provider costs seconds and its pauses add up to
-minutes, which forbids a fresh stack for each test; the instance is made while the tests of the network run.
+takes the stack as the one before left it. The provider's pauses add up to minutes, which forbids a fresh
+stack for each test; the instance is made while the tests of the network run. The provider itself is started
+once for each root: Terraform would start it two or three times for each of its commands.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,18 +171,39 @@ def roots(tmp_path_factory: pytest.TempPathFactory, terraform_environment: dict[
     return found
 
 
+@contextmanager
+def running_provider(root: Root) -> Iterator[None]:
+    """Start the provider that a root has got, for all of Terraform's commands in it."""
+    (binary,) = root.path.glob(
+        ".terraform/providers/registry.terraform.io/*/aws/*/*/terraform-provider-aws_*"
+    )
+    with subprocess.Popen(
+        [binary, "-debug"],
+        env=root.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        reattach = next(line for line in process.stdout if "TF_REATTACH_PROVIDERS=" in line)
+        root.environment["TF_REATTACH_PROVIDERS"] = reattach.partition("'")[2].rpartition("'")[0]
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
 @pytest.fixture(scope="module")
-def account(roots: dict[str, Root], endpoint: str) -> dict[str, str]:
-    """An empty simulated AWS account: the settings that lead a client to it."""
+def account(roots: dict[str, Root], endpoint: str) -> Iterator[dict[str, str]]:
+    """An empty simulated AWS account: the settings that lead a client to it. The roots' providers run."""
     settings = {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    for root in roots.values():
-        root.environment |= settings
-    return settings
+    with ExitStack() as providers:
+        for root in roots.values():
+            root.environment |= settings
+            providers.enter_context(running_provider(root))
+        yield settings
 
 
 @pytest.fixture(scope="module")

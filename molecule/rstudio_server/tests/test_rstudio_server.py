@@ -44,10 +44,13 @@ def show(host: Host, unit: str, name: str) -> str:
 def role(**variables: object) -> subprocess.CompletedProcess[str]:
     """Run the role again with other variables."""
     mirror = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "mirror.yml")
-    command = ["ansible-playbook", f"--inventory={MACHINE},", "--connection=containers.podman.podman"]
+    command = ["ansible-playbook", f"--inventory={MACHINE},", "--connection=community.docker.docker"]
     command += [f"--extra-vars=@{mirror}", f"--extra-vars={json.dumps(variables)}"]
-    playbook = Path(__file__).parents[1] / "again.yml"
-    return subprocess.run([*command, str(playbook)], capture_output=True, text=True, check=False)
+    scenario = Path(__file__).parents[1]
+    path = f"{scenario.parent / 'shared/bin'}{os.pathsep}{os.environ['PATH']}"  # as .config/molecule has it
+    settings = {**os.environ, "PATH": path, "ANSIBLE_PIPELINING": "true"}
+    playbook = str(scenario / "again.yml")
+    return subprocess.run([*command, playbook], env=settings, capture_output=True, text=True, check=False)
 
 
 def test_a_member_of_the_group_signs_in(browser: RStudio) -> None:

@@ -22,7 +22,8 @@ def run(tmp_path: Path) -> RunDir:
 
 def test_the_product_is_told_by_ordinary_settings(run: RunDir) -> None:
     operator = account_files.Operator.new()
-    account_files.write(run, operator, Path("/mirror"), "136693071363", {"conda_installer_url": "http://x"})
+    downloads = {"conda_installer_url": "http://x"}
+    account_files.write(run, operator, Path("/mirror"), "136693071363", downloads, overlay=Path("/overlay"))
     variables = yaml.safe_load(run.vars.read_text())
     assert variables["ds_stack_region"] == "us-east-1"
     assert variables["ds_stack_base_image"] == {
@@ -37,19 +38,20 @@ def test_the_product_is_told_by_ordinary_settings(run: RunDir) -> None:
     }
     assert variables["ds_stack_dir"] == f"{run.stacks}/{{{{ ds_stack_name }}}}"
     assert variables["ds_stack_lock_file"].startswith(str(run.path))
-    assert Path(variables["ds_stack_packer_overlay"]).is_dir()
+    assert variables["ds_stack_packer_overlay"] == "/overlay"
     assert operator.secret_access_key not in run.vars.read_text()
     assert '"/mirror"' in run.terraform_rc.read_text()
 
 
 def test_the_environment_is_the_owners_and_can_be_read_back(run: RunDir) -> None:
     operator = account_files.Operator.new()
-    account_files.write(run, operator, None, "1", {})
+    account_files.write(run, operator, None, "1", {}, overlay=None)
     assert stat.S_IMODE(run.env.stat().st_mode) == 0o600
     assert account_files.read_operator(run) == operator
     lines = run.env.read_text().splitlines()
     assert "AWS_ENDPOINT_URL=http://100.64.113.1:5600" in lines
     assert f"TF_CLI_CONFIG_FILE={run.terraform_rc}" in lines
+    assert "ds_stack_packer_overlay" not in yaml.safe_load(run.vars.read_text())
 
 
 def test_every_account_has_a_key_of_its_own() -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from localcloud.apt_settings import configuration, default_sources, extra_certificates, sources
+from localcloud.apt_settings import (
+    configuration,
+    default_sources,
+    extra_certificates,
+    of_another_release,
+    sources,
+)
 
 DEB822 = """\
 Types: deb deb-src
@@ -31,6 +37,17 @@ def test_deb822_stanzas_give_one_source_a_suite() -> None:
         "deb http://mirror.example/debian bookworm-updates main contrib",
         "deb http://mirror.example/security bookworm-security main",
     ]
+
+
+def test_a_host_of_another_release_gets_it_from_where_it_gets_its_own() -> None:
+    texts = [DEB822, "deb [trusted=yes] http://m/d bookworm-backports main\ndeb http://v/apt stable main"]
+    assert [source.line() for source in of_another_release(texts, "bookworm", "trixie")] == [
+        "deb http://mirror.example/debian trixie main contrib",
+        "deb http://mirror.example/debian trixie-updates main contrib",
+        "deb http://mirror.example/security trixie-security main",
+        "deb [trusted=yes] http://m/d trixie-backports main",
+    ]
+    assert of_another_release(texts, "trixie", "bookworm") == []
 
 
 @pytest.mark.parametrize(
