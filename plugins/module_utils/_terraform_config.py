@@ -29,7 +29,9 @@ _TOKEN = re.compile(
 _IN_STRING = re.compile(
     r"""\\. | \$\$\{ | %%\{ | (?P<template>[$%]\{) | (?P<end>")""", re.VERBOSE | re.DOTALL
 )
-_HEADER = re.compile(r"""(?P<type>[A-Za-z_][\w-]*)(?P<labels>(?:[ \t]+"[^"\n]*")*)[ \t]*$""")
+_LABEL = r"""[ \t]*"[^"\n]*"|[ \t]+[A-Za-z_][\w-]*"""
+_HEADER = re.compile(rf"""(?P<type>[A-Za-z_][\w-]*)(?P<labels>(?:{_LABEL})*)[ \t]*$""")
+_ATTRIBUTE = re.compile(r"^[ \t]*([A-Za-z_][\w-]*)[ \t]*=(?!=)", re.MULTILINE)
 _LITERAL = r"""^[ \t]*{name}[ \t]*=[ \t]*"((?:[^"\\$%]|\\.)*)"[ \t]*$"""
 
 
@@ -182,7 +184,31 @@ def top_level_blocks(text: str) -> Iterator[Block]:
             depth -= 1
             if depth == 0 and header:
                 kept.append(text[start : match.start()])
-                yield Block(header["type"], tuple(re.findall(r'"([^"]*)"', header["labels"])), "".join(kept))
+                labels = tuple(label.strip().strip('"') for label in re.findall(_LABEL, header["labels"]))
+                yield Block(header["type"], labels, "".join(kept))
+
+
+def attributes(body: str) -> list[str]:
+    """The names of the attributes that stand in a block itself, not in a value or a block in it."""
+    depth = start = position = 0
+    own: list[str] = []
+    while match := _TOKEN.search(body, position):
+        position = match.end()
+        if match.lastgroup == "heredoc":
+            last = re.compile(rf"^[ \t]*{re.escape(match['heredoc'])}[ \t]*$", re.MULTILINE)
+            end = last.search(body, position)
+            position = end.end() if end else len(body)
+        elif match.lastgroup == "quote":
+            position = _end_of_string(body, position)
+        elif match.lastgroup == "open":
+            depth += 1
+        elif match.lastgroup == "close":
+            depth -= 1
+        if depth == (1 if match.lastgroup == "open" else 0) and match.lastgroup != "close":
+            own.append(body[start : match.start()])
+        if depth == 0:
+            start = position
+    return _ATTRIBUTE.findall("".join([*own, body[start:]]))
 
 
 def _end_of_string(text: str, position: int) -> int:

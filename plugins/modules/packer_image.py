@@ -278,11 +278,14 @@ left:
   sample: [image ami-0a1b2c3d4e5f60718]
 """
 
+import functools
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.common.warnings import warn
+from ansible_collections.amazon.aws.plugins.module_utils.ec2 import describe_regions
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake
@@ -354,10 +357,20 @@ def hide_secrets(module: AnsibleAWSModule) -> Scrubber:
     """
     names = ("sensitive_variables", "secret_key", "session_token")
     secrets = secrets_in(module.params[name] for name in names)
-    secrets.update([json.dumps(secret)[1:-1] for secret in secrets])
+    # As JSON, of Python and of Go, has them.
+    for secret in tuple(secrets):
+        secrets.update(json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False))
     module.no_log_values.clear()
     module.no_log_values.update(secrets)
     return Scrubber(secrets)
+
+
+def other_regions(module: AnsibleAWSModule, client: Any, names: set[str]) -> dict[str, Any]:
+    """Of regions by name those of the account other than this one, each with a client of EC2."""
+    if not names - {module.region}:
+        return {}
+    known = {region["RegionName"] for region in describe_regions(client)}
+    return {name: module.client("ec2", region=name) for name in sorted(names & known - {module.region})}
 
 
 def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dict:
@@ -366,7 +379,9 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dic
     # The result repeats the options; a secret too short to be masked wherever it occurs is masked here.
     module.params["sensitive_variables"] = dict.fromkeys(request.sensitive_variables, SENSITIVE)
     client = module.client("ec2")
-    if earlier := _packer_bake.look_back(request.work_dir, client, check_mode=module.check_mode):
+    others = functools.partial(other_regions, module, client)
+    earlier = _packer_bake.look_back(request.work_dir, client, check_mode=module.check_mode, others=others)
+    if earlier:
         warn(earlier)
     plan = _packer_bake.make_plan(request, client)
     result = {
@@ -379,6 +394,8 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dic
     if plan.image and not plan.reasons:
         image = plan.image
         return {**result, **_packer_bake.image_facts(image)}
+    for text in _packer_bake.tell_late_images(request, client, earlier or ""):
+        warn(text)
     if module._diff:
         result["diff"] = {name: scrubber.text(text) for name, text in plan.diff().items()}
     if module.check_mode:
@@ -392,6 +409,7 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dic
         environment=environment(os.environ, {**connection, "region": request.region}),
         scrubber=scrubber,
         progress=progress,
+        others=others,
     )
     return {**result, **baked}
 
@@ -408,7 +426,7 @@ def main() -> None:
         message = progress.failure(str(error), error.facts.get("log_path"))
         module.fail_json(msg=message, **error.facts, **progress.result())
     except (FingerprintError, ProcessError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), **progress.result())
     except AnsibleAWSError as error:
         module.fail_json_aws_error(error)
     module.exit_json(**result, **progress.result())

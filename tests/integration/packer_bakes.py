@@ -25,6 +25,10 @@ from botocore.config import Config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
+
+#: The Packer that the tests run; its plugins are where PACKER_PLUGIN_PATH says.
+PACKER = os.environ.get("DS_STACK_TEST_PACKER", "packer")
+
 SECRET = 'Geheim,"1\n2-really'
 
 VARIABLES = """
@@ -109,8 +113,8 @@ with patch_module_args(json.load(sys.stdin)):
 @pytest.fixture(scope="module")
 def needs_packer() -> None:
     """Skip what cannot be shown without Packer."""
-    if shutil.which("packer") is None:
-        pytest.skip("packer is not installed")
+    if shutil.which(PACKER) is None:
+        pytest.skip(f"{PACKER} is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +204,7 @@ def baker(tmp_path: Path, endpoint: str, base_image_id: str) -> Baker:
         **{
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("AWS_", "PKR_", "PACKER_"))
+            if not name.startswith(("AWS_", "PKR_", "PACKER_")) or name == "PACKER_PLUGIN_PATH"
         },
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
@@ -210,6 +214,7 @@ def baker(tmp_path: Path, endpoint: str, base_image_id: str) -> Baker:
     options = {
         "template": str(template),
         "work_dir": str(tmp_path / "work"),
+        "binary": PACKER,
         "name": "tiny",
         "region": REGION,
         "base_image_id": base_image_id,

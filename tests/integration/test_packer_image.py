@@ -411,7 +411,11 @@ case $1 in
       echo "1795464818,amazon-ebs.tiny,error,Error executing Ansible: Non-zero exit status: exit status 2"
       exit 1
     fi
-    cp made.json manifest.json ;;
+    say "PLAY RECAP ****"
+    say "Running post-processor:  (type manifest)"
+    cp made.json manifest.json
+    echo "1795464818,,ui,say,\\n==> Builds finished. The artifacts of successful builds are:"
+    echo "1795464818,amazon-ebs.tiny,artifact,0,id,us-east-1:$(cat made)" ;;
 esac
 """
 
@@ -426,6 +430,7 @@ def test_newer_versions_get_their_plugins_first(baker: Baker, ec2: Any, base_ima
     build = {"name": "tiny", "builder_type": "amazon-ebs", "packer_run_uuid": "u"}
     made = {"builds": [{**build, "artifact_id": f"{REGION}:{ami_id}"}], "last_run_uuid": "u"}
     (baker.template / "made.json").write_text(json.dumps(made))
+    (baker.template / "made").write_text(ami_id)
     assert baker.bake(binary=str(packer))["ami_id"] == ami_id
     calls = [line.split()[0] for line in (baker.work / "calls").read_text().splitlines()]
     assert calls == ["version", "init", "validate", "build"]

@@ -39,7 +39,32 @@ KEYS = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S", "AWS_SESSION_TOK
             {"access_key": "A", "secret_key": "S", "session_token": None},
             {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S"},
         ),
-        ({"ANSIBLE_STDOUT_CALLBACK": "dense", "ANSIBLE_FORCE_COLOR": "1"}, {}, {"ANSIBLE_FORCE_COLOR": "1"}),
+        # What is meant for the caller's own play is none of the bake's.
+        (
+            {"ANSIBLE_STDOUT_CALLBACK": "dense", "ANSIBLE_FORCE_COLOR": "1", "ANSIBLE": "x"},
+            {},
+            {"ANSIBLE": "x"},
+        ),
+        (
+            {
+                "ANSIBLE_BECOME": "False",
+                "ANSIBLE_GATHERING": "explicit",
+                "ANSIBLE_GATHER_SUBSET": "!all",
+                "ANSIBLE_VAULT_PASSWORD_FILE": "/gone",
+                "ANSIBLE_CALLBACK_FORMAT_PRETTY": "True",
+                "ANSIBLE_DISPLAY_FAILED_STDERR": "True",
+                "_ANSIBLE_COVERAGE_CONFIG": "/x",
+            },
+            {},
+            {},
+        ),
+        # Packer counts its looks at an image by these, boto3 the tries of a call.
+        (
+            {"AWS_MAX_ATTEMPTS": "3", "AWS_POLL_DELAY_SECONDS": "1", "AWS_TIMEOUT_SECONDS": "2"},
+            {},
+            {},
+        ),
+        ({"AWS_RETRY_MODE": "adaptive"}, {}, {"AWS_RETRY_MODE": "adaptive"}),
         (KEYS, {"profile": "team"}, {"AWS_PROFILE": "team"}),
         (
             {"AWS_ENDPOINT_URL": "http://old"},
