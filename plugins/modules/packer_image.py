@@ -18,7 +18,7 @@ description:
   - The template is copied to O(work_dir), where Packer runs. You can run C(packer) there by hand, with
     C(-var-file=variables.pkrvars.json).
   - While Packer runs, its steps are shown on the console, and those tasks of its ansible provisioner that
-    change something, fail or take long.
+    fail or take long, and some that change something.
   - If the play is interrupted, Packer is asked to stop and cleans up in the account; the next run tells how
     that ended. An image of a bake that failed loses its fingerprint, so that it is not found again.
 options:
@@ -41,13 +41,17 @@ options:
     type: path
   work_dir:
     description:
-      - Folder where Packer runs. It is made if it is not there, and kept.
+      - Folder where Packer runs. It is made if it is not there, and kept. It has to lie outside of
+        O(template), O(overlay) and O(fingerprint_paths).
+      - A file in it that neither the template nor an earlier bake has put there would shape the image and not
+        its fingerprint. As long as it is there, nothing is baked.
       - The logs of the last ten bakes are in its folder C(log). Only one run at a time can use it.
     type: path
     required: true
   name:
     description:
-      - Beginning of the image's name. A hyphen and the time (UTC) are added.
+      - Beginning of the image's name. A hyphen and the time (UTC) are added. EC2 takes letters, digits, spaces
+        and C(()[]./-'@_), 128 in all.
     type: str
     required: true
   base_image_id:
@@ -157,8 +161,9 @@ attributes:
       ones masked. Of files only digests are shown.
 notes:
   - The AWS options reach Packer in its environment, as E(AWS_ACCESS_KEY_ID), E(AWS_PROFILE),
-    E(AWS_ENDPOINT_URL) and so on. The environment variables E(PACKER_LOG) and C(PKR_VAR_*) are not passed on
-    to it.
+    E(AWS_ENDPOINT_URL) and so on. The environment variables E(PACKER_LOG), C(PKR_VAR_*), E(AWS_MAX_ATTEMPTS)
+    and C(ANSIBLE_*) are not passed on to it, nor does the Ansible in the bake read a configuration of the
+    caller's; give what it needs in the template.
   - Progress is shown as it comes where the connection is C(local), elsewhere at the end. With C(async) look
     into the log. With C(no_log) nothing that Packer says is shown, neither progress nor why it failed.
   - The ansible provisioner gets an environment in which its output can be read, such as
@@ -270,8 +275,8 @@ error:
   sample: "amazon-ebs.ds_stack: Task 'r : Install R' failed: No package matching 'r-base' is available"
 left:
   description:
-    - What a bake that failed has left in the account, by the tag C(ds-stack:bake). None if it could not be
-      looked up.
+    - What a bake that failed has left in the account, by the tag C(ds-stack:bake), in other regions too where
+      the image was copied. None if it could not be looked up.
   returned: when a build failed
   type: list
   elements: str

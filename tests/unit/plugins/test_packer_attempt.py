@@ -58,6 +58,35 @@ def test_an_image_keeps_its_fingerprint(account: Account, succeeded: bool, withd
     assert account.withdrawn == []
 
 
+@pytest.mark.fault(27)
+def test_copies_are_looked_for_where_the_log_says(account: Account, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "18:42:03     x: Copying to: eu-west-1\nus-east-1a, ap-southeast-2: x, us-gov-west-1"
+    )
+    asked: list[set[str]] = []
+
+    def others(names: set[str]) -> dict[str, Any]:
+        asked.append(names)
+        return {"eu-west-1": "there"}
+
+    account.images = ["ami-1"]
+    attempt = replace(ATTEMPT, log_path=str(log))
+    left, _sentence = pa.what_is_left("here", attempt, withdraw=True, others=others)
+    assert left == ["image ami-1", "image ami-1 in eu-west-1"]
+    assert account.withdrawn == ["ami-1", "ami-1"]
+    assert asked == [{"eu-west-1", "ap-southeast-2", "us-gov-west-1"}]
+
+
+def test_an_image_without_tags_is_found_by_its_name(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pa, "images_named", lambda _client, name: ["ami-1", f"ami of {name}"])
+    account.images = ["ami-1"]
+    left, _sentence = pa.what_is_left(None, replace(ATTEMPT, image_name="demo-1"), withdraw=True)
+    assert left == ["image ami-1", "image ami of demo-1"]
+
+
 def test_what_is_left_cannot_always_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_client: Any, _run_id: str) -> list[str]:
         raise RuntimeError("you may not")
