@@ -169,9 +169,7 @@ def top_level_blocks(text: str) -> Iterator[Block]:
             kept.append(text[start : match.start()])
             start = position
         elif match.lastgroup == "heredoc":
-            last = re.compile(rf"^[ \t]*{re.escape(match['heredoc'])}[ \t]*$", re.MULTILINE)
-            end = last.search(text, position)
-            position = end.end() if end else len(text)
+            position = _end_of_heredoc(text, match)
         elif match.lastgroup == "quote":
             position = _end_of_string(text, position)
         elif match.lastgroup == "open":
@@ -190,25 +188,25 @@ def top_level_blocks(text: str) -> Iterator[Block]:
 
 def attributes(body: str) -> list[str]:
     """The names of the attributes that stand in a block itself, not in a value or a block in it."""
-    depth = start = position = 0
+    depth = position = 0
     own: list[str] = []
     while match := _TOKEN.search(body, position):
+        if depth == 0:
+            own.append(body[position : match.start()])
         position = match.end()
         if match.lastgroup == "heredoc":
-            last = re.compile(rf"^[ \t]*{re.escape(match['heredoc'])}[ \t]*$", re.MULTILINE)
-            end = last.search(body, position)
-            position = end.end() if end else len(body)
+            position = _end_of_heredoc(body, match)
         elif match.lastgroup == "quote":
             position = _end_of_string(body, position)
-        elif match.lastgroup == "open":
-            depth += 1
-        elif match.lastgroup == "close":
-            depth -= 1
-        if depth == (1 if match.lastgroup == "open" else 0) and match.lastgroup != "close":
-            own.append(body[start : match.start()])
-        if depth == 0:
-            start = position
-    return _ATTRIBUTE.findall("".join([*own, body[start:]]))
+        elif match.lastgroup in ("open", "close"):
+            depth += 1 if match.lastgroup == "open" else -1
+    return _ATTRIBUTE.findall("".join([*own, body[position:]]))
+
+
+def _end_of_heredoc(text: str, begin: re.Match[str]) -> int:
+    last = re.compile(rf"^[ \t]*{re.escape(begin['heredoc'])}[ \t]*$", re.MULTILINE)
+    end = last.search(text, begin.end())
+    return end.end() if end else len(text)
 
 
 def _end_of_string(text: str, position: int) -> int:

@@ -50,8 +50,9 @@ options:
     required: true
   name:
     description:
-      - Beginning of the image's name. A hyphen and the time (UTC) are added. EC2 takes letters, digits, spaces
-        and C(()[]./-'@_), 128 in all.
+      - Beginning of the image's name, of at most 112 characters. A hyphen and the time (UTC) are added.
+      - EC2 takes letters, digits, spaces, parentheses, square brackets, dots, slashes, hyphens, apostrophes, at
+        signs and underscores.
     type: str
     required: true
   base_image_id:

@@ -61,9 +61,7 @@ def test_an_image_keeps_its_fingerprint(account: Account, succeeded: bool, withd
 @pytest.mark.fault(27)
 def test_copies_are_looked_for_where_the_log_says(account: Account, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_text(
-        "18:42:03     x: Copying to: eu-west-1\nus-east-1a, ap-southeast-2: x, us-gov-west-1"
-    )
+    log.write_text("18:42:03     x: Copying to: eu-west-1\nus-east-1a, ap-southeast-2: x, us-gov-west-1")
     asked: list[set[str]] = []
 
     def others(names: set[str]) -> dict[str, Any]:
