@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,38 @@ PACKER = (
     ),
 )
 """For Packer, and the Ansible that its provisioner runs."""
+
+TERRAFORM = (
+    Rule(r"TF_CLI_ARGS(?:_\w+)?", "they are options of every call; the task's are those that people see"),
+    Rule(r"TF_WORKSPACE", "the option `workspace` says which"),
+    Rule(r"TF_DATA_DIR", "what Terraform notes of a stack has its place in the work_dir"),
+    Rule(r"TF_LOG(?:_\w+)?", "the text holds secrets, and stands where Terraform's own output is read"),
+)
+"""For Terraform and OpenTofu. TF_VAR_* reach it: variables of the task win over them."""
+
+PATHS = (
+    "TF_CLI_CONFIG_FILE",
+    "TERRAFORM_CONFIG",
+    "TF_PLUGIN_CACHE_DIR",
+    "PACKER_CONFIG",
+    "PACKER_CONFIG_DIR",
+    "PACKER_CACHE_DIR",
+    "PACKER_PLUGIN_PATH",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
+"""Variables with a path. One that is relative is meant from where the play runs; a tool that runs in a folder
+of its own would look for it there, find nothing, and some go on without a word."""
+
+
+def absolute(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with paths that mean the same from every folder."""
+    given = {name: environ[name] for name in PATHS if environ.get(name)}
+    return {**environ, **{name: str(Path(path).absolute()) for name, path in given.items()}}
 
 
 def without(environ: Mapping[str, str], rules: Iterable[Rule]) -> dict[str, str]:

@@ -76,7 +76,7 @@ def environment(base: Mapping[str, str], connection: Mapping[str, str | None]) -
     connection: the connection options of AWS modules: C(access_key), C(secret_key), C(session_token),
         C(profile), C(endpoint_url), C(aws_ca_bundle), C(region). A None leaves it to the environment.
     """
-    result = _environment.without(base, _environment.PACKER)
+    result = _environment.absolute(_environment.without(base, _environment.PACKER))
     if connection.get("access_key") or connection.get("profile"):
         for name in (*_CREDENTIALS, *_PROFILES):
             result.pop(name, None)

@@ -352,7 +352,7 @@ def bake(
             if built.reason is not None:
                 raise _failure(built, client, attempt, facts, others)
             try:
-                image = _image(built, work, request, client)
+                image = made_image(built, work, request.region, client)
             except BakeError as error:
                 left, sentence = what_is_left(client, attempt, withdraw=True, others=others)
                 raise BakeError(
@@ -485,7 +485,7 @@ def _failure(
     return BakeError(message, error=error, left=left, **facts)
 
 
-def _image(built: Built, work: WorkDir, request: Request, client: Any) -> Image:
+def made_image(built: Built, work: WorkDir, region: str, client: Any) -> Image:
     """The image that was made: Packer's output and its manifest name it, and it can be used.
 
     Raises BakeError: the exit code alone tells nothing.
@@ -496,7 +496,7 @@ def _image(built: Built, work: WorkDir, request: Request, client: Any) -> Image:
             "the system does when memory runs out."
         )
     try:
-        ami_id = image_of(read_manifest(work.manifest.read_text(encoding="utf-8")), request.region)
+        ami_id = image_of(read_manifest(work.manifest.read_text(encoding="utf-8")), region)
     except FileNotFoundError as error:
         advice = "The template needs a post-processor manifest with output = var.manifest_path."
         if built.has_manifest:
@@ -504,22 +504,22 @@ def _image(built: Built, work: WorkDir, request: Request, client: Any) -> Image:
         raise BakeError(f"Packer ended well, but what it made is not known. {advice}") from error
     except (OSError, ValueError, ManifestError) as error:
         raise BakeError(f"Packer ended well, but what it made is not known: {error}.") from error
-    if ami_id not in built.images.get(request.region, ()):
+    if ami_id not in built.images.get(region, ()):
         raise BakeError(
             f"The manifest names {ami_id}, which Packer does not say that it has made: it is not of this run."
         )
     image = get_image(client, ami_id)
     if image is None:
-        raise BakeError(f"Packer made {ami_id}, but the account has no such image in {request.region}.")
+        raise BakeError(f"Packer made {ami_id}, but the account has no such image in {region}.")
     if image.state != "available":
         raise BakeError(f"Packer made {ami_id}, but it cannot be used: its state is {image.state}.")
     return image
 
 
 def find_binary(name: str) -> str:
-    """The program's path. Raises BakeError when there is none."""
-    if found := shutil.which(name):
-        return found
+    """The program's path, from every folder. Raises BakeError when there is none."""
+    if found := shutil.which(os.path.expanduser(name)):  # noqa: PTH111 (Path would lose the dot of ./packer)
+        return str(Path(found).absolute())
     raise BakeError(
         f"There is no {name} on the PATH. Install Packer (https://developer.hashicorp.com/packer/install), "
         "or name it with the option binary."

@@ -51,8 +51,8 @@ options:
   name:
     description:
       - Beginning of the image's name, of at most 112 characters. A hyphen and the time (UTC) are added.
-      - EC2 takes letters, digits, spaces, parentheses, square brackets, dots, slashes, hyphens, apostrophes, at
-        signs and underscores.
+      - EC2 takes letters, digits, spaces, parentheses, square brackets, dots, slashes, hyphens, apostrophes,
+        at signs and underscores.
     type: str
     required: true
   base_image_id:

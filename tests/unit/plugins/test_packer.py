@@ -94,6 +94,20 @@ def test_the_log_is_readable_private_and_without_secrets(tmp_path: Path) -> None
     assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
 
 
+def test_paths_mean_the_same_from_the_folder_where_packer_runs() -> None:
+    here = Path.cwd()
+    given = {
+        "PACKER_PLUGIN_PATH": "plugins",
+        "AWS_CONFIG_FILE": "../aws",
+        "AWS_CA_BUNDLE": "/c",
+    }
+    assert {name: environment(given, {})[name] for name in given} == {
+        "PACKER_PLUGIN_PATH": str(here / "plugins"),
+        "AWS_CONFIG_FILE": str(here / "../aws"),
+        "AWS_CA_BUNDLE": "/c",
+    }
+
+
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
     folder = tmp_path / "template"
