@@ -144,3 +144,5 @@ def _left_elsewhere(client: Any, attempt: Attempt, *, withdraw: bool) -> list[st
         return leftovers(client, attempt.run_id) + _images_left(client, attempt, withdraw=withdraw)
     except is_ansible_aws_error_code(_MAY_NOT):
         return []
+    except Exception as error:
+        return [f"what could not be looked up ({error})"]

@@ -291,6 +291,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.warnings import warn
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
 from ansible_collections.amazon.aws.plugins.module_utils.ec2 import describe_regions
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
@@ -375,8 +376,11 @@ def other_regions(module: AnsibleAWSModule, client: Any, names: set[str]) -> dic
     """Of regions by name those of the account other than this one, each with a client of EC2."""
     if not names - {module.region}:
         return {}
-    known = {region["RegionName"] for region in describe_regions(client)}
-    return {name: module.client("ec2", region=name) for name in sorted(names & known - {module.region})}
+    try:
+        names = names & {region["RegionName"] for region in describe_regions(client)}
+    except is_boto3_error_code("UnauthorizedOperation"):
+        pass  # what looks like a region's name is taken for one
+    return {name: module.client("ec2", region=name) for name in sorted(names - {module.region})}
 
 
 def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dict:
