@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ import pytest
 import yaml
 from ansible_collections.iac.ds_stack.plugins.modules import packer_image
 from botocore.config import Config
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.amis import Ami
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -115,6 +117,24 @@ def needs_packer() -> None:
     """Skip what cannot be shown without Packer."""
     if shutil.which(PACKER) is None:
         pytest.skip(f"{PACKER} is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tags_for_snapshots() -> Iterator[None]:
+    """CreateImage with tags for snapshots, as today's plugin sends them; moto knows those of images alone."""
+    create_image = EC2Backend.create_image
+
+    def create(self: EC2Backend, *args: Any, tag_specifications: list[dict[str, Any]], **kwargs: Any) -> Ami:
+        of = {one["ResourceType"]: one["Tags"] for one in tag_specifications}
+        of_snapshots = of.pop("snapshot", [])
+        known = [{"ResourceType": kind, "Tags": tags} for kind, tags in of.items()]
+        image = create_image(self, *args, tag_specifications=known, **kwargs)
+        self.create_tags([image.ebs_snapshot.id], {tag["Key"]: tag["Value"] for tag in of_snapshots})
+        return image
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EC2Backend, "create_image", create)
+        yield
 
 
 @pytest.fixture(scope="module")
