@@ -150,6 +150,11 @@ def test_one_of_two_builds_fails(baker: Baker, ec2: Any) -> None:
     assert baker.bake(_ansible_check_mode=True)["reasons"] == ["no image with this content"]
 
 
+def masked(text: str) -> str:
+    """Text in which it does not matter who has masked: newer versions of Packer do it too."""
+    return text.replace("<sensitive>", "(sensitive)")
+
+
 @pytest.mark.fault(7)
 def test_secrets_are_nowhere(baker: Baker) -> None:
     seen = baker.folder / "seen"
@@ -167,7 +172,7 @@ def test_secrets_are_nowhere(baker: Baker) -> None:
     assert result["invocation"]["module_args"]["sensitive_variables"] == dict.fromkeys(
         ("licence", "numbers"), "(sensitive)"
     )
-    assert "licence: (sensitive)" in Path(result["log_path"]).read_text()
+    assert "licence: (sensitive)" in masked(Path(result["log_path"]).read_text())
     assert "sensitive.pkrvars.json" in seen.read_text(), "the file was there while Packer ran"
     assert [line for line in seen.read_text().splitlines() if "pkrvars.json" in line and "-rw" in line]
     assert all(
@@ -482,7 +487,7 @@ def test_packers_outer_process_is_killed(baker: Baker, secret: str) -> None:
     shown = json.dumps(result) + everything_below(baker.work)
     for part in (secret, secret.replace(",", "%!(PACKER_COMMA)"), json.dumps(secret)[1:-1]):
         assert part not in shown
-    assert "(sensitive)" in result["error"]
+    assert "(sensitive)" in masked(result["error"])
 
 
 @pytest.mark.fault(25)
