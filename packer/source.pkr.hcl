@@ -27,6 +27,13 @@ source "amazon-ebs" "ds_stack" {
   ssh_clear_authorized_keys = true
   temporary_key_pair_type   = "ed25519"
 
+  # Without this the environment says how often Packer looks: AWS_MAX_ATTEMPTS, which boto3 takes for something
+  # else. Two hours: how long a bake may take is the caller's to say.
+  aws_polling {
+    delay_seconds = 5
+    max_attempts  = 1440
+  }
+
   # Encrypted from the start, so that the snapshot is too: encrypt_boot would copy the whole image once more.
   launch_block_device_mappings {
     device_name           = var.root_device_name

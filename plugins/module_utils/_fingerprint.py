@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -73,14 +73,16 @@ def value_digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def entries(path: Path) -> list[Entry]:
+def entries(path: Path, without: Collection[str] = ()) -> list[Entry]:
     """The files below a folder that count, ordered by name; for a file, that file under its own name.
+
+    without: names of files and folders directly in the folder that do not count.
 
     A symbolic link counts as what it points to: an installed collection may hold a copy in its place.
     Raises FingerprintError when there is nothing at the path, or a folder links into itself.
     """
     if path.is_dir():
-        return sorted(_walk(path, "", (path.resolve(),)), key=lambda entry: entry.name)
+        return sorted(_walk(path, "", (path.resolve(),), without), key=lambda entry: entry.name)
     if path.is_file():
         return [Entry(path.name, path)]
     raise FingerprintError(f"Cannot take the fingerprint of {path}: there is no such file or folder")
@@ -107,9 +109,11 @@ def changed_parts(before: Mapping[str, str], after: Mapping[str, str]) -> list[s
     return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
-def _walk(folder: Path, prefix: str, parents: tuple[Path, ...]) -> Iterator[Entry]:
+def _walk(
+    folder: Path, prefix: str, parents: tuple[Path, ...], without: Collection[str] = ()
+) -> Iterator[Entry]:
     for child in folder.iterdir():
-        if any(fnmatch(child.name, pattern) for pattern in IGNORED):
+        if child.name in without or any(fnmatch(child.name, pattern) for pattern in IGNORED):
             continue
         name = prefix + child.name
         if child.is_dir():

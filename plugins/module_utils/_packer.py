@@ -11,16 +11,28 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer_output import BuildReader, parse_record
+from ansible_collections.iac.ds_stack.plugins.module_utils import _environment
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_manifest import images_in
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_output import (
+    BuildReader,
+    parse_record,
+    with_commas,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_progress import ProgressLines
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import Callbacks, Finished, Lease, run
 from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress, plain
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
 
-#: Packer learnt to install plugins in this version.
-FIRST_WITH_INIT = (1, 7)
+#: What which version can do, or does: the first one.
+SINCE = {
+    "run these templates": (1, 6, 6),
+    "install plugins": (1, 7),
+    "print output like steps": (1, 13),
+}
+OLDEST = SINCE["run these templates"]
 
 # The program packer is a wrapper that ignores SIGINT, and its ansible provisioner waits for the end of
 # ansible-playbook whatever happens: both rely on a terminal, which sends Ctrl-C to all. So does this.
@@ -39,8 +51,6 @@ sys.exit(abs(subprocess.call(sys.argv[1:])))
 #: Seconds for the commands that build nothing. Installing plugins downloads them.
 SHORT_TIMEOUT = 600.0
 
-# Both would change what is built without anybody seeing it in the play; the second may hold secrets.
-_NOT_PASSED_ON = re.compile(r"PKR_VAR_.*|PACKER_LOG|PACKER_LOG_PATH")
 # The second half is for the ansible provisioner, whose output is read here; a template may say otherwise.
 _ALWAYS = {
     "CHECKPOINT_DISABLE": "1",
@@ -66,7 +76,7 @@ def environment(base: Mapping[str, str], connection: Mapping[str, str | None]) -
     connection: the connection options of AWS modules: C(access_key), C(secret_key), C(session_token),
         C(profile), C(endpoint_url), C(aws_ca_bundle), C(region). A None leaves it to the environment.
     """
-    result = {name: value for name, value in base.items() if not _NOT_PASSED_ON.fullmatch(name)}
+    result = _environment.absolute(_environment.without(base, _environment.PACKER))
     if connection.get("access_key") or connection.get("profile"):
         for name in (*_CREDENTIALS, *_PROFILES):
             result.pop(name, None)
@@ -109,12 +119,9 @@ class Log:
 
     def packer_line(self, line: bytes) -> None:
         """Append a line of Packer's machine-readable output in readable form."""
-        text = line.decode(errors="replace")
-        record = parse_record(text)
-        if record is None:
+        text = _readable(line)
+        if text is not None:
             self.write(text)
-        elif record.kind == "ui" and len(record.data) > 1:
-            self.write(record.data[1])
 
 
 @dataclass(frozen=True)
@@ -122,10 +129,17 @@ class Built:
     """How a build ended.
 
     reason: why it failed, in the words of what failed; None when it did not.
+    came_to_its_end: whether Packer said so. An outer process starts the one that works, and believes that all
+        is well when that one is killed.
+    images: what Packer told that it made, by region.
+    has_manifest: whether a post-processor manifest ran.
     """
 
     finished: Finished
     reason: str | None
+    came_to_its_end: bool
+    images: Mapping[str, frozenset[str]]
+    has_manifest: bool
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,7 @@ class Packer:
     env: Mapping[str, str]
     log: Log
 
+    @cached_property
     def version(self) -> tuple[int, ...]:
         """Packer's version, for example (1, 14, 2). Raises PackerError when it cannot be told."""
         finished = self._run("version")
@@ -151,6 +166,10 @@ class Packer:
             if record and record.kind == "version" and re.fullmatch(r"\d+(\.\d+)+", record.data[0]):
                 return tuple(int(part) for part in record.data[0].split("."))
         raise PackerError(f"{self.binary} does not tell its version; is it Packer?")
+
+    def does(self, what: str) -> bool:
+        """Whether this version does what is named in `SINCE`."""
+        return self.version >= SINCE[what]
 
     def init(self) -> None:
         """Install the plugins that the template asks for. Raises PackerError."""
@@ -173,7 +192,7 @@ class Packer:
         timeout: seconds, then Packer is asked to stop and clean up.
         callbacks: C(started) and C(ended) of them are called.
         """
-        shown = BuildReader()
+        shown = self._reader()
         lines = ProgressLines(lambda text: progress.say(self.log.clean(text)))
 
         def stdout(line: bytes) -> None:
@@ -189,18 +208,32 @@ class Packer:
             timeout=timeout,
             lease=progress.lease,
         )
-        return Built(finished, self._reason(finished) if finished.returncode else None)
+        reader = self._read(finished)
+        return Built(
+            finished,
+            self._reason(finished, reader) if finished.returncode else None,
+            reader.came_to_its_end,
+            images_in(artifact.identifier for artifact in reader.artifacts),
+            "manifest" in reader.post_processors,
+        )
 
     def _check(self, command: str, *arguments: str) -> None:
         finished = self._run(command, *arguments)
         if finished.returncode:
-            raise PackerError(self._reason(finished))
+            raise PackerError(self._reason(finished, self._read(finished)))
 
-    def _reason(self, finished: Finished) -> str:
-        """Why Packer failed. What a callback learnt stayed in the supervisor, so its output is read again."""
-        reader = BuildReader()
+    def _reader(self) -> BuildReader:
+        return BuildReader(told_apart=not self.does("print output like steps"))
+
+    def _read(self, finished: Finished) -> BuildReader:
+        """Read the output again: what a callback learnt stayed in the supervisor."""
+        reader = self._reader()
         for line in finished.stdout.decode(errors="replace").splitlines():
             reader.feed(line)
+        return reader
+
+    def _reason(self, finished: Finished, reader: BuildReader) -> str:
+        """Why Packer failed."""
         return self.log.clean(reader.failure() or _last_words(finished))
 
     def _run(
@@ -229,8 +262,17 @@ def _var_files(paths: Sequence[Path]) -> list[str]:
     return [f"-var-file={path}" for path in paths]
 
 
+def _readable(line: bytes) -> str | None:
+    """What a line of Packer's output says to people. One that is no record may be half of one."""
+    text = line.decode(errors="replace")
+    record = parse_record(text)
+    if record is None:
+        return with_commas(text)
+    return record.data[1] if record.kind == "ui" and len(record.data) > 1 else None
+
+
 def _last_words(finished: Finished) -> str:
     """What a Packer said that broke without a word of explanation."""
-    text = (finished.stderr or finished.stdout).decode(errors="replace").strip()
-    tail = "\n".join(text.splitlines()[-5:])
+    said = [_readable(line) for line in (finished.stderr.strip() or finished.stdout).splitlines()]
+    tail = "\n".join([text.strip() for text in said if text and text.strip()][-5:])
     return f"exit code {finished.returncode}" + (f": {tail}" if tail else "")

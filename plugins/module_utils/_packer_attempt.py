@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from ansible_collections.amazon.aws.plugins.module_utils.exceptions import is_ansible_aws_error_code
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import (
     RUN_TAG,
+    images_named,
     images_of,
     leftovers,
 )
@@ -22,6 +27,18 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._process import (
     ProcessError,
     birth_of,
 )
+
+OtherRegions = Callable[[set[str]], Mapping[str, Any]]
+"""Of regions by name those of the account other than the bake's, each with a client of EC2."""
+
+_REGION = re.compile(r"\b[a-z]{2}(?:-[a-z]+)+-\d\b")
+
+_MAY_NOT = ["AccessDenied", "AuthFailure", "OptInRequired", "UnauthorizedOperation"]
+
+
+def no_region(_names: set[str]) -> Mapping[str, Any]:
+    """For an account with one region."""
+    return {}
 
 
 class StillRuns(ProcessError):
@@ -55,10 +72,10 @@ def is_heard(finished: Finished) -> bool:
     return finished.interrupted in (None, "timeout")
 
 
-def report(attempt: Attempt, client: Any, *, withdraw: bool) -> str:
+def report(attempt: Attempt, client: Any, *, withdraw: bool, others: OtherRegions = no_region) -> str:
     """What to tell of an earlier bake whose end nobody was there to report.
 
-    withdraw: see `what_is_left`.
+    withdraw, others: see `what_is_left`.
 
     Raises StillRuns when it has not ended.
     """
@@ -69,24 +86,29 @@ def report(attempt: Attempt, client: Any, *, withdraw: bool) -> str:
             f"Wait for its end, or stop it cleanly with: kill -INT {attempt.pid}. {log}"
         )
     how = attempt.outcome or "was killed together with the process that watched it"
-    _left, sentence = what_is_left(client, attempt, withdraw=withdraw)
+    _left, sentence = what_is_left(client, attempt, withdraw=withdraw, others=others)
     return f"An earlier bake here {how}. {sentence} {log}"
 
 
-def what_is_left(client: Any, attempt: Attempt, *, withdraw: bool) -> tuple[list[str] | None, str]:
+def what_is_left(
+    client: Any, attempt: Attempt, *, withdraw: bool, others: OtherRegions = no_region
+) -> tuple[list[str] | None, str]:
     """What a bake has left in the account, and that as a sentence.
 
     withdraw: take the fingerprint from an image that a bake has left which failed, such as one of which only
         the last step failed. The next run would take it for a good one.
+    others: where copies of the image may be.
     """
     # An error of the look-up must not hide the bake's own.
     try:
         left = leftovers(client, attempt.run_id)
         if not attempt.succeeded:
-            images = images_of(client, attempt.run_id)
-            if withdraw:
-                withdraw_images(client, images)
-            left += [f"image {ami_id}" for ami_id in images]
+            left += _images_left(client, attempt, withdraw=withdraw)
+            # Where it is copied to, Packer says.
+            for region, there in others(_regions_named(Path(attempt.log_path))).items():
+                left += [
+                    f"{found} in {region}" for found in _left_elsewhere(there, attempt, withdraw=withdraw)
+                ]
     except Exception as error:
         return (
             None,
@@ -99,3 +121,28 @@ def what_is_left(client: Any, attempt: Attempt, *, withdraw: bool) -> tuple[list
             f"(tag {RUN_TAG}={attempt.run_id}).",
         )
     return [], "It left no instance, key pair, security group, volume or image in the account."
+
+
+def _regions_named(log: Path) -> set[str]:
+    with contextlib.suppress(OSError):
+        return set(_REGION.findall(log.read_text(encoding="utf-8", errors="replace")))
+    return set()
+
+
+def _images_left(client: Any, attempt: Attempt, *, withdraw: bool) -> list[str]:
+    images = images_of(client, attempt.run_id)
+    if withdraw:
+        withdraw_images(client, images)
+    if attempt.image_name:
+        images += [ami_id for ami_id in images_named(client, attempt.image_name) if ami_id not in images]
+    return [f"image {ami_id}" for ami_id in images]
+
+
+def _left_elsewhere(client: Any, attempt: Attempt, *, withdraw: bool) -> list[str]:
+    """What a copy of the image has left. A region that the caller may not use has none."""
+    try:
+        return leftovers(client, attempt.run_id) + _images_left(client, attempt, withdraw=withdraw)
+    except is_ansible_aws_error_code(_MAY_NOT):
+        return []
+    except Exception as error:
+        return [f"what could not be looked up ({error})"]

@@ -8,6 +8,7 @@ The functions raise AnsibleEC2Error of amazon.aws.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,10 @@ from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
     describe_instances,
     describe_key_pairs,
     describe_security_groups,
+    describe_snapshots,
     describe_volumes,
 )
+from ansible_collections.amazon.aws.plugins.module_utils.exceptions import is_ansible_aws_error_code
 
 FINGERPRINT_TAG = "ds-stack:fingerprint"
 BASE_IMAGE_TAG = "ds-stack:base-image"
@@ -26,17 +29,20 @@ NAME_TAG = "ds-stack:name"
 PART_TAG = "ds-stack:part"
 RUN_TAG = "ds-stack:bake"
 
+_NO_SUCH_IMAGE = ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed"]
+
 #: An instance in one of these states still costs something, or will again.
 _LIVE = ["pending", "running", "stopping", "stopped"]
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image of the account."""
+    """An image of the account. Only one whose state is available can start an instance."""
 
     ami_id: str
     name: str
     snapshot_ids: tuple[str, ...]
+    state: str = "available"
 
 
 def find_image(client: Any, fingerprint: str, tags: Mapping[str, str]) -> Image | None:
@@ -45,25 +51,61 @@ def find_image(client: Any, fingerprint: str, tags: Mapping[str, str]) -> Image 
     tags: tags for the image to make. If they name a stack, the image has to be of that stack: it would
         otherwise go away with another one.
     """
-    wanted = {FINGERPRINT_TAG: fingerprint}
-    if NAME_TAG in tags:
-        wanted[NAME_TAG] = tags[NAME_TAG]
-    filters = [_tag_filter(name, value) for name, value in wanted.items()]
-    filters.append({"Name": "state", "Values": ["available"]})
-    found = describe_images(client, Owners=["self"], Filters=filters)
+    wanted = {name: value for name, value in tags.items() if name == NAME_TAG}
+    filters = [tag_filter(FINGERPRINT_TAG, fingerprint), {"Name": "state", "Values": ["available"]}]
+    found = [
+        image
+        for image in describe_images(client, Owners=["self"], Filters=filters)
+        if wanted.items() <= tags_of(image).items()
+    ]
     return _image(max(found, key=lambda image: image.get("CreationDate", ""))) if found else None
 
 
 def is_usable(client: Any, ami_id: str) -> bool:
     """Whether there is an image, of whatever account, that this one can start an instance from."""
-    filters = [{"Name": "image-id", "Values": [ami_id]}, {"Name": "state", "Values": ["available"]}]
-    return bool(describe_images(client, Filters=filters))
+    return any(image.get("State") == "available" for image in images_by_id(client, ami_id))
+
+
+def images_by_id(client: Any, ami_id: str, **which: Any) -> list[dict[str, Any]]:
+    """The image, or nothing when there is none: a filter would not find one that its owner has deprecated."""
+    try:
+        return list(describe_images(client, ImageIds=[ami_id], **which))
+    except is_ansible_aws_error_code(_NO_SUCH_IMAGE):
+        return []
 
 
 def images_of(client: Any, run_id: str) -> list[str]:
-    """The ids of the images that a bake has made."""
-    made = describe_images(client, Owners=["self"], Filters=[_tag_filter(RUN_TAG, run_id)])
+    """The ids of the images that a bake has made, also of those that are not finished."""
+    made = describe_images(client, Owners=["self"], Filters=[tag_filter(RUN_TAG, run_id)])
     return [image["ImageId"] for image in made]
+
+
+def images_named(client: Any, name: str) -> list[str]:
+    """The ids of the images with a name: older ones of Packer's plugins tag an image when it is finished."""
+    filters = [{"Name": "name", "Values": [literal(name)]}]
+    made = describe_images(client, Owners=["self"], Filters=filters)
+    return [image["ImageId"] for image in made if image.get("Name") == name]
+
+
+def late_images(client: Any, name: str, tags: Mapping[str, str]) -> list[Image]:
+    """Images that were finished when nobody waited for them any more.
+
+    They have the tags of what lives as long as a bake, or none.
+
+    name: how the names of the images begin, see `Request`. tags: those for the image to make.
+    """
+    own_name = re.compile(re.escape(name) + r"-\d{8}-\d{6}")
+    of_stack = {key: value for key, value in tags.items() if key == NAME_TAG}
+    filters = [tag_filter(PART_TAG, "bake")], [{"Name": "name", "Values": [f"{literal(name)}-*"]}]
+    found: dict[str, Image] = {}
+    for filter_ in filters:
+        for image in describe_images(client, Owners=["self"], Filters=filter_):
+            has = tags_of(image)
+            is_named = own_name.fullmatch(image.get("Name", "")) is not None
+            is_ours = of_stack.items() <= has.items() if of_stack and has else is_named
+            if is_ours and (has.get(PART_TAG) == "bake" or RUN_TAG not in has):
+                found[image["ImageId"]] = _image(image)
+    return [image for image in found.values() if image.state == "available"]
 
 
 def withdraw(client: Any, ami_ids: list[str]) -> None:
@@ -74,13 +116,13 @@ def withdraw(client: Any, ami_ids: list[str]) -> None:
 
 def get_image(client: Any, ami_id: str) -> Image | None:
     """An image of this account by its id, or None when there is none, or none any more."""
-    found = describe_images(client, Owners=["self"], Filters=[{"Name": "image-id", "Values": [ami_id]}])
+    found = images_by_id(client, ami_id, Owners=["self"])
     return _image(found[0]) if found else None
 
 
 def leftovers(client: Any, run_id: str) -> list[str]:
     """What a bake has left, for people: kind and id."""
-    filters = [_tag_filter(RUN_TAG, run_id)]
+    filters = [tag_filter(RUN_TAG, run_id)]
     live = [*filters, {"Name": "instance-state-name", "Values": _LIVE}]
     instances = [
         item["InstanceId"]
@@ -94,6 +136,11 @@ def leftovers(client: Any, run_id: str) -> list[str]:
     # A volume that is still attached goes with its instance.
     detached = [*filters, {"Name": "status", "Values": ["available"]}]
     found += [f"volume {item['VolumeId']}" for item in describe_volumes(client, Filters=detached)]
+    # A snapshot behind an image is a part of it.
+    images = describe_images(client, Owners=["self"], Filters=filters)
+    behind = {snapshot for image in images for snapshot in _image(image).snapshot_ids}
+    snapshots = describe_snapshots(client, OwnerIds=["self"], Filters=filters)["Snapshots"]
+    found += [f"snapshot {item['SnapshotId']}" for item in snapshots if item["SnapshotId"] not in behind]
     return found
 
 
@@ -102,8 +149,24 @@ def _image(description: Mapping[str, Any]) -> Image:
     snapshots = [
         mapping["Ebs"]["SnapshotId"] for mapping in mappings if "SnapshotId" in mapping.get("Ebs", {})
     ]
-    return Image(description["ImageId"], description.get("Name", ""), tuple(snapshots))
+    return Image(
+        description["ImageId"],
+        description.get("Name", ""),
+        tuple(snapshots),
+        description.get("State", "available"),
+    )
 
 
-def _tag_filter(name: str, value: str) -> dict[str, Any]:
-    return {"Name": f"tag:{name}", "Values": [value]}
+def tags_of(description: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of something that AWS describes."""
+    return {tag["Key"]: tag["Value"] for tag in description.get("Tags", [])}
+
+
+def tag_filter(name: str, value: str) -> dict[str, Any]:
+    """A filter for what carries exactly this tag."""
+    return {"Name": f"tag:{name}", "Values": [literal(value)]}
+
+
+def literal(value: str) -> str:
+    """A text as the value of a filter, where EC2 takes some characters for others."""
+    return re.sub(r"[\\*?]", r"\\\g<0>", value)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -23,8 +24,14 @@ class Build:
 
     def images(self) -> dict[str, str]:
         """Of an Amazon build, the image of each region; else nothing."""
-        pairs = (item.partition(":") for item in self.artifact.split(","))
-        return {region: image for region, _colon, image in pairs if image.startswith("ami-")}
+        return {region: image for region, images in images_in([self.artifact]).items() for image in images}
+
+
+def images_in(artifacts: Iterable[str]) -> dict[str, frozenset[str]]:
+    """The images of each region in Packer's ids of artifacts; that of an Amazon build names them."""
+    pairs = [item.partition(":") for artifact in artifacts for item in artifact.split(",")]
+    found = [(region, image) for region, _colon, image in pairs if image.startswith("ami-")]
+    return {region: frozenset(image for where, image in found if where == region) for region, _image in found}
 
 
 def read_manifest(text: str) -> list[Build]:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the iac.ds_stack developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a bake is shown: Packer's steps, and those tasks of Ansible that do something or take long."""
+"""What of a bake is shown: Packer's steps, and of Ansible's tasks those that fail or take long, and some that
+change something."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._process import forma
 
 LONG = 3.0
 """Seconds after which a task is shown although nobody knows yet whether it does something."""
+
+PAUSE = 5.0
+"""Seconds without a line before a quick task that has changed something: a bake has a hundred of them."""
 
 SILENCE = 30.0
 """Seconds after which it is said what is still going on."""
@@ -38,6 +42,7 @@ class ProgressLines:
     say: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     _builds: dict[str, _Current] = field(default_factory=dict)
+    _lines: int = 0
     _began: float = field(init=False)
     _spoke: float = field(init=False)
 
@@ -52,7 +57,7 @@ class ProgressLines:
             self._say(now, event.build, event.text)
         elif event.kind == "task":
             self._builds[event.build] = _Current("  " + _COLLECTION.sub("", event.text), now, shown=False)
-        elif event.text in ("changed", "failed", "fatal"):
+        elif event.text in ("failed", "fatal") or (event.text == "changed" and self._is_silent(now)):
             self._show_current(now, event.build)
 
     def tick(self) -> None:
@@ -65,6 +70,9 @@ class ProgressLines:
                 text = current.text.rstrip(".")
                 self._say(now, build, f"{text} ... {format_seconds(now - current.since)} so far")
 
+    def _is_silent(self, now: float) -> bool:
+        return self._lines == 0 or now - self._spoke >= PAUSE
+
     def _show_current(self, now: float, build: str) -> None:
         current = self._builds.get(build)
         if current is not None and not current.shown:
@@ -74,6 +82,7 @@ class ProgressLines:
     def _say(self, now: float, build: str, text: str) -> None:
         """Show a line; with the build's name only where there is more than one."""
         self._spoke = now
+        self._lines += 1
         seconds = int(now - self._began)
         name = f"{build}: " if len(self._builds) > 1 else ""
         self.say(f"{seconds // 60:3}:{seconds % 60:02}  {name}{text}")

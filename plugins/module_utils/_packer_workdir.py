@@ -12,14 +12,21 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import Entry
+from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import (
+    Entry,
+    FingerprintError,
+    entries,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import birth_of
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import top_level_blocks
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_config import (
+    attributes,
+    top_level_blocks,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
 
 LOGS_KEPT = 10
@@ -52,6 +59,7 @@ class Attempt:
     pid, birth: of the process in which Packer runs, see `birth_of`.
     outcome: how Packer ended, in words; None as long as it runs, or when nobody watched it any more.
     succeeded: whether it ended well.
+    image_name: the name of the image that it makes.
     """
 
     run_id: str
@@ -60,10 +68,15 @@ class Attempt:
     birth: str | None = None
     outcome: str | None = None
     succeeded: bool = False
+    image_name: str = ""
 
     def still_runs(self) -> bool:
         """Whether Packer runs although nobody watches it."""
         return self.outcome is None and self.birth is not None and birth_of(self.pid) == self.birth
+
+
+class WorkDirError(Exception):
+    """The folder cannot be used; the text says why."""
 
 
 class WorkDir:
@@ -78,19 +91,55 @@ class WorkDir:
         self.manifest = path / "manifest.json"
         self.logs = path / "log"
         self._copied = path / ".template_files.json"
+        self._made = path / ".made_files.json"
         self._bake = path / ".bake.json"
         self._attempt = path / ".attempt.json"
 
     def create(self) -> None:
-        """Make the folder."""
-        self.logs.mkdir(parents=True, exist_ok=True)
+        """Make the folder. Raises WorkDirError when that cannot be."""
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkDirError(
+                f"The work_dir {self.path} cannot be made: {error.strerror} ({error.filename}). "
+                "Name another folder."
+            ) from error
+
+    def strays(self, files: Iterable[Entry]) -> list[str]:
+        """Files in the folder that would shape an image although they are not of its template.
+
+        What earlier templates and bakes have left does not count, as long as nobody changes it. Raises
+        FingerprintError.
+        """
+        if not self.path.is_dir():
+            return []
+        known = {entry.name for entry in files} | set(self._read(self._copied) or ())
+        made = self._read(self._made) or {}
+        return [
+            entry.name
+            for entry in self._foreign()
+            if entry.name not in known and made.get(entry.name) != entry.digest()
+        ]
+
+    def note_made(self) -> None:
+        """Remember what a bake has left here, so that it is not taken for a person's."""
+        known = set(self._read(self._copied) or ())
+        with contextlib.suppress(FingerprintError, OSError):
+            made = {entry.name: entry.digest() for entry in self._foreign() if entry.name not in known}
+            write_private(self._made, made)
+
+    def _foreign(self) -> list[Entry]:
+        """The files that are not the module's own."""
+        own = {path for path in vars(self).values() if path != self.path}
+        ignored = {path.name for path in own} | {f"{path.name}.partial" for path in own}
+        return entries(self.path, without=ignored)
 
     def new_log(self, name: str) -> Path:
-        """The path of a new log, and room for it."""
+        """The path of a new log, and room for it. The name of an image may hold slashes."""
         logs = sorted(self.logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
         for path in logs[: -(LOGS_KEPT - 1)]:
             path.unlink(missing_ok=True)
-        return self.logs / f"{name}.log"
+        return self.logs / f"{name.replace('/', '_')}.log"
 
     def lay_out(self, files: Iterable[Entry]) -> None:
         """Copy the template's files here and remove those of an earlier template."""
@@ -179,17 +228,24 @@ def declared_variables(files: Iterable[Entry]) -> set[str]:
     return names
 
 
-def _declared_in_hcl(text: str) -> Iterable[str]:
-    return [block.labels[0] for block in top_level_blocks(text) if block.type == "variable" and block.labels]
+def _declared_in_hcl(text: str) -> Iterator[str]:
+    """Names in C(variable "x" {}), C(variable x {}) and the older C(variables { x = ... })."""
+    for block in top_level_blocks(text):
+        if block.type == "variable" and block.labels:
+            yield block.labels[0]
+        elif block.type == "variables" and not block.labels:
+            yield from attributes(block.body)
 
 
-def _declared_in_json(text: bytes) -> Iterable[str]:
+def _declared_in_json(text: bytes) -> Iterator[str]:
     try:
-        blocks = json.loads(text)["variable"]
-    except (ValueError, KeyError, TypeError):
-        return []  # a broken file is Packer's to explain
-    groups = blocks if isinstance(blocks, list) else [blocks]
-    return [name for group in groups if isinstance(group, dict) for name in group]
+        template = json.loads(text)
+    except ValueError:
+        return  # a broken file is Packer's to explain
+    for kind in ("variable", "variables"):
+        blocks = template.get(kind, []) if isinstance(template, dict) else []
+        for group in blocks if isinstance(blocks, list) else [blocks]:
+            yield from group if isinstance(group, dict) else ()
 
 
 def _load(kind: type[Kept], fields: Any) -> Kept | None:

@@ -24,12 +24,14 @@ from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
 )
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import images_by_id
 from ansible_collections.iac.ds_stack.plugins.module_utils._preflight import (
     BAKE,
     INSTANCE,
     NETWORK,
     VCPU_QUOTAS,
     Account,
+    BaseImage,
     Image,
     InstanceType,
     Machine,
@@ -203,8 +205,7 @@ def _questions_of_bake(ec2: Client, wanted: Wanted) -> Iterator[tuple[str, Calla
     if base:
         yield "DescribeImages newest", lambda: _base_images(ec2, base.owner, _is_base(base.name))
         if base.pinned_id:
-            pinned = [{"Name": "image-id", "Values": [base.pinned_id]}]
-            yield "DescribeImages pinned", lambda: _base_images(ec2, base.owner, pinned)
+            yield "DescribeImages pinned", lambda: _pinned_image(ec2, base)
             made_from = [
                 *_is_part(wanted.stack, "image"),
                 {"Name": "tag:ds-stack:base-image", "Values": [base.pinned_id]},
@@ -397,6 +398,11 @@ def _is_base(name: str) -> list[dict[str, Any]]:
 def _base_images(ec2: Client, owner: str, which: list[dict[str, Any]]) -> list[dict[str, Any]]:
     filters = [*which, {"Name": "state", "Values": ["available"]}]
     return list(describe_images(ec2, Owners=[owner], Filters=filters))
+
+
+def _pinned_image(ec2: Client, base: BaseImage) -> list[dict[str, Any]]:
+    found = images_by_id(ec2, base.pinned_id or "", Owners=[base.owner])
+    return [image for image in found if image.get("State") == "available"]
 
 
 def _base_image(wanted: Wanted, answers: Mapping[str, Any]) -> Image | bool | None:

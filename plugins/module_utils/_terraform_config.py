@@ -32,6 +32,7 @@ _IN_STRING = re.compile(
 )
 _LABEL = r"""[ \t]*"[^"\n]*"|[ \t]+[A-Za-z_][\w-]*"""
 _HEADER = re.compile(rf"""(?P<type>[A-Za-z_][\w-]*)(?P<labels>(?:{_LABEL})*)[ \t]*$""")
+_ATTRIBUTE = re.compile(r"^[ \t]*([A-Za-z_][\w-]*)[ \t]*=(?!=)", re.MULTILINE)
 _LITERAL = r"""^[ \t]*{name}[ \t]*=[ \t]*"((?:[^"\\$%]|\\.)*)"[ \t]*$"""
 
 
@@ -105,9 +106,7 @@ def top_level_blocks(text: str) -> Iterator[Block]:
             kept.append(text[start : match.start()])
             start = position
         elif match.lastgroup == "heredoc":
-            last = re.compile(rf"^[ \t]*{re.escape(match['heredoc'])}[ \t]*$", re.MULTILINE)
-            end = last.search(text, position)
-            position = end.end() if end else len(text)
+            position = _end_of_heredoc(text, match)
         elif match.lastgroup == "quote":
             position = _end_of_string(text, position)
         elif match.lastgroup == "open":
@@ -122,6 +121,29 @@ def top_level_blocks(text: str) -> Iterator[Block]:
                 kept.append(text[start : match.start()])
                 labels = tuple(label.strip().strip('"') for label in re.findall(_LABEL, header["labels"]))
                 yield Block(header["type"], labels, "".join(kept))
+
+
+def attributes(body: str) -> list[str]:
+    """The names of the attributes that stand in a block itself, not in a value or a block in it."""
+    depth = position = 0
+    own: list[str] = []
+    while match := _TOKEN.search(body, position):
+        if depth == 0:
+            own.append(body[position : match.start()])
+        position = match.end()
+        if match.lastgroup == "heredoc":
+            position = _end_of_heredoc(body, match)
+        elif match.lastgroup == "quote":
+            position = _end_of_string(body, position)
+        elif match.lastgroup in ("open", "close"):
+            depth += 1 if match.lastgroup == "open" else -1
+    return _ATTRIBUTE.findall("".join([*own, body[position:]]))
+
+
+def _end_of_heredoc(text: str, begin: re.Match[str]) -> int:
+    last = re.compile(rf"^[ \t]*{re.escape(begin['heredoc'])}[ \t]*$", re.MULTILINE)
+    end = last.search(text, begin.end())
+    return end.end() if end else len(text)
 
 
 def _end_of_string(text: str, position: int) -> int:

@@ -104,6 +104,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.exceptions import Ansib
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.iac.ds_stack.plugins.module_utils._image_retention import Image, decide
 from ansible_collections.iac.ds_stack.plugins.module_utils._names import OptionError, check_stack
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import tag_filter
 
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},
@@ -130,7 +131,7 @@ class RetentionError(Exception):
 def stack_images(client: Any, stack: str) -> list[Image]:
     """Return the stack's images."""
     tags = {"ds-stack:name": stack, "ds-stack:part": "image"}
-    filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
+    filters = [tag_filter(name, value) for name, value in tags.items()]
     return [Image.parse(one) for one in describe_images(client, Owners=["self"], Filters=filters)]
 
 

@@ -18,7 +18,7 @@ description:
   - The template is copied to O(work_dir), where Packer runs. You can run C(packer) there by hand, with
     C(-var-file=variables.pkrvars.json).
   - While Packer runs, its steps are shown on the console, and those tasks of its ansible provisioner that
-    change something, fail or take long.
+    fail or take long, and some that change something.
   - If the play is interrupted, Packer is asked to stop and cleans up in the account; the next run tells how
     that ended. An image of a bake that failed loses its fingerprint, so that it is not found again.
 options:
@@ -41,13 +41,18 @@ options:
     type: path
   work_dir:
     description:
-      - Folder where Packer runs. It is made if it is not there, and kept.
+      - Folder where Packer runs. It is made if it is not there, and kept. It has to lie outside of
+        O(template), O(overlay) and O(fingerprint_paths).
+      - A file in it that neither the template nor an earlier bake has put there would shape the image and not
+        its fingerprint. As long as it is there, nothing is baked.
       - The logs of the last ten bakes are in its folder C(log). Only one run at a time can use it.
     type: path
     required: true
   name:
     description:
-      - Beginning of the image's name. A hyphen and the time (UTC) are added.
+      - Beginning of the image's name, of at most 112 characters. A hyphen and the time (UTC) are added.
+      - EC2 takes letters, digits, spaces, parentheses, square brackets, dots, slashes, hyphens, apostrophes,
+        at signs and underscores.
     type: str
     required: true
   base_image_id:
@@ -157,8 +162,9 @@ attributes:
       ones masked. Of files only digests are shown.
 notes:
   - The AWS options reach Packer in its environment, as E(AWS_ACCESS_KEY_ID), E(AWS_PROFILE),
-    E(AWS_ENDPOINT_URL) and so on. The environment variables E(PACKER_LOG) and C(PKR_VAR_*) are not passed on
-    to it.
+    E(AWS_ENDPOINT_URL) and so on. The environment variables E(PACKER_LOG), C(PKR_VAR_*), E(AWS_MAX_ATTEMPTS)
+    and C(ANSIBLE_*) are not passed on to it, nor does the Ansible in the bake read a configuration of the
+    caller's; give what it needs in the template.
   - Progress is shown as it comes where the connection is C(local), elsewhere at the end. With C(async) look
     into the log. With C(no_log) nothing that Packer says is shown, neither progress nor why it failed.
   - The ansible provisioner gets an environment in which its output can be read, such as
@@ -270,19 +276,23 @@ error:
   sample: "amazon-ebs.ds_stack: Task 'r : Install R' failed: No package matching 'r-base' is available"
 left:
   description:
-    - What a bake that failed has left in the account, by the tag C(ds-stack:bake). None if it could not be
-      looked up.
+    - What a bake that failed has left in the account, by the tag C(ds-stack:bake), in other regions too where
+      the image was copied. None if it could not be looked up.
   returned: when a build failed
   type: list
   elements: str
   sample: [image ami-0a1b2c3d4e5f60718]
 """
 
+import functools
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.common.warnings import warn
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
+from ansible_collections.amazon.aws.plugins.module_utils.ec2 import describe_regions
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake
@@ -354,10 +364,23 @@ def hide_secrets(module: AnsibleAWSModule) -> Scrubber:
     """
     names = ("sensitive_variables", "secret_key", "session_token")
     secrets = secrets_in(module.params[name] for name in names)
-    secrets.update([json.dumps(secret)[1:-1] for secret in secrets])
+    # As JSON, of Python and of Go, has them.
+    for secret in tuple(secrets):
+        secrets.update(json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False))
     module.no_log_values.clear()
     module.no_log_values.update(secrets)
     return Scrubber(secrets)
+
+
+def other_regions(module: AnsibleAWSModule, client: Any, names: set[str]) -> dict[str, Any]:
+    """Of regions by name those of the account other than this one, each with a client of EC2."""
+    if not names - {module.region}:
+        return {}
+    try:
+        names = names & {region["RegionName"] for region in describe_regions(client)}
+    except is_boto3_error_code("UnauthorizedOperation"):
+        pass  # what looks like a region's name is taken for one
+    return {name: module.client("ec2", region=name) for name in sorted(names - {module.region})}
 
 
 def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dict:
@@ -366,7 +389,9 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dic
     # The result repeats the options; a secret too short to be masked wherever it occurs is masked here.
     module.params["sensitive_variables"] = dict.fromkeys(request.sensitive_variables, SENSITIVE)
     client = module.client("ec2")
-    if earlier := _packer_bake.look_back(request.work_dir, client, check_mode=module.check_mode):
+    others = functools.partial(other_regions, module, client)
+    earlier = _packer_bake.look_back(request.work_dir, client, check_mode=module.check_mode, others=others)
+    if earlier:
         warn(earlier)
     plan = _packer_bake.make_plan(request, client)
     result = {
@@ -379,6 +404,8 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dic
     if plan.image and not plan.reasons:
         image = plan.image
         return {**result, **_packer_bake.image_facts(image)}
+    for text in _packer_bake.tell_late_images(request, client, earlier or ""):
+        warn(text)
     if module._diff:
         result["diff"] = {name: scrubber.text(text) for name, text in plan.diff().items()}
     if module.check_mode:
@@ -392,6 +419,7 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dic
         environment=environment(os.environ, {**connection, "region": request.region}),
         scrubber=scrubber,
         progress=progress,
+        others=others,
     )
     return {**result, **baked}
 
@@ -408,7 +436,7 @@ def main() -> None:
         message = progress.failure(str(error), error.facts.get("log_path"))
         module.fail_json(msg=message, **error.facts, **progress.result())
     except (FingerprintError, ProcessError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), **progress.result())
     except AnsibleAWSError as error:
         module.fail_json_aws_error(error)
     module.exit_json(**result, **progress.result())

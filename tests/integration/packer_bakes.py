@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,15 @@ import pytest
 import yaml
 from ansible_collections.iac.ds_stack.plugins.modules import packer_image
 from botocore.config import Config
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.amis import Ami
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
+
+#: The Packer that the tests run; its plugins are where PACKER_PLUGIN_PATH says.
+PACKER = os.environ.get("DS_STACK_TEST_PACKER", "packer")
+
 SECRET = 'Geheim,"1\n2-really'
 
 VARIABLES = """
@@ -109,8 +115,26 @@ with patch_module_args(json.load(sys.stdin)):
 @pytest.fixture(scope="module")
 def needs_packer() -> None:
     """Skip what cannot be shown without Packer."""
-    if shutil.which("packer") is None:
-        pytest.skip("packer is not installed")
+    if shutil.which(PACKER) is None:
+        pytest.skip(f"{PACKER} is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tags_for_snapshots() -> Iterator[None]:
+    """CreateImage with tags for snapshots, as today's plugin sends them; moto knows those of images alone."""
+    create_image = EC2Backend.create_image
+
+    def create(self: EC2Backend, *args: Any, tag_specifications: list[dict[str, Any]], **kwargs: Any) -> Ami:
+        of = {one["ResourceType"]: one["Tags"] for one in tag_specifications}
+        of_snapshots = of.pop("snapshot", [])
+        known = [{"ResourceType": kind, "Tags": tags} for kind, tags in of.items()]
+        image = create_image(self, *args, tag_specifications=known, **kwargs)
+        self.create_tags([image.ebs_snapshot.id], {tag["Key"]: tag["Value"] for tag in of_snapshots})
+        return image
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EC2Backend, "create_image", create)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +224,7 @@ def baker(tmp_path: Path, endpoint: str, base_image_id: str) -> Baker:
         **{
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("AWS_", "PKR_", "PACKER_"))
+            if not name.startswith(("AWS_", "PKR_", "PACKER_")) or name == "PACKER_PLUGIN_PATH"
         },
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
@@ -210,6 +234,7 @@ def baker(tmp_path: Path, endpoint: str, base_image_id: str) -> Baker:
     options = {
         "template": str(template),
         "work_dir": str(tmp_path / "work"),
+        "binary": PACKER,
         "name": "tiny",
         "region": REGION,
         "base_image_id": base_image_id,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import leftovers
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import find_image, leftovers
 from ansible_collections.iac.ds_stack.plugins.modules import packer_image
 
 from tests.integration.packer_bakes import REGION, SECRET, SOURCE, Baker, wait_for
@@ -148,6 +150,11 @@ def test_one_of_two_builds_fails(baker: Baker, ec2: Any) -> None:
     assert baker.bake(_ansible_check_mode=True)["reasons"] == ["no image with this content"]
 
 
+def masked(text: str) -> str:
+    """Text in which it does not matter who has masked: newer versions of Packer do it too."""
+    return text.replace("<sensitive>", "(sensitive)")
+
+
 @pytest.mark.fault(7)
 def test_secrets_are_nowhere(baker: Baker) -> None:
     seen = baker.folder / "seen"
@@ -165,7 +172,7 @@ def test_secrets_are_nowhere(baker: Baker) -> None:
     assert result["invocation"]["module_args"]["sensitive_variables"] == dict.fromkeys(
         ("licence", "numbers"), "(sensitive)"
     )
-    assert "licence: (sensitive)" in Path(result["log_path"]).read_text()
+    assert "licence: (sensitive)" in masked(Path(result["log_path"]).read_text())
     assert "sensitive.pkrvars.json" in seen.read_text(), "the file was there while Packer ran"
     assert [line for line in seen.read_text().splitlines() if "pkrvars.json" in line and "-rw" in line]
     assert all(
@@ -411,7 +418,11 @@ case $1 in
       echo "1795464818,amazon-ebs.tiny,error,Error executing Ansible: Non-zero exit status: exit status 2"
       exit 1
     fi
-    cp made.json manifest.json ;;
+    say "PLAY RECAP ****"
+    say "Running post-processor:  (type manifest)"
+    cp made.json manifest.json
+    echo "1795464818,,ui,say,\\n==> Builds finished. The artifacts of successful builds are:"
+    echo "1795464818,amazon-ebs.tiny,artifact,0,id,us-east-1:$(cat made)" ;;
 esac
 """
 
@@ -426,6 +437,7 @@ def test_newer_versions_get_their_plugins_first(baker: Baker, ec2: Any, base_ima
     build = {"name": "tiny", "builder_type": "amazon-ebs", "packer_run_uuid": "u"}
     made = {"builds": [{**build, "artifact_id": f"{REGION}:{ami_id}"}], "last_run_uuid": "u"}
     (baker.template / "made.json").write_text(json.dumps(made))
+    (baker.template / "made").write_text(ami_id)
     assert baker.bake(binary=str(packer))["ami_id"] == ami_id
     calls = [line.split()[0] for line in (baker.work / "calls").read_text().splitlines()]
     assert calls == ["version", "init", "validate", "build"]
@@ -436,3 +448,308 @@ def test_newer_versions_get_their_plugins_first(baker: Baker, ec2: Any, base_ima
     assert result["error"] == (
         "amazon-ebs.tiny: Task 'iac.ds_stack.base : Install packages' failed: E: no such package"
     )
+
+
+KILL = """
+import os, pathlib, signal, sys
+found, pid = [], os.getppid()
+while pid > 1:
+    command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\\0")
+    if b"packer" in command[0] and command[1:2] == [b"build"]:
+        found.append(pid)
+    pid = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+os.kill(found[0] if sys.argv[1] == "core" else found[-1], signal.SIGKILL)
+"""
+
+
+def kill_packer(baker: Baker, which: str) -> str:
+    """A script that kills the process of Packer that works, or the one that started it."""
+    (baker.folder / "kill.py").write_text(KILL)
+    return f"{sys.executable} {baker.folder}/kill.py {which}; sleep 3"
+
+
+@pytest.mark.fault(27)
+def test_packers_core_is_killed(baker: Baker) -> None:
+    """As the kernel does when memory runs out. The process that started it exits 0."""
+    result = baker.fail(variables={"script": kill_packer(baker, "core")})
+    assert result["error"].startswith("Packer stopped without a word and without an error.")
+    kinds = sorted(name.rpartition(" ")[0] for name in result["left"])
+    assert kinds[0] == "instance", "nobody has cleaned up"
+    assert "you should remove: instance i-" in result["msg"]
+    assert baker.bake(variables={"script": "true"})["changed"] is True
+
+
+@pytest.mark.fault(7)
+@pytest.mark.parametrize("secret", [SECRET, 'a,b,c "d", e', "one, two"])
+def test_packers_outer_process_is_killed(baker: Baker, secret: str) -> None:
+    script = f'echo "licence: $LICENCE"; sleep 1; {kill_packer(baker, "outer")}'
+    result = baker.fail(variables={"script": script}, sensitive_variables={"licence": secret})
+    shown = json.dumps(result) + everything_below(baker.work)
+    for part in (secret, secret.replace(",", "%!(PACKER_COMMA)"), json.dumps(secret)[1:-1]):
+        assert part not in shown
+    assert "(sensitive)" in masked(result["error"])
+
+
+@pytest.mark.fault(25)
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {
+            "ANSIBLE_GATHERING": "explicit",
+            "ANSIBLE_GATHER_SUBSET": "!all,!min",
+            "ANSIBLE_BECOME": "True",
+            "ANSIBLE_BECOME_METHOD": "nothing",
+            "ANSIBLE_BECOME_USER": "nobody-of-that-name",
+            "ANSIBLE_STRATEGY": "debug",
+            "ANSIBLE_VAULT_PASSWORD_FILE": "/gone",
+            "ANSIBLE_INVENTORY": "/gone",
+            "ANSIBLE_STDOUT_CALLBACK": "minimal",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
+            "ANSIBLE_CALLBACK_FORMAT_PRETTY": "True",
+            "ANSIBLE_DISPLAY_FAILED_STDERR": "True",
+            "ANSIBLE_CONFIG": "/gone.cfg",
+            "ANSIBLE_LOG_PATH": "log-of-the-caller",
+            "ANSIBLE_TAGS": "none",
+        },
+        {"HOME": "home"},
+        {"HOME": ""},
+    ],
+)
+def test_the_callers_ansible_is_not_the_bakes(baker: Baker, environment: dict[str, str]) -> None:
+    home = baker.folder / "home"
+    home.mkdir()
+    (home / ".ansible.cfg").write_text("[defaults]\ngathering = explicit\nvault_password_file = /gone\n")
+    (baker.template / "play.yml").write_text(
+        "- hosts: localhost\n  tasks:\n"
+        '    - {name: Look, ansible.builtin.debug: {msg: "kernel {{ ansible_facts.kernel }}"}}\n'
+    )
+    for name, value in environment.items():
+        baker.environment[name] = str(home) if value == "home" else value
+    interpreter = f"-e ansible_python_interpreter={sys.executable}"
+    script = f"$PLAYBOOK -i localhost, -c local {interpreter} play.yml; env | grep ^ANSIBLE_ | sort; ls -A"
+    baked = baker.bake(
+        variables={"script": script}, ansible_playbook=str(Path(sys.executable).with_name("ansible-playbook"))
+    )
+    log = Path(baked["log_path"]).read_text()
+    assert '"msg": "kernel ' in log
+    seen = dict(line.split(": ", 1)[1].split("=", 1) for line in log.splitlines() if "tiny: ANSIBLE_" in line)
+    own = {
+        "CALLBACK_RESULT_FORMAT",
+        "DISPLAY_OK_HOSTS",
+        "DISPLAY_SKIPPED_HOSTS",
+        "NOCOLOR",
+        "STDOUT_CALLBACK",
+    }
+    assert set(seen) == {f"ANSIBLE_{name}" for name in own | {"CONFIG"}}
+    assert "log-of-the-caller" not in log
+
+
+@pytest.mark.fault(25)
+def test_packer_does_not_count_its_looks_by_boto3s_tries(baker: Baker) -> None:
+    source = (baker.template / "source.pkr.hcl").read_text()
+    (baker.template / "source.pkr.hcl").write_text(source.partition("  aws_polling")[0] + "}\n")
+    baker.environment |= {"AWS_MAX_ATTEMPTS": "3", "AWS_POLL_DELAY_SECONDS": "1", "AWS_TIMEOUT_SECONDS": "1"}
+    baked = baker.bake(
+        variables={"script": 'test -z "$AWS_MAX_ATTEMPTS$AWS_POLL_DELAY_SECONDS$AWS_TIMEOUT_SECONDS"'}
+    )
+    assert baked["changed"] is True
+
+
+def test_an_ansible_configuration_of_the_template_counts(baker: Baker) -> None:
+    (baker.template / "ansible.cfg").write_text("[defaults]\nforks = 3\n")
+    script = 'cat "$ANSIBLE_CONFIG"'
+    assert "forks = 3" in Path(baker.bake(variables={"script": script})["log_path"]).read_text()
+
+
+def test_what_a_person_puts_into_the_folder_does_not_shape_the_image(baker: Baker) -> None:
+    baker.bake()
+    for name in ("mine.auto.pkrvars.hcl", "more.pkr.hcl", "ansible.cfg", "roles/r/tasks/main.yml"):
+        stray = baker.work / name
+        stray.parent.mkdir(parents=True, exist_ok=True)
+        stray.write_text('script = "exit 9"\n')
+        assert baker.bake()["reused"] is True, "the image of this template is there"
+        for check_mode in (True, False):
+            message = baker.fail(force=True, _ansible_check_mode=check_mode)["msg"]
+            assert f"holds {name}, which would shape the image and is not of its template" in message
+        stray.unlink()
+    (baker.template / "mine.auto.pkrvars.hcl").write_text('script = "echo of the template"\n')
+    baked = baker.bake()
+    assert baked["reasons"] == ["template"]
+    assert "tiny: of the template" in Path(baked["log_path"]).read_text()
+
+
+def test_what_a_bake_leaves_in_the_folder_is_no_strays(baker: Baker) -> None:
+    variables = {"script": "mkdir -p out; date +%N >> out/times; touch crash.log"}
+    baker.bake(variables=variables)
+    assert baker.bake(force=True, variables=variables)["changed"] is True
+    assert len((baker.work / "out/times").read_text().splitlines()) == 2
+    (baker.work / "out/times").write_text("by hand")
+    assert "holds out/times" in baker.fail(force=True, variables=variables)["msg"]
+
+
+def test_variables_may_be_declared_in_all_ways(baker: Baker) -> None:
+    text = (baker.template / "variables.pkr.hcl").read_text()
+    for name in ("image_name", "tags", "script"):
+        text = text.replace(f'variable "{name}"', f"variable {name}")
+    text = text.replace('variable "base_image_id" { type = string }\n', "")
+    text += 'variables {\n  base_image_id = ""\n  texts = {\n    inner = 1\n  }\n}\n'
+    (baker.template / "variables.pkr.hcl").write_text(text)
+    baked = baker.bake(variables={"script": "echo declared", "texts": {"inner": 2}})
+    assert "tiny: declared" in Path(baked["log_path"]).read_text()
+    assert "declares no variable inner" in baker.fail(variables={"inner": 1})["msg"]
+
+
+def test_a_name_may_hold_slashes(baker: Baker, ec2: Any) -> None:
+    baked = baker.bake(name="team/images/tiny")
+    assert baked["image_name"].startswith("team/images/tiny-")
+    assert Path(baked["log_path"]).parent == baker.work / "log"
+    assert image_tags(ec2, baked["ami_id"])["Name"] == baked["image_name"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": ""}, "The name '' cannot begin the name of an image"),
+        ({"name": "a" * 200}, "cannot begin the name of an image"),
+        ({"name": "a*b\n"}, "cannot begin the name of an image"),
+        ({"work_dir": "TEMPLATE"}, "lie in each other"),
+        ({"work_dir": "TEMPLATE/work"}, "lie in each other"),
+        ({"work_dir": "FOLDER"}, "lie in each other"),
+        ({"work_dir": "FOLDER/a-file"}, "a-file cannot be made: "),
+        ({"work_dir": "FOLDER/a-file/below"}, "a-file/below cannot be made: Not a directory"),
+        ({"work_dir": "/proc/nothing"}, "The work_dir /proc/nothing cannot be made: "),
+        ({"fingerprint_paths": ["sub"], "work_dir": "FOLDER/sub/work"}, "lies in sub, which is one of"),
+    ],
+)
+def test_names_and_folders_that_cannot_be(baker: Baker, options: dict[str, Any], message: str) -> None:
+    (baker.folder / "a-file").touch()
+    (baker.folder / "sub").mkdir()
+    places = {"TEMPLATE": str(baker.template), "FOLDER": str(baker.folder)}
+    for place, path in places.items():
+        if "work_dir" in options:
+            options = {**options, "work_dir": options["work_dir"].replace(place, path)}
+    before = everything_below(baker.template)
+    assert message in baker.fail(**options)["msg"]
+    assert everything_below(baker.template) == before
+
+
+@pytest.mark.parametrize("home", [None, "", "/nonexistent"])
+def test_without_a_home_packers_own_words_are_told(baker: Baker, home: str | None) -> None:
+    baker.environment.pop("HOME")
+    if home is not None:
+        baker.environment["HOME"] = home
+    (baker.template / "source.pkr.hcl").write_text(SOURCE.replace("instance_type", "instance_tyqe"))
+    assert 'An argument named "instance_tyqe" is not expected here' in baker.fail()["msg"]
+
+
+def test_a_manifest_that_lies_elsewhere(baker: Baker) -> None:
+    build = (baker.template / "build.pkr.hcl").read_text()
+    (baker.template / "build.pkr.hcl").write_text(build.replace("var.manifest_path", '"elsewhere.json"'))
+    result = baker.fail()
+    assert (
+        "The output of the template's post-processor manifest has to be var.manifest_path." in result["msg"]
+    )
+    assert len(result["left"]) == 1
+    (baker.template / "build.pkr.hcl").write_text(
+        build.replace('post-processor "manifest" {', 'post-processor "shell-local" {').replace(
+            "output = var.manifest_path", 'inline = ["echo post"]'
+        )
+    )
+    assert "needs a post-processor manifest" in baker.fail()["msg"]
+
+
+@pytest.mark.fault(27)
+def test_a_manifest_of_another_run_is_not_believed(baker: Baker) -> None:
+    older = {"name": "tiny", "builder_type": "amazon-ebs", "artifact_id": f"{REGION}:ami-00000000"}
+    manifest = json.dumps({"builds": [{**older, "packer_run_uuid": "older"}], "last_run_uuid": "older"})
+    build = (baker.template / "build.pkr.hcl").read_text()
+    (baker.template / "build.pkr.hcl").write_text(build.replace("var.manifest_path", '"elsewhere.json"'))
+    result = baker.fail(variables={"script": f"echo '{manifest}' > {baker.work}/manifest.json"})
+    assert "The manifest names ami-00000000, which Packer does not say that it has made" in result["msg"]
+    assert len(result["left"]) == 1
+
+
+@pytest.mark.fault(27)
+def test_a_copy_in_another_region_is_named_and_loses_its_fingerprint(baker: Baker, endpoint: str) -> None:
+    (baker.template / "source.pkr.hcl").write_text(
+        SOURCE.replace("  communicator ", '  ami_regions = ["eu-west-1"]\n  communicator ')
+    )
+    build = (baker.template / "build.pkr.hcl").read_text().replace("var.script]", '"true"]')
+    failing = 'post-processor "shell-local" { inline = [var.script] }\n}'
+    (baker.template / "build.pkr.hcl").write_text(build.rstrip().removesuffix("}") + failing)
+    result = baker.fail(variables={"script": "exit 6"})
+    there = client_in("eu-west-1", endpoint)
+    (copy,) = [name.split()[1] for name in result["left"] if name.endswith(" in eu-west-1")]
+    assert f"image {copy} in eu-west-1" in result["msg"]
+    assert "ds-stack:fingerprint" not in image_tags(there, copy)
+    assert image_tags(there, copy)["ds-stack:bake"]
+
+
+def client_in(region: str, endpoint: str) -> Any:
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "testtest"}
+    return boto3.client("ec2", region_name=region, endpoint_url=endpoint, **keys)
+
+
+@pytest.mark.fault(27)
+@pytest.mark.parametrize("is_tagged", [True, False])
+def test_an_image_that_was_finished_late_is_told(
+    baker: Baker, ec2: Any, base_image_id: str, is_tagged: bool
+) -> None:
+    """Of a bake that was stopped while its image was pending; older plugins tag it when it is finished."""
+    name = f"{baker.folder.name}-20261127-184203"
+    tags = {"ds-stack:part": "bake", "ds-stack:bake": "r1", "ds-stack:name": baker.folder.name, "Name": name}
+    specification = [
+        {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+    ]
+    instance = ec2.run_instances(ImageId=base_image_id, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    made = ec2.create_image(
+        InstanceId=instance, Name=name, **({"TagSpecifications": specification} if is_tagged else {})
+    )["ImageId"]
+    options: dict[str, Any] = {"name": baker.folder.name, "_ansible_check_mode": True}
+    warnings = " ".join(map(str, baker.bake(**options)["warnings"]))
+    assert f"The image {made} ({name}) was finished after its bake had been stopped." in warnings
+    assert "warnings" not in baker.bake(**{**options, "name": "other", "tags": {"ds-stack:name": "other"}})
+    ec2.deregister_image(ImageId=made)
+    assert "warnings" not in baker.bake(**options)
+
+
+def test_snapshots_are_found_by_the_tag_of_the_run(ec2: Any, base_image_id: str) -> None:
+    tags = [{"Key": "ds-stack:bake", "Value": "run-9"}]
+    zone = f"{REGION}a"
+    volume = ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
+    snapshot = ec2.create_snapshot(
+        VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}]
+    )["SnapshotId"]
+    instance = ec2.run_instances(ImageId=base_image_id, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    image = ec2.create_image(InstanceId=instance, Name="run-9")["ImageId"]
+    behind = ec2.describe_images(ImageIds=[image])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    ec2.create_tags(Resources=[image, behind], Tags=tags)
+    assert leftovers(ec2, "run-9") == [f"snapshot {snapshot}"], "the other one goes with its image"
+
+
+def test_a_stacks_name_is_no_pattern(ec2: Any, base_image_id: str) -> None:
+    made = {}
+    instance = ec2.run_instances(ImageId=base_image_id, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    for number, stack in enumerate(("team-a", "back\\slash", "[a-z]eam-a")):
+        tags = {"ds-stack:name": stack, "ds-stack:fingerprint": "pattern"}
+        made[stack] = ec2.create_image(InstanceId=instance, Name=f"pattern-{number}")["ImageId"]
+        ec2.create_tags(Resources=[made[stack]], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
+    for stack, ami_id in made.items():
+        found = find_image(ec2, "pattern", {"ds-stack:name": stack})
+        assert found is not None
+        assert found.ami_id == ami_id
+    for stack in ("*", "team-?", "t*"):
+        assert find_image(ec2, "pattern", {"ds-stack:name": stack}) is None
+    assert find_image(ec2, "pa*", {}) is None
+
+
+def test_on_a_remote_host_progress_comes_with_the_result(baker: Baker) -> None:
+    """The action plugin of such a host asks for it."""
+    baker.environment["IAC_DS_STACK_PROGRESS"] = "return"
+    for script, last in (
+        ("true", "Running post-processor: (type manifest)"),
+        ("exit 3", "Deleting temporary"),
+    ):
+        lines = baker.run(variables={"script": script})["progress"]
+        assert lines[0].startswith("Baking tiny-")
+        assert any(last in line for line in lines)

@@ -224,7 +224,8 @@ class Bake:
             secrets,
             "says how the last one ended, bakes" if told else "bakes",
         ]
-        again = self.play.baker.bake(force=True, variables={"script": "true"})
+        # Looks back as every run does, and need not bake for that.
+        again = self.play.baker.bake(force=True, variables={"script": "true"}, _ansible_check_mode=True)
         assert "warnings" not in again, "told once"
         return f"| {' | '.join(cells)} |"
 

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_workdir as workdir
 from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import entries, layered_entries
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer import Log, environment
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer import (
+    Log,
+    _last_words,
+    environment,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._process import Finished
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import Scrubber
 
 ALWAYS = {
@@ -39,7 +44,32 @@ KEYS = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S", "AWS_SESSION_TOK
             {"access_key": "A", "secret_key": "S", "session_token": None},
             {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S"},
         ),
-        ({"ANSIBLE_STDOUT_CALLBACK": "dense", "ANSIBLE_FORCE_COLOR": "1"}, {}, {"ANSIBLE_FORCE_COLOR": "1"}),
+        # What is meant for the caller's own play is none of the bake's.
+        (
+            {"ANSIBLE_STDOUT_CALLBACK": "dense", "ANSIBLE_FORCE_COLOR": "1", "ANSIBLE": "x"},
+            {},
+            {"ANSIBLE": "x"},
+        ),
+        (
+            {
+                "ANSIBLE_BECOME": "False",
+                "ANSIBLE_GATHERING": "explicit",
+                "ANSIBLE_GATHER_SUBSET": "!all",
+                "ANSIBLE_VAULT_PASSWORD_FILE": "/gone",
+                "ANSIBLE_CALLBACK_FORMAT_PRETTY": "True",
+                "ANSIBLE_DISPLAY_FAILED_STDERR": "True",
+                "_ANSIBLE_COVERAGE_CONFIG": "/x",
+            },
+            {},
+            {},
+        ),
+        # Packer counts its looks at an image by these, boto3 the tries of a call.
+        (
+            {"AWS_MAX_ATTEMPTS": "3", "AWS_POLL_DELAY_SECONDS": "1", "AWS_TIMEOUT_SECONDS": "2"},
+            {},
+            {},
+        ),
+        ({"AWS_RETRY_MODE": "adaptive"}, {}, {"AWS_RETRY_MODE": "adaptive"}),
         (KEYS, {"profile": "team"}, {"AWS_PROFILE": "team"}),
         (
             {"AWS_ENDPOINT_URL": "http://old"},
@@ -64,6 +94,20 @@ def test_the_log_is_readable_private_and_without_secrets(tmp_path: Path) -> None
     assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
 
 
+def test_paths_mean_the_same_from_the_folder_where_packer_runs() -> None:
+    here = Path.cwd()
+    given = {
+        "PACKER_PLUGIN_PATH": "plugins",
+        "AWS_CONFIG_FILE": "../aws",
+        "AWS_CA_BUNDLE": "/c",
+    }
+    assert {name: environment(given, {})[name] for name in given} == {
+        "PACKER_PLUGIN_PATH": str(here / "plugins"),
+        "AWS_CONFIG_FILE": str(here / "../aws"),
+        "AWS_CA_BUNDLE": "/c",
+    }
+
+
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
     folder = tmp_path / "template"
@@ -80,6 +124,11 @@ def template(tmp_path: Path) -> Path:
     (folder / "b.pkr.json").write_text(json.dumps({"variable": {"three": {}, "four": {"type": "string"}}}))
     (folder / "c.pkr.json").write_text(json.dumps({"variable": [{"five": {}}, {"six": {}}]}))
     (folder / "d.pkr.json").write_text("broken")
+    (folder / "e.pkr.hcl").write_text(
+        'variable seven {\n}\nvariables {\n  eight = 1\n  nine = {\n    inner = "x = 1"\n  }\n}\n'
+        'variables { ten = "}" }\nlocals {\n  eleven = 1\n}\n'
+    )
+    (folder / "f.pkr.json").write_text(json.dumps({"variables": {"twelve": "", "thirteen": 1}}))
     (folder / "files" / "deep.pkr.hcl").write_text('variable "not_read" {}')
     (folder / "files" / "run").write_text("#!/bin/sh\n")
     (folder / "files" / "run").chmod(0o555)
@@ -87,7 +136,8 @@ def template(tmp_path: Path) -> Path:
 
 
 def test_declared_variables(template: Path) -> None:
-    assert workdir.declared_variables(entries(template)) == {"one", "two", "three", "four", "five", "six"}
+    names = "one two three four five six seven eight nine ten twelve thirteen"
+    assert workdir.declared_variables(entries(template)) == set(names.split())
 
 
 def test_the_folder_follows_the_template_and_keeps_what_is_not_of_it(tmp_path: Path, template: Path) -> None:
@@ -106,6 +156,28 @@ def test_the_folder_follows_the_template_and_keeps_what_is_not_of_it(tmp_path: P
     assert (work.path / "a.pkr.hcl").read_text() == "from the overlay"
     assert not run.exists()
     assert (work.path / "mine.txt").exists()
+
+
+def test_strays(tmp_path: Path, template: Path) -> None:
+    work = workdir.WorkDir(tmp_path / "work")
+    files = entries(template)
+    assert work.strays(files) == []
+    work.create()
+    work.lay_out(files)
+    workdir.write_private(work.variables, {})
+    work.new_log("x").touch()
+    work.lock.touch()
+    (work.path / "old~").touch()
+    assert work.strays(files) == []
+    assert work.strays([]) == [], "they go with their template"
+    (work.path / "sub").mkdir()
+    (work.path / "sub" / "made").write_text("1")
+    (work.path / "x.auto.pkrvars.json").write_text("{}")
+    assert work.strays(files) == ["sub/made", "x.auto.pkrvars.json"]
+    work.note_made()
+    assert work.strays(files) == []
+    (work.path / "sub" / "made").write_text("2")
+    assert work.strays(files) == ["sub/made"]
 
 
 def test_memory_of_bakes_and_attempts(tmp_path: Path) -> None:
@@ -134,6 +206,26 @@ def test_a_manifest_loses_what_is_sensitive(tmp_path: Path) -> None:
     work.remove_secrets(scrubber)
     assert json.loads(work.manifest.read_text()) == {"custom_data": {"key": "(sensitive)"}}
     assert not work.sensitive_variables.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"panic: one%!(PACKER_COMMA) two", "exit code 9: panic: one, two"),
+        (
+            b"1,,ui,say,==> null.x: a%!(PACKER_COMMA)b\\nc\n1,null.x,artifact,0,end",
+            "exit code 9: ==> null.x: a,b\nc",
+        ),
+        (b"secret%!(PACKER_COMMA)secret", "exit code 9: (sensitive)"),
+        (b"", "exit code 9"),
+    ],
+)
+def test_last_words_are_readable_and_without_secrets(tmp_path: Path, said: bytes, words: str) -> None:
+    log = Log(tmp_path / "log", Scrubber(["secret,secret"]))
+    assert log.clean(_last_words(Finished(9, stdout=said))) == words
+    assert log.clean(_last_words(Finished(9, stdout=b"other", stderr=said))) == (
+        words if said else "exit code 9: other"
+    )
 
 
 def test_the_newest_logs_are_kept(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.amazon.aws.plugins.module_utils.ec2 import AnsibleEC2Error
 from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_attempt as pa
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_workdir import Attempt, WorkDir
 from ansible_collections.iac.ds_stack.plugins.module_utils._process import Finished, birth_of
+from botocore.exceptions import ClientError
 
 ATTEMPT = Attempt("r1", "/log")
 NOTHING = "It left no instance, key pair, security group, volume or image in the account."
@@ -56,6 +58,62 @@ def test_an_image_keeps_its_fingerprint(account: Account, succeeded: bool, withd
     left, _sentence = pa.what_is_left(None, replace(ATTEMPT, succeeded=succeeded), withdraw=withdraw)
     assert left == ([] if succeeded else ["image ami-1"])
     assert account.withdrawn == []
+
+
+@pytest.mark.fault(27)
+def test_copies_are_looked_for_where_the_log_says(account: Account, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("18:42:03     x: Copying to: eu-west-1\nus-east-1a, ap-southeast-2: x, us-gov-west-1")
+    asked: list[set[str]] = []
+
+    def others(names: set[str]) -> dict[str, Any]:
+        asked.append(names)
+        return {"eu-west-1": "there"}
+
+    account.images = ["ami-1"]
+    attempt = replace(ATTEMPT, log_path=str(log))
+    left, _sentence = pa.what_is_left("here", attempt, withdraw=True, others=others)
+    assert left == ["image ami-1", "image ami-1 in eu-west-1"]
+    assert account.withdrawn == ["ami-1", "ami-1"]
+    assert asked == [{"eu-west-1", "ap-southeast-2", "us-gov-west-1"}]
+
+
+def refused(code: str) -> Exception:
+    error = ClientError({"Error": {"Code": code, "Message": "no"}}, "DescribeImages")
+    return AnsibleEC2Error(message="Failed to describe images", exception=error)
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (refused("UnauthorizedOperation"), ["image ami-1"]),
+        (refused("OptInRequired"), ["image ami-1"]),
+        (RuntimeError("no route"), ["image ami-1", "what could not be looked up (no route) in eu-west-1"]),
+    ],
+)
+def test_another_region_hides_nothing_of_this_one(
+    account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception, left: list[str]
+) -> None:
+    def look(client: Any, _run_id: str) -> list[str]:
+        if client == "there":
+            raise error
+        return []
+
+    monkeypatch.setattr(pa, "leftovers", look)
+    account.images = ["ami-1"]
+    found, _sentence = pa.what_is_left(
+        "here", ATTEMPT, withdraw=True, others=lambda _names: {"eu-west-1": "there"}
+    )
+    assert found == left
+
+
+def test_an_image_without_tags_is_found_by_its_name(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pa, "images_named", lambda _client, name: ["ami-1", f"ami of {name}"])
+    account.images = ["ami-1"]
+    left, _sentence = pa.what_is_left(None, replace(ATTEMPT, image_name="demo-1"), withdraw=True)
+    assert left == ["image ami-1", "image ami of demo-1"]
 
 
 def test_what_is_left_cannot_always_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake as pb
 from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError, changed_parts
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer import Built
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import Image
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer_workdir import Bake, WorkDir
+from ansible_collections.iac.ds_stack.plugins.module_utils._process import Finished
 
 TEMPLATE = "\n".join(
     f'variable "{name}" {{ type = any }}' for name in (*pb.OFFERED_VARIABLES, "script", "instance_type")
@@ -196,3 +199,71 @@ def test_folders_without_a_template(
 def test_no_packer() -> None:
     with pytest.raises(pb.BakeError, match="There is no no-such-packer on the PATH"):
         pb.find_binary("no-such-packer")
+
+
+@pytest.mark.parametrize("name", ["./packer", "tools/packer", "~/packer"])
+def test_a_packer_by_its_path(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked for here and runs elsewhere."""
+    program = tmp_path / name.removeprefix("~/")
+    program.parent.mkdir(exist_ok=True)
+    program.touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Path(pb.find_binary(name)).is_absolute()
+    assert Path(pb.find_binary(name)).samefile(program)
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("demo", True),
+        ("a/b (c) [d].e-f'@_", True),
+        ("x" * 112, True),
+        ("x" * 113, False),
+        ("é", False),
+        ("a*", False),
+    ],
+)
+def test_what_can_begin_the_name_of_an_image(
+    request_: pb.Request, monkeypatch: pytest.MonkeyPatch, name: str, good: bool
+) -> None:
+    named = replace(request_, name=name)
+    if good:
+        assert plan(named, monkeypatch).reasons == ["no image with this content"]
+    else:
+        with pytest.raises(pb.BakeError, match="cannot begin the name of an image"):
+            plan(named, monkeypatch)
+
+
+BUILT = Built(
+    Finished(0), None, came_to_its_end=True, images={"us-east-1": frozenset({"ami-1"})}, has_manifest=True
+)
+MADE = "us-east-1:ami-1"
+
+
+@pytest.mark.fault(27)
+@pytest.mark.parametrize(
+    ("built", "artifact", "image", "message"),
+    [
+        (replace(BUILT, came_to_its_end=False), MADE, IMAGE, "Its main process was probably killed"),
+        (BUILT, None, IMAGE, "post-processor manifest has to be var.manifest_path"),
+        (replace(BUILT, has_manifest=False), None, IMAGE, "needs a post-processor manifest"),
+        (BUILT, "us-east-1:ami-2", IMAGE, "which Packer does not say that it has made"),
+        (replace(BUILT, images={}), MADE, IMAGE, "which Packer does not say that it has made"),
+        (BUILT, "eu-west-1:ami-1", IMAGE, "made no image in us-east-1"),
+        (BUILT, MADE, None, "the account has no such image in us-east-1"),
+        (BUILT, MADE, replace(IMAGE, state="pending"), "it cannot be used: its state is pending"),
+        (BUILT, MADE, replace(IMAGE, state="failed"), "it cannot be used: its state is failed"),
+    ],
+)
+def test_only_what_was_made_is_believed(
+    tmp_path: Path, built: Built, artifact: str | None, image: Image | None, message: str
+) -> None:
+    work = WorkDir(tmp_path)
+    if artifact:
+        build = {"name": "a", "builder_type": "b", "artifact_id": artifact, "packer_run_uuid": "u"}
+        work.manifest.write_text(json.dumps({"builds": [build], "last_run_uuid": "u"}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pb, "get_image", lambda _client, _ami_id: image)
+        with pytest.raises(pb.BakeError, match=message):
+            pb.made_image(built, work, "us-east-1", None)

@@ -270,3 +270,205 @@ def test_several_errors_of_one_build_are_kept() -> None:
 
 def test_no_failure() -> None:
     assert BuildReader().failure() is None
+
+
+SCRIPT_FAILED = [
+    ui("==> null.one: Provisioning step had errors: Running the cleanup provisioner, if present...", "say"),
+    ui("Build 'null.one' errored after 2 seconds: Script exited with non-zero exit status: 100.", "error"),
+    "1,null.one,error,Script exited with non-zero exit status: 100.",
+]
+
+
+def said(text: str, build: str = "null.one") -> str:
+    """A line as today's Packer prints both its steps and what a script says."""
+    return ui(f"==> {build}: {text}", "say")
+
+
+@pytest.mark.fault(24)
+@pytest.mark.parametrize(
+    "output",
+    [
+        ["Reading package lists...", "E: Unable to locate package no-such-package"],
+        ["status: error", "", "E: cloud-init: ('users_groups', ValueError('no such user'))"],
+        ["TASK [not ours] ***", "fatal: [a]: FAILED! => {}", "E: a playbook that a script runs"],
+        ["==> null.one: Creating a thing", "Build 'null.one' errored after 1 s: no", "E: like Packer's own"],
+        ["one\\n==> two", "E: with a \\n of its own"],
+    ],
+)
+@pytest.mark.parametrize("is_newer", [True, False])
+def test_what_a_script_says_is_no_step_and_is_told_when_it_fails(output: list[str], is_newer: bool) -> None:
+    lines = [said(line) if is_newer else ui(f"    null.one: {line}") for line in output]
+    reader, events = read([said("Provisioning with shell script: /tmp/x"), *lines, *SCRIPT_FAILED])
+    assert [event.text for event in events] == [
+        "Provisioning with shell script: /tmp/x",
+        "Failed: Script exited with non-zero exit status: 100.",
+    ]
+    told = str(reader.failure()).partition("Its last lines:\n")[2].splitlines()
+    assert told[-1] == f"  {output[-1]}".replace("\\n", "\\n")
+    assert len(told) == len([line for line in output if line])
+
+
+@pytest.mark.fault(24)
+def test_a_hundred_thousand_lines_of_output_are_not_shown() -> None:
+    reader = BuildReader()
+    events = reader.feed(said("Running local shell script: /tmp/x"))
+    for number in range(100_000):
+        events += reader.feed(said(f"line {number}"))
+    events += reader.feed(said("Stopping the source instance..."))
+    assert [event.text for event in events] == [
+        "Running local shell script: /tmp/x",
+        "Stopping the source instance...",
+    ]
+
+
+@pytest.mark.parametrize("step", ["Creating Ansible staging directory...", "Something that nobody knows"])
+def test_where_records_tell_steps_apart_all_are_shown(step: str) -> None:
+    script = said("Provisioning with shell script: /tmp/x")
+    _reader, events = read([script, ui("    null.one: output"), said(step)])
+    assert [event.text for event in events] == ["Provisioning with shell script: /tmp/x", step]
+    _reader, events = read([script, said("output"), said(step)])
+    assert len(events) == 1, "it may be output"
+    assert [e.text for line in (script, said(step)) for e in BuildReader(told_apart=True).feed(line)][
+        -1
+    ] == step
+
+
+def test_a_record_of_several_lines() -> None:
+    record = f"1,,ui,say,==> {BUILD}: Not using Proxy adapter:\\n==> {BUILD}: \tUsing ssh keys from Packer"
+    _reader, events = read([record, f"1,,ui,say,==> {BUILD}: One\\n==> {BUILD}: \\n==> {BUILD}: Two"])
+    assert [event.text for event in events] == ["One", "Two"]
+
+
+PRETTY = [
+    "fatal: [default]: FAILED! => {",
+    '    "assertion": "1 == 2",',
+    '    "changed": false,',
+    '    "msg": "first line\\nsecond, line"',
+    "}",
+]
+
+
+@pytest.mark.fault(26)
+@pytest.mark.parametrize("is_newer", [True, False])
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (PRETTY, "first line\nsecond, line"),
+        (["failed: [default] (item=a) => {", *PRETTY[1:]], "(item a) first line\nsecond, line"),
+        (PRETTY[:-1], '{\n    "assertion": "1 == 2",\n    "changed": false,\n    "msg": "first line'),
+        (
+            ["fatal: [default -> localhost]: FAILED! => ", "    changed: false", "    msg: no, not this"],
+            "changed: false\nmsg: no, not this",
+        ),
+    ],
+)
+def test_a_result_of_several_lines(lines: list[str], message: str, is_newer: bool) -> None:
+    """As assert prints it, a callback that is to be pretty, and one that writes YAML."""
+    reader, _events = read(
+        [*ansible("TASK [a : b] ***", *lines, "", "PLAY RECAP ***", newer=is_newer), *FAILED]
+    )
+    assert str(reader.failure()).startswith(f"{BUILD}: Task 'a : b' failed: {message}")
+
+
+def recap(failed: int, rescued: int, host: str = "default") -> str:
+    return f"{host} : ok=3 changed=0 unreachable=0 failed={failed} skipped=0 rescued={rescued} ignored=0"
+
+
+def fatal(message: str, host: str = "default") -> str:
+    return f'fatal: [{host}]: FAILED! => {{"msg": "{message}"}}'
+
+
+@pytest.mark.fault(26)
+@pytest.mark.parametrize("is_newer", [True, False])
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        # Rescued, then another one that was not.
+        (
+            ["TASK [a] ***", fatal("1"), "TASK [b] ***", fatal("2"), "PLAY RECAP ***", recap(1, 1)],
+            "Task 'b' failed: 2",
+        ),
+        # An always section goes on after the failure, and fails too.
+        (
+            ["TASK [a] ***", fatal("1"), "TASK [b] ***", fatal("2"), "PLAY RECAP ***", recap(2, 0)],
+            "Task 'a' failed: 1",
+        ),
+        # Every item of a loop is one failure.
+        (
+            [
+                "TASK [a] ***",
+                'failed: [default] (item=x) => {"msg": "1"}',
+                'failed: [default] (item=y) => {"msg": "2"}',
+                "TASK [b] ***",
+                fatal("3"),
+                "PLAY RECAP ***",
+                recap(1, 1),
+            ],
+            "Task 'b' failed: 3",
+        ),
+        # Ignored ones are none, whatever else there is.
+        (
+            [
+                "TASK [a] ***",
+                'failed: [default] (item=x) => {"msg": "1"}',
+                'failed: [default] (item=y) => {"msg": "2"}',
+                "...ignoring",
+                "TASK [b] ***",
+                fatal("3"),
+                "PLAY RECAP ***",
+                recap(1, 0),
+            ],
+            "Task 'b' failed: 3",
+        ),
+        # Another host was rescued.
+        (
+            [
+                "TASK [a] ***",
+                fatal("1", "one"),
+                "TASK [b] ***",
+                fatal("2", "two"),
+                "PLAY RECAP ***",
+                recap(1, 0, "one"),
+                recap(0, 1, "two"),
+            ],
+            "Task 'a' failed: 1",
+        ),
+        # Rescued, and the playbook breaks later.
+        (
+            [
+                "TASK [a] ***",
+                fatal("1"),
+                "TASK [b] ***",
+                "ok: [default]",
+                "[ERROR]: the role 'x' was not found",
+            ],
+            "the role 'x' was not found",
+        ),
+    ],
+)
+def test_the_task_that_ended_the_run_is_blamed(lines: list[str], reason: str, is_newer: bool) -> None:
+    reader, _events = read([*ansible(*lines, newer=is_newer), *FAILED])
+    assert reader.failure() == f"{BUILD}: {reason}"
+
+
+@pytest.mark.fault(26)
+def test_a_rescued_failure_is_not_blamed_when_ansible_is_killed() -> None:
+    reader, _events = read(
+        [*ansible("TASK [a] ***", fatal("1"), "TASK [b] ***", "ok: [default]", newer=True), *FAILED]
+    )
+    assert "Task 'a'" not in str(reader.failure()).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "step", ["Stopping the source instance...", "Provisioning with shell script: /ansible.sh"]
+)
+def test_what_ansible_said_is_not_the_reason_of_what_follows(step: str) -> None:
+    lines = ["TASK [a] ***", fatal("rescued"), "PLAY RECAP ***", recap(0, 1)]
+    reader, _events = read(
+        [
+            *ansible(*lines, newer=True),
+            said(step, BUILD),
+            f"1,{BUILD},error,Error uploading /tmp/ansible.sh: no space left",
+        ]
+    )
+    assert reader.failure() == f"{BUILD}: Error uploading /tmp/ansible.sh: no space left"
