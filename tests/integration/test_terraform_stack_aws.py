@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,8 @@ HOSTS = ("red", "green", "blue")
 def test_stacks_of_one_play_share_a_provider_cache_at_the_same_time(stack: Stack, tmp_path: Path) -> None:
     stack.write('terraform {\n  required_providers {\n    aws = { source = "hashicorp/aws" }\n  }\n}\n')
     playbook, inventory = tmp_path / "play.yml", tmp_path / "inventory"
-    inventory.write_text("".join(f"{host} ansible_connection=local\n" for host in HOSTS))
+    local = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
+    inventory.write_text("".join(f"{host} {local}\n" for host in HOSTS))
     options = {
         "source": str(stack.source),
         "work_dir": f"{tmp_path}/work/{{{{ inventory_hostname }}}}",
