@@ -15,7 +15,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_sit
 
 from localcloud import provider
 from tests.integration.terraform_stacks import DRIFT, Stack, isolated_stack
-from tests.which_ansible import PLAYBOOK
+from tests.which_ansible import PLAYBOOK, PYTHON
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,7 +144,8 @@ HOSTS = ("red", "green", "blue")
 def test_stacks_of_one_play_share_a_provider_cache_at_the_same_time(stack: Stack, tmp_path: Path) -> None:
     stack.write('terraform {\n  required_providers {\n    aws = { source = "hashicorp/aws" }\n  }\n}\n')
     playbook, inventory = tmp_path / "play.yml", tmp_path / "inventory"
-    inventory.write_text("".join(f"{host} ansible_connection=local\n" for host in HOSTS))
+    local = f"ansible_connection=local ansible_python_interpreter={PYTHON}"
+    inventory.write_text("".join(f"{host} {local}\n" for host in HOSTS))
     options = {
         "source": str(stack.source),
         "work_dir": f"{tmp_path}/work/{{{{ inventory_hostname }}}}",
