@@ -109,8 +109,8 @@ options:
     default: {}
   tags:
     description:
-      - Tags for the image and its snapshots. C(Name), C(ds-stack:fingerprint), C(ds-stack:base-image) and
-        C(ds-stack:bake) with an id of the run are added.
+      - Tags for the image and its snapshots. C(Name), C(ds-stack:part=image), C(ds-stack:fingerprint),
+        C(ds-stack:base-image) and C(ds-stack:bake) with an id of the run are added.
       - Where they hold C(ds-stack:name), only an image with the same C(ds-stack:name) is found again.
       - Everything temporary has these tags too, but C(ds-stack:part=bake), and the same C(ds-stack:bake).
     type: dict
