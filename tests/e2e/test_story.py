@@ -242,7 +242,9 @@ def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Sta
     assert after["ImageId"] != before["ImageId"]
     assert stack.passwords() == passwords
     (copy,) = (stack.dir / "receipts").glob(f"*_{after['ImageId']}.json")
-    digest = "import hashlib; print(hashlib.sha256(open('/etc/ds-stack/receipt.json', 'rb').read()).hexdigest())"
+    digest = (
+        "import hashlib; print(hashlib.sha256(open('/etc/ds-stack/receipt.json', 'rb').read()).hexdigest())"
+    )
     with signed_in(stack, tmp_path) as hub:
         assert run_cell(hub, digest) == hashlib.sha256(copy.read_bytes()).hexdigest()
         assert run_cell(hub, "print(open('note.txt').read())") == NOTE
