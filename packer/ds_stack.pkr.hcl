@@ -15,7 +15,15 @@ build {
     user          = var.ssh_username
     use_proxy     = false
 
-    extra_arguments = ["--extra-vars", "@${var.provisioner_variables_file}"]
+    extra_arguments = [
+      "--extra-vars", "@${var.provisioner_variables_file}",
+      # What shapes no image. The playbook bake keeps the receipt under the image's name and id.
+      "--extra-vars", jsonencode({
+        receipt_copy       = "${abspath(path.root)}/receipt.json"
+        receipt_image      = var.image_name
+        receipt_provenance = var.provenance
+      }),
+    ]
 
     ansible_env_vars = [
       "ANSIBLE_COLLECTIONS_PATH=${var.collections_path}",

@@ -52,6 +52,12 @@ variable "provisioner_variables_file" {
 
 # What its caller chooses.
 
+variable "provenance" {
+  type        = map(string)
+  default     = {}
+  description = "What tells where the image comes from, for its receipt."
+}
+
 variable "instance_type" {
   type        = string
   description = "EC2 instance type of the bake."

@@ -46,6 +46,11 @@ FORMS = {
     ),
     "ds_stack_permissions_boundary": POLICY,
     "ds_stack_policy_arns": POLICY,
+    # Playbooks look for a path that is not whole in folders of their own.
+    "ds_stack_receipts": (
+        r"/[^\x00-\x1f\x7f]+|[A-Za-z0-9][A-Za-z0-9._-]*",
+        "ami-0a1b2c3d4e5f60718, an image's name or /folder/receipt.json",
+    ),
     "ds_stack_subnet_id": SUBNET,
 }
 """What ids, ARNs and the like look like. Terraform and AWS say it too, but only after the bake. The KMS key

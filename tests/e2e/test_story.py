@@ -5,6 +5,7 @@ The tests build on each other in the order of the file: each is a chapter.
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
 from collections.abc import Iterator
@@ -240,7 +241,12 @@ def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Sta
     assert after["InstanceId"] != before["InstanceId"]
     assert after["ImageId"] != before["ImageId"]
     assert stack.passwords() == passwords
+    (copy,) = (stack.dir / "receipts").glob(f"*_{after['ImageId']}.json")
+    digest = (
+        "import hashlib; print(hashlib.sha256(open('/etc/ds-stack/receipt.json', 'rb').read()).hexdigest())"
+    )
     with signed_in(stack, tmp_path) as hub:
+        assert run_cell(hub, digest) == hashlib.sha256(copy.read_bytes()).hexdigest()
         assert run_cell(hub, "print(open('note.txt').read())") == NOTE
         assert run_cell(hub, "import importlib.util; print(importlib.util.find_spec('pandas'))") == "None"
         assert run_cell(hub, "cat(requireNamespace('dplyr', quietly = TRUE), 6 * 7)", "ir") == "FALSE 42"

@@ -63,8 +63,14 @@ def calls(folder: Path, baker: Baker) -> dict[str, dict[str, Any]]:
         },
         "machine_config": {**of_stack, "config": {"tls": "none", "users": []}},
         "machine_status": {**of_stack, "instance_id": "i-1"},
+        "machine_receipt": {
+            "path": str(folder / "receipt.json"),
+            "conda_prefixes": [str(folder / "no conda")],
+            "rscripts": [],
+        },
         "packer_image": {**baker.options, "variables": {"script": "echo started"}},
         "r_packages": {"name": ["jsonlite"], "rscript": rscript},
+        "receipt_diff": {"before": str(folder / "receipt.json"), "after": str(folder / "receipt.json")},
         "show_text": {"text": "a text\n  as it is"},
         "terraform_drift_info": stack,
         "terraform_stack": stack,
@@ -117,6 +123,7 @@ def test_every_module_returns_what_it_has_done(results: dict[str, dict[str, Any]
     assert changed == {
         "conda_environment",
         "machine_config",
+        "machine_receipt",
         "packer_image",
         "terraform_stack",
         "text_files",
@@ -127,6 +134,9 @@ def test_every_module_returns_what_it_has_done(results: dict[str, dict[str, Any]
     assert results["conda_environment"]["added"] == ["alpha-1.1-0"]
     assert results["machine_config"]["version"] == 1
     assert (results["machine_status"]["ready"], results["machine_status"]["status"]) == (False, {})
+    assert results["machine_receipt"]["counts"]["os"] > 100
+    assert results["machine_receipt"]["counts"]["conda"] == 0
+    assert results["receipt_diff"]["same"] is True
     assert results["packer_image"]["ami_id"].startswith("ami-")
     assert results["packer_image"]["reused"] is False
     assert [one["name"] for one in results["r_packages"]["packages"]] == ["jsonlite"]
