@@ -96,3 +96,43 @@ def leave_volumes_without_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
         return volume
 
     monkeypatch.setattr(EBSBackend, "create_volume", create_volume)
+
+
+def data_tags(operator: Operator) -> list[dict[str, str]]:
+    """The tags of the stack's data volume."""
+    tags = {"ds-stack:name": operator.variables["ds_stack_name"], "ds-stack:part": "data"}
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def purpose(value: str) -> dict[str, str]:
+    """The tag that says what a snapshot is for."""
+    return {"Key": "ds-stack:purpose", "Value": value}
+
+
+def volumes(operator: Operator) -> list[str]:
+    """The ids of the stack's data volumes."""
+    found = operator.client("ec2").describe_volumes(
+        Filters=[{"Name": f"tag:{tag['Key']}", "Values": [tag["Value"]]} for tag in data_tags(operator)]
+    )
+    return [one["VolumeId"] for one in found["Volumes"]]
+
+
+def snapshots(operator: Operator) -> dict[str, str]:
+    """Snapshots of data volumes: id and purpose, empty for none."""
+    found = operator.client("ec2").describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "tag:ds-stack:part", "Values": ["data"]}]
+    )
+    return {
+        one["SnapshotId"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]}.get("ds-stack:purpose", "")
+        for one in found["Snapshots"]
+    }
+
+
+def snapshot(operator: Operator, volume: str, description: str, *tags: dict[str, str]) -> str:
+    """Make a snapshot as people do, with the volume's tags and others; its id."""
+    made = operator.client("ec2").create_snapshot(
+        VolumeId=volume,
+        Description=description,
+        TagSpecifications=[{"ResourceType": "snapshot", "Tags": [*data_tags(operator), *tags]}],
+    )
+    return str(made["SnapshotId"])

@@ -5,39 +5,38 @@ The tests build on each other in the order of the file.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.parsing.splitter import parse_kv
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_block_store import EBSBackend
 
 from tests import listings
 from tests.integration.moto_stacks import (
     a_thread_for_the_machine,
+    data_tags,
     leave_volumes_without_a_snapshot,
     machines,
     make_image,
+    purpose,
+    snapshot,
+    snapshots,
+    volumes,
 )
-from tests.integration.operators import REGION, ROOT, Operator
+from tests.integration.operators import REGION, Operator
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
 
 NAME = "kept"
 PATH = f"/ds-stack/{NAME}"
-TAGS = [{"Key": "ds-stack:name", "Value": NAME}, {"Key": "ds-stack:part", "Value": "data"}]
-DESCRIPTION = f"{NAME}: before the machine is replaced"
-BEFORE = {"Key": "ds-stack:purpose", "Value": "before-replacement"}
 
 
 @pytest.fixture(scope="module")
@@ -58,41 +57,6 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
 def made(operator: Operator) -> str:
     """What the playbook said that made the machine."""
     return (operator.folder / "said").read_text()
-
-
-def moto_snapshots() -> dict[str, Any]:
-    """Moto's own snapshots, to be given another age or state."""
-    snapshots: dict[str, Any] = ec2_backends["123456789012"][REGION].snapshots
-    return snapshots
-
-
-def volumes(operator: Operator) -> list[str]:
-    """The ids of the stack's data volumes."""
-    found = operator.client("ec2").describe_volumes(
-        Filters=[{"Name": f"tag:{tag['Key']}", "Values": [tag["Value"]]} for tag in TAGS]
-    )
-    return [one["VolumeId"] for one in found["Volumes"]]
-
-
-def snapshots(operator: Operator) -> dict[str, str]:
-    """Snapshots of data volumes: id and purpose, empty for none."""
-    found = operator.client("ec2").describe_snapshots(
-        OwnerIds=["self"], Filters=[{"Name": "tag:ds-stack:part", "Values": ["data"]}]
-    )
-    return {
-        one["SnapshotId"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]}.get("ds-stack:purpose", "")
-        for one in found["Snapshots"]
-    }
-
-
-def snapshot(operator: Operator, volume: str, description: str, *tags: dict[str, str]) -> str:
-    """Make a snapshot as people do, with the volume's tags and others; its id."""
-    made = operator.client("ec2").create_snapshot(
-        VolumeId=volume,
-        Description=description,
-        TagSpecifications=[{"ResourceType": "snapshot", "Tags": [*TAGS, *tags]}],
-    )
-    return str(made["SnapshotId"])
 
 
 def parameters(operator: Operator) -> dict[str, tuple[str, int]]:
@@ -139,7 +103,7 @@ def test_another_region_stops_it(operator: Operator) -> None:
 def test_one_part_that_the_state_does_not_have_stops_it(operator: Operator) -> None:
     ec2 = operator.client("ec2")
     (known,) = volumes(operator)
-    tagged = [{"ResourceType": "volume", "Tags": TAGS}]
+    tagged = [{"ResourceType": "volume", "Tags": data_tags(operator)}]
     other = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=tagged)["VolumeId"]
     said = refused(operator, ds_stack_destroy_data=True)
     ec2.delete_volume(VolumeId=other)
@@ -164,7 +128,7 @@ def test_printed_commands_are_about_this_stack(made: str, operator: Operator) ->
 
 def test_passwords_stay_while_the_homes_stay(operator: Operator) -> None:
     (volume,) = volumes(operator)
-    snapshot(operator, volume, DESCRIPTION, BEFORE)
+    snapshot(operator, volume, f"{NAME}: before the machine is replaced", purpose("before-replacement"))
     before, kept = parameters(operator), snapshots(operator)
     said = operator.run("destroy")
     users = {f"{PATH}/operator/passwords/ada", f"{PATH}/machine/users/ada"}
@@ -203,44 +167,3 @@ def test_a_final_snapshot_outlives_what_fails_and_what_follows(
     assert snapshots(operator) == {by_hand: "", first: "final", second: "final"}
     (made,) = operator.client("ec2").describe_snapshots(SnapshotIds=[second])["Snapshots"]
     assert (made["State"], made["VolumeId"]) == ("completed", volume)
-
-
-def test_only_our_own_snapshots_are_retired(operator: Operator, tmp_path: Path) -> None:
-    """By the playbooks' own task file: the last completed one stays, and everybody else's."""
-    ec2 = operator.client("ec2")
-    volume, another = (
-        ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"] for _turn in range(2)
-    )
-    older, newer = (snapshot(operator, volume, DESCRIPTION, BEFORE) for _turn in range(2))
-    before = snapshots(operator)
-    people = {
-        snapshot(operator, volume, "by hand"),
-        snapshot(operator, volume, DESCRIPTION),
-        snapshot(operator, volume, "Created for policy: policy-1", {"Key": "dlm", "Value": "1"}),
-        snapshot(operator, volume, "[Copied snap-1]", BEFORE),
-        snapshot(operator, volume, "kept", {"Key": "ds-stack:purpose", "Value": "backup"}),
-        snapshot(operator, volume, DESCRIPTION, {"Key": "ds-stack:purpose", "Value": "final"}),
-        snapshot(operator, another, DESCRIPTION, BEFORE),
-    }
-    # Moto's have all the same second, and all are completed at once.
-    account = moto_snapshots()
-    account[older].start_time -= timedelta(days=2)
-    account[newer].start_time -= timedelta(days=1)
-    pending = snapshot(operator, volume, DESCRIPTION, BEFORE)
-    account[pending].status = "pending"
-    play = {
-        "hosts": "localhost",
-        "gather_facts": False,
-        "vars": {
-            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-            "ds_stack_tags": {},
-            "__stack_snapshots_of": [volume],
-            "__stack_snapshots_kept": 1,
-        },
-        "vars_files": [str(ROOT / "playbooks/vars/stack.yml")],
-        "module_defaults": {"group/amazon.aws.aws": {"region": REGION}},
-        "tasks": [{"ansible.builtin.import_tasks": str(ROOT / "playbooks/tasks/remove_snapshots.yml")}],
-    }
-    (tmp_path / "play.yml").write_text(json.dumps([play]))
-    operator.run(str(tmp_path / "play.yml"))
-    assert snapshots(operator).keys() == (before.keys() - {older}) | people | {pending}
