@@ -120,7 +120,8 @@ def volumes(operator: Operator) -> list[str]:
 def snapshots(operator: Operator) -> dict[str, str]:
     """Snapshots of data volumes: id and purpose, empty for none."""
     found = operator.client("ec2").describe_snapshots(
-        OwnerIds=["self"], Filters=[{"Name": "tag:ds-stack:part", "Values": ["data"]}]
+        OwnerIds=["self"],
+        Filters=[{"Name": f"tag:{tag['Key']}", "Values": [tag["Value"]]} for tag in data_tags(operator)],
     )
     return {
         one["SnapshotId"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]}.get("ds-stack:purpose", "")

@@ -5,6 +5,7 @@ The tests build on each other in the order of the file.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -30,13 +31,14 @@ from tests.integration.moto_stacks import (
     snapshots,
     volumes,
 )
-from tests.integration.operators import REGION, Operator
+from tests.integration.operators import REGION, ROOT, Operator
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
 
 NAME = "kept"
 PATH = f"/ds-stack/{NAME}"
+HOMES = "homes-alone"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,9 @@ def made(operator: Operator) -> str:
 
 def parameters(operator: Operator) -> dict[str, tuple[str, int]]:
     """The stack's parameters but the status: value and version."""
-    found = operator.client("ssm").get_parameters_by_path(Path=PATH, Recursive=True, WithDecryption=True)
+    found = operator.client("ssm").get_parameters_by_path(
+        Path=f"/ds-stack/{operator.variables['ds_stack_name']}", Recursive=True, WithDecryption=True
+    )
     # What a machine says of itself, it says when it likes.
     return {
         one["Name"]: (one["Value"], one["Version"])
@@ -138,12 +142,37 @@ def test_passwords_stay_while_the_homes_stay(operator: Operator) -> None:
     assert f"The data volume {volume} is kept, and its users' passwords" in said
 
 
+@pytest.fixture
+def homes(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    """Somebody who has homes and users' passwords, and no machine."""
+    leave_volumes_without_a_snapshot(monkeypatch)
+    someone = Operator.with_account(tmp_path, endpoint, ds_stack_name=HOMES)
+    work_dir = someone.folder / f".ds_stack/{HOMES}/terraform/data"
+    root = {"source": str(ROOT / "terraform/data"), "work_dir": str(work_dir)}
+    zone = {"availability_zone": f"{REGION}a", "final_snapshot": False}
+    tasks = [
+        {"iac.ds_stack.terraform_stack": {**root, "variables": {"name": HOMES, "region": REGION, **zone}}},
+        {"iac.ds_stack.user_credentials": {"stack": HOMES, "users": ["ada"], "region": REGION}},
+    ]
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+        "tasks": tasks,
+    }
+    file = someone.folder.parent / "homes.yml"
+    file.write_text(json.dumps([play]))
+    someone.run(str(file))
+    return someone
+
+
 def test_a_final_snapshot_outlives_what_fails_and_what_follows(
-    operator: Operator, monkeypatch: pytest.MonkeyPatch
+    homes: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    operator = homes
     (volume,) = volumes(operator)
     by_hand = snapshot(operator, volume, "by hand")
-    snapshot(operator, volume, f"{NAME}: before the machine is replaced", purpose("before-replacement"))
+    snapshot(operator, volume, f"{HOMES}: before the machine is replaced", purpose("before-replacement"))
     before, users = snapshots(operator), parameters(operator)
 
     def refuse(*_arguments: Any) -> None:
