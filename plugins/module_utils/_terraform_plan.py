@@ -78,6 +78,8 @@ class Change:
         for name in ("reason", "previous_address", "imported_id"):
             if getattr(self, name) is not None:
                 result[name] = getattr(self, name)
+        if self.destroys and isinstance(self.before, dict) and isinstance(self.before.get("id"), str):
+            result["id"] = self.before["id"]
         if self.deposed:
             result["deposed"] = True
         return result

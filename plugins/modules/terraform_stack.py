@@ -209,6 +209,9 @@ changes:
     imported_id:
       description: The id of an object that is imported.
       type: str
+    id:
+      description: The id of an object that is destroyed, where its kind has one. Masked if it is sensitive.
+      type: str
     deposed:
       description: Present and true for the remainder of an earlier replacement that could not be destroyed.
       type: bool

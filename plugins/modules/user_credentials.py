@@ -63,10 +63,16 @@ options:
     description:
       - V(present) keeps the users' passwords.
       - V(absent) removes every parameter below C(/ds-stack/<stack>), those of the machine's configuration and
-        status among them.
+        status among them; with O(keep_users) only these.
     type: str
     choices: [present, absent]
     default: present
+  keep_users:
+    description:
+      - With O(state=absent), whether the users' passwords and what the machine knows of users stay, because
+        their homes do. A user who comes back to a home then keeps the password that they chose.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -93,6 +99,12 @@ EXAMPLES = r"""
     stack: demo
     users: [ada, grace]
     rotate: [grace]
+
+- name: Remove the parameters of a machine whose homes are kept
+  iac.ds_stack.user_credentials:
+    stack: demo
+    state: absent
+    keep_users: true
 
 - name: Remove every parameter of a stack
   iac.ds_stack.user_credentials:
@@ -181,6 +193,7 @@ ARGUMENTS: dict[str, Any] = {
     "kms_key_id": {"type": "str", "no_log": False},
     "tags": {"type": "dict"},
     "purge_tags": {"type": "bool", "default": False},
+    "keep_users": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
@@ -335,15 +348,20 @@ def _diff(plan: Plan, machine: Mapping[str, Published | None]) -> dict[str, Any]
 
 
 def absent(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
-    """Remove all parameters of the stack and return the module's result."""
+    """Remove the parameters of the stack, all or all but the users', and return the module's result."""
     paths = Paths(check_stack(module.params["stack"]))
-    names = sorted(f"{paths.root}/{name}" for name in store.below(paths.root, recursive=True))
+    found = sorted(f"{paths.root}/{name}" for name in store.below(paths.root, recursive=True))
+    kept = (f"{paths.passwords}/", f"{paths.machine_users}/") if module.params["keep_users"] else ()
+    names = [name for name in found if not name.startswith(kept)]
     if not module.check_mode:
         store.delete(names)
     return {
         "changed": bool(names),
         "removed_parameters": names,
-        "diff": {"before": {"parameters": names}, "after": {"parameters": []}},
+        "diff": {
+            "before": {"parameters": found},
+            "after": {"parameters": [name for name in found if name not in names]},
+        },
     }
 
 

@@ -270,16 +270,18 @@ def test_check_mode_lists_what_would_be_destroyed(stack: Stack) -> None:
     planned = stack.check("destroy").planned
     assert planned["machine"] == "5 to destroy"
     assert planned["network"].endswith(" to destroy")
-    # The configuration, the status, and of each user a password and a hash.
-    assert planned["parameters"] == f"{2 + 2 * len(stack.passwords())} to remove"
+    # The configuration and the status; what is of users lives as long as their homes.
+    assert planned["parameters"] == "2 to remove"
     assert planned["homes"].startswith("nothing: they are kept")
     assert planned["images"].startswith("nothing: they are kept")
 
 
 def test_destroy_keeps_the_volume_and_the_images(stack: Stack) -> None:
+    passwords = stack.passwords()
     stack.play("destroy")
     left = stack.left()
-    assert left.keys() <= {"volume", "image", "snapshot"}
+    assert left.keys() <= {"volume", "image", "snapshot", "parameter"}
+    assert stack.passwords() == passwords
     assert len(left["volume"]) == 1
     assert len(left["image"]) == 2
 
@@ -294,7 +296,12 @@ def test_the_homes_are_found_again(stack: Stack, tmp_path: Path) -> None:
         assert run_cell(hub, "print(open('note.txt').read())") == NOTE
 
 
-def test_destroy_can_leave_nothing_at_all(stack: Stack) -> None:
+def test_destroy_leaves_nothing_but_a_final_snapshot(stack: Stack) -> None:
     everything: dict[str, Any] = {"ds_stack_destroy_data": True, "ds_stack_destroy_images": True}
     stack.play("destroy", **everything)
-    assert stack.left() == {}
+    left = stack.left()
+    assert left.keys() == {"snapshot"}
+    (made,) = client("ec2").describe_snapshots(SnapshotIds=left["snapshot"])["Snapshots"]
+    assert made["State"] == "completed"
+    assert {"Key": "ds-stack:purpose", "Value": "final"} in made["Tags"]
+    client("ec2").delete_snapshot(SnapshotId=made["SnapshotId"])

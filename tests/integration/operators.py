@@ -64,10 +64,11 @@ class Operator:
         )
 
     def run(self, playbook: str, *options: str, code: int = 0, **variables: Any) -> str:
-        """Run a playbook to its end, which must have the exit code, and return what it printed."""
+        """Run a playbook, ours or a file, to its end, which must have the exit code; what it printed."""
+        name = playbook if playbook.endswith(".yml") else f"iac.ds_stack.{playbook}"
         extra = json.dumps({**self.variables, **variables})
         played = subprocess.run(
-            [PLAYBOOK, f"iac.ds_stack.{playbook}", *options, "-e", extra],
+            [PLAYBOOK, name, *options, "-e", extra],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -184,6 +184,25 @@ def test_absent_leaves_nothing_of_this_stack(run: Runner, ssm: Any) -> None:
     assert not run(user_credentials, state="absent")["changed"]
 
 
+def test_absent_keeps_the_users_of_homes_that_stay(run: Runner, ssm: Any) -> None:
+    """A machine that finds them again finds no newer password than it has set."""
+    run(user_credentials, users=["ada", "grace"])
+    of_users = names(ssm)
+    before = password(ssm, "ada"), on_machine(ssm, "ada")
+    keys = f"{ROOT}/machine/users/ada/ssh_keys"
+    others = [f"{ROOT}/machine/config", f"{ROOT}/machine/status", f"{ROOT}/machine/users-of-old"]
+    for name in (keys, *others):
+        ssm.put_parameter(Name=name, Value="{}", Type="String")
+    everything = names(ssm)
+    planned = run(user_credentials, state="absent", keep_users=True, check=True)
+    assert (planned["removed_parameters"], names(ssm)) == (others, everything)
+    assert run(user_credentials, state="absent", keep_users=True)["removed_parameters"] == others
+    assert names(ssm) == sorted([*of_users, keys])
+    assert not run(user_credentials, state="absent", keep_users=True)["changed"]
+    assert not run(user_credentials, users=["ada", "grace"])["changed"]
+    assert (password(ssm, "ada"), on_machine(ssm, "ada")) == before
+
+
 def test_check_mode_writes_nothing(run: Runner, ssm: Any) -> None:
     result = run(user_credentials, users=["ada"], check=True)
     assert result["created"] == ["ada"]

@@ -8,18 +8,18 @@ With real bakes and machines the story is told on the local cloud, by tests/e2e.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from moto.ec2.models.elastic_block_store import EBSBackend, Volume
 
 from tests import listings
+from tests.integration.moto_stacks import (
+    a_thread_for_the_machine,
+    leave_volumes_without_a_snapshot,
+    machines,
+    make_image,
+)
 from tests.integration.operators import REGION, Operator
 
 if shutil.which("terraform") is None:
@@ -30,80 +30,9 @@ USERS = ("ada", "grace")
 PATH = f"/ds-stack/{NAME}"
 
 
-def make_image(operator: Operator, fingerprint: str) -> str:
-    """Make an image that the bake finds; the image's id."""
-    ec2 = operator.client("ec2")
-    pattern = operator.variables["ds_stack_base_image"]["name"]
-    (base, *_) = ec2.describe_images(Filters=[{"Name": "name", "Values": [pattern]}])["Images"]
-    (machine,) = ec2.run_instances(ImageId=base["ImageId"], MinCount=1, MaxCount=1)["Instances"]
-    tags = {"ds-stack:name": NAME, "ds-stack:part": "image", "ds-stack:fingerprint": fingerprint}
-    tagged = [
-        {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-    ]
-    image = ec2.create_image(InstanceId=machine["InstanceId"], Name=f"{NAME}-1", TagSpecifications=tagged)
-    ec2.terminate_instances(InstanceIds=[machine["InstanceId"]])
-    return str(image["ImageId"])
-
-
-def machines(operator: Operator) -> list[dict[str, Any]]:
-    """The stack's machines that are there."""
-    filters = [
-        {"Name": "tag:ds-stack:name", "Values": [NAME]},
-        {"Name": "tag:ds-stack:part", "Values": ["instance"]},
-        {"Name": "instance-state-name", "Values": ["pending", "running"]},
-    ]
-    reservations = operator.client("ec2").describe_instances(Filters=filters)["Reservations"]
-    return [instance for reservation in reservations for instance in reservation["Instances"]]
-
-
-def report(operator: Operator) -> None:
-    """Say what the machine says when it is ready, if there is a machine with a configuration."""
-    ssm = operator.client("ssm")
-    for machine in machines(operator):
-        version = ssm.get_parameter(Name=f"{PATH}/machine/config")["Parameter"]["Version"]
-        status = {
-            "state": "ready",
-            "message": "All checks passed.",
-            "instance_id": machine["InstanceId"],
-            "image_id": machine["ImageId"],
-            "config_version": version,
-            "time": "2026-11-27T09:21:44Z",
-            "checks": [{"name": "jupyterhub", "ok": True, "detail": "a stand-in says so"}],
-        }
-        ssm.put_parameter(
-            Name=f"{PATH}/machine/status", Value=json.dumps(status), Type="String", Overwrite=True
-        )
-
-
-@contextmanager
-def a_thread_for_the_machine(operator: Operator) -> Iterator[None]:
-    """Report, as the machine does, every second."""
-    over = threading.Event()
-
-    def live() -> None:
-        while not over.wait(1):
-            report(operator)
-
-    thread = threading.Thread(target=live)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 @pytest.fixture(autouse=True)
 def _volumes_without_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWS answers with an empty id of a snapshot where there was none; moto leaves the field out."""
-    create = EBSBackend.create_volume
-
-    def create_volume(*arguments: Any, **options: Any) -> Volume:
-        volume = create(*arguments, **options)
-        volume.snapshot_id = volume.snapshot_id or ""
-        return volume
-
-    monkeypatch.setattr(EBSBackend, "create_volume", create_volume)
+    leave_volumes_without_a_snapshot(monkeypatch)
 
 
 @pytest.fixture
@@ -152,7 +81,11 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator) -> None:
     assert f"{NAME} is destroyed." in destroyed
     assert machines(operator) == []
     left = listings.account(operator.client)
-    assert left["parameters"] == left["profiles"] == left["roles"] == []
+    assert left["profiles"] == left["roles"] == []
+    # The users' passwords live as long as their homes, which a plain destroy keeps.
+    assert {one["Name"] for one in left["parameters"]} == {
+        f"{PATH}/{kind}/{user}" for kind in ("operator/passwords", "machine/users") for user in USERS
+    }
     assert [one["ImageId"] for one in left["describe_images"]] == [image]
     own = {"Key": "ds-stack:name", "Value": NAME}
     # Not describe_tags: moto remembers the tags of what is gone.

@@ -158,6 +158,26 @@ def test_to_dict_has_only_what_applies() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("actions", "before", "sensitive", "expected"),
+    [
+        (["delete"], {"id": "i-1"}, False, "i-1"),
+        (["delete", "create"], {"id": "i-1"}, False, "i-1"),
+        (["update"], {"id": "i-1"}, False, None),
+        (["create"], None, False, None),
+        (["delete"], {"name": "without"}, False, None),
+        (["delete"], {"id": 7}, False, None),
+        (["delete"], {"id": "token"}, {"id": True}, "(sensitive)"),
+    ],
+)
+def test_what_is_destroyed_has_its_id(
+    actions: list[str], before: dict[str, Any] | None, sensitive: Any, expected: str | None
+) -> None:
+    change = {"actions": actions, "before": before, "before_sensitive": sensitive}
+    (found,) = parse({"address": "a.b", "change": change}).changes
+    assert found.to_dict().get("id") == expected
+
+
 SENSITIVE_CHANGE = {
     "before": {
         "name": "n",

@@ -1,0 +1,139 @@
+"""What a stack on moto lacks: an image that was made beforehand, and a machine that reports."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from moto.ec2.models.elastic_block_store import EBSBackend, Volume
+
+from tests.integration.operators import Operator
+
+
+def make_image(operator: Operator, fingerprint: str, name: str = "image-1") -> str:
+    """Make an image that the bake finds; the image's id."""
+    ec2 = operator.client("ec2")
+    pattern = operator.variables["ds_stack_base_image"]["name"]
+    (base, *_) = ec2.describe_images(Filters=[{"Name": "name", "Values": [pattern]}])["Images"]
+    (machine,) = ec2.run_instances(ImageId=base["ImageId"], MinCount=1, MaxCount=1)["Instances"]
+    tags = {
+        "ds-stack:name": operator.variables["ds_stack_name"],
+        "ds-stack:part": "image",
+        "ds-stack:fingerprint": fingerprint,
+    }
+    tagged = [
+        {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+    ]
+    image = ec2.create_image(InstanceId=machine["InstanceId"], Name=name, TagSpecifications=tagged)
+    ec2.terminate_instances(InstanceIds=[machine["InstanceId"]])
+    return str(image["ImageId"])
+
+
+def machines(operator: Operator) -> list[dict[str, Any]]:
+    """The stack's machines that are there."""
+    filters = [
+        {"Name": "tag:ds-stack:name", "Values": [operator.variables["ds_stack_name"]]},
+        {"Name": "tag:ds-stack:part", "Values": ["instance"]},
+        {"Name": "instance-state-name", "Values": ["pending", "running"]},
+    ]
+    reservations = operator.client("ec2").describe_instances(Filters=filters)["Reservations"]
+    return [instance for reservation in reservations for instance in reservation["Instances"]]
+
+
+def report(operator: Operator) -> None:
+    """Say what the machine says when it is ready, if there is a machine with a configuration."""
+    ssm = operator.client("ssm")
+    for machine in machines(operator):
+        version = ssm.get_parameter(Name=f"/ds-stack/{operator.variables['ds_stack_name']}/machine/config")[
+            "Parameter"
+        ]["Version"]
+        status = {
+            "state": "ready",
+            "message": "All checks passed.",
+            "instance_id": machine["InstanceId"],
+            "image_id": machine["ImageId"],
+            "config_version": version,
+            "time": "2026-11-27T09:21:44Z",
+            "checks": [{"name": "jupyterhub", "ok": True, "detail": "a stand-in says so"}],
+        }
+        ssm.put_parameter(
+            Name=f"/ds-stack/{operator.variables['ds_stack_name']}/machine/status",
+            Value=json.dumps(status),
+            Type="String",
+            Overwrite=True,
+        )
+
+
+@contextmanager
+def a_thread_for_the_machine(operator: Operator) -> Iterator[None]:
+    """Report, as the machine does, every second."""
+    over = threading.Event()
+
+    def live() -> None:
+        while not over.wait(1):
+            report(operator)
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def leave_volumes_without_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS answers with an empty id of a snapshot where there was none; moto leaves the field out."""
+    create = EBSBackend.create_volume
+
+    def create_volume(*arguments: Any, **options: Any) -> Volume:
+        volume = create(*arguments, **options)
+        volume.snapshot_id = volume.snapshot_id or ""
+        return volume
+
+    monkeypatch.setattr(EBSBackend, "create_volume", create_volume)
+
+
+def data_tags(operator: Operator) -> list[dict[str, str]]:
+    """The tags of the stack's data volume."""
+    tags = {"ds-stack:name": operator.variables["ds_stack_name"], "ds-stack:part": "data"}
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def purpose(value: str) -> dict[str, str]:
+    """The tag that says what a snapshot is for."""
+    return {"Key": "ds-stack:purpose", "Value": value}
+
+
+def volumes(operator: Operator) -> list[str]:
+    """The ids of the stack's data volumes."""
+    found = operator.client("ec2").describe_volumes(
+        Filters=[{"Name": f"tag:{tag['Key']}", "Values": [tag["Value"]]} for tag in data_tags(operator)]
+    )
+    return [one["VolumeId"] for one in found["Volumes"]]
+
+
+def snapshots(operator: Operator) -> dict[str, str]:
+    """Snapshots of data volumes: id and purpose, empty for none."""
+    found = operator.client("ec2").describe_snapshots(
+        OwnerIds=["self"],
+        Filters=[{"Name": f"tag:{tag['Key']}", "Values": [tag["Value"]]} for tag in data_tags(operator)],
+    )
+    return {
+        one["SnapshotId"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]}.get("ds-stack:purpose", "")
+        for one in found["Snapshots"]
+    }
+
+
+def snapshot(operator: Operator, volume: str, description: str, *tags: dict[str, str]) -> str:
+    """Make a snapshot as people do, with the volume's tags and others; its id."""
+    made = operator.client("ec2").create_snapshot(
+        VolumeId=volume,
+        Description=description,
+        TagSpecifications=[{"ResourceType": "snapshot", "Tags": [*data_tags(operator), *tags]}],
+    )
+    return str(made["SnapshotId"])

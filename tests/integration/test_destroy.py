@@ -1,0 +1,198 @@
+"""What is lost when a stack is destroyed, and what is not: on moto, with the real Terraform and provider.
+
+The tests build on each other in the order of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.parsing.splitter import parse_kv
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.elastic_block_store import EBSBackend
+
+from tests import listings
+from tests.integration.moto_stacks import (
+    a_thread_for_the_machine,
+    data_tags,
+    leave_volumes_without_a_snapshot,
+    machines,
+    make_image,
+    purpose,
+    snapshot,
+    snapshots,
+    volumes,
+)
+from tests.integration.operators import REGION, ROOT, Operator
+
+if shutil.which("terraform") is None:
+    pytest.skip("terraform is not on PATH", allow_module_level=True)
+
+NAME = "kept"
+PATH = f"/ds-stack/{NAME}"
+HOMES = "homes-alone"
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[Operator]:
+    """Somebody who has a stack with a machine."""
+    someone = Operator.with_account(
+        tmp_path_factory.mktemp("an operator"), endpoint, ds_stack_name=NAME, ds_stack_users=[{"name": "ada"}]
+    )
+    with pytest.MonkeyPatch.context() as monkeypatch, a_thread_for_the_machine(someone):
+        leave_volumes_without_a_snapshot(monkeypatch)
+        make_image(someone, "1")
+        someone.run("network")
+        (someone.folder / "said").write_text(someone.run("instance"))
+        yield someone
+
+
+@pytest.fixture
+def made(operator: Operator) -> str:
+    """What the playbook said that made the machine."""
+    return (operator.folder / "said").read_text()
+
+
+def parameters(operator: Operator) -> dict[str, tuple[str, int]]:
+    """The stack's parameters but the status: value and version."""
+    found = operator.client("ssm").get_parameters_by_path(
+        Path=f"/ds-stack/{operator.variables['ds_stack_name']}", Recursive=True, WithDecryption=True
+    )
+    # What a machine says of itself, it says when it likes.
+    return {
+        one["Name"]: (one["Value"], one["Version"])
+        for one in found["Parameters"]
+        if not one["Name"].endswith("/machine/status")
+    }
+
+
+def refused(operator: Operator, **variables: Any) -> str:
+    """Run a destroy that must stop before anything is changed, and return what it said."""
+    before = listings.account(operator.client), parameters(operator)
+    said = operator.run("destroy", code=2, ds_stack_destroy_images=True, **variables)
+    after = listings.account(operator.client), parameters(operator)
+    assert after == before
+    assert f"{NAME} is destroyed" not in said
+    return said.replace("\\n", "\n")
+
+
+def test_another_folder_stops_it(operator: Operator, tmp_path: Path) -> None:
+    elsewhere = replace(operator, folder=tmp_path, environment={**operator.environment, "PWD": str(tmp_path)})
+    said = refused(elsewhere)
+    assert f"{NAME} was not destroyed, and nothing was changed." in said
+    assert re.search(rf"^  machine +{machines(operator)[0]['InstanceId']}$", said, re.MULTILINE)
+    assert re.search(rf"^  data volume +{volumes(operator)[0]}$", said, re.MULTILINE)
+    assert re.search(r"^  network +vpc-\w+$", said, re.MULTILINE)
+    assert re.search(r"^  security group +sg-\w+$", said, re.MULTILINE)
+    assert f"The state was expected in {tmp_path}/.ds_stack/{NAME}/terraform." in said
+    assert "-e ds_stack_dir=" in said
+
+
+def test_another_region_stops_it(operator: Operator) -> None:
+    said = refused(operator, ds_stack_region="eu-west-1", ds_stack_destroy_data=True)
+    assert "has parts of it that are not in eu-west-1:" in said
+    assert f"  {machines(operator)[0]['InstanceId']}\n" in said
+    assert f"  {volumes(operator)[0]}\n" in said
+    assert "-e ds_stack_region=" in said
+
+
+def test_one_part_that_the_state_does_not_have_stops_it(operator: Operator) -> None:
+    ec2 = operator.client("ec2")
+    (known,) = volumes(operator)
+    tagged = [{"ResourceType": "volume", "Tags": data_tags(operator)}]
+    other = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=tagged)["VolumeId"]
+    said = refused(operator, ds_stack_destroy_data=True)
+    ec2.delete_volume(VolumeId=other)
+    assert re.search(rf"^  data volume +{other}$", said, re.MULTILINE)
+    assert known not in said.partition("was not destroyed")[2]
+
+
+def test_printed_commands_are_about_this_stack(made: str, operator: Operator) -> None:
+    """They do the same from wherever they are pasted, also with a space in the folder."""
+    folder = operator.folder / ".ds_stack" / NAME
+    for what, playbook in (("Passwords", "users"), ("Destroy with", "destroy")):
+        (command,) = re.findall(rf"^  {what} +(.+)$", made, re.MULTILINE)
+        program, name, *options = shlex.split(command)
+        assert (program, name) == ("ansible-playbook", f"iac.ds_stack.{playbook}")
+        assert options[::2] == ["-e"] * 3
+        assert parse_kv(options[1]) | parse_kv(options[3]) | parse_kv(options[5]) == {
+            "ds_stack_name": NAME,
+            "ds_stack_region": REGION,
+            "ds_stack_dir": str(folder),
+        }
+
+
+def test_passwords_stay_while_the_homes_stay(operator: Operator) -> None:
+    (volume,) = volumes(operator)
+    snapshot(operator, volume, f"{NAME}: before the machine is replaced", purpose("before-replacement"))
+    before, kept = parameters(operator), snapshots(operator)
+    said = operator.run("destroy")
+    users = {f"{PATH}/operator/passwords/ada", f"{PATH}/machine/users/ada"}
+    assert machines(operator) == []
+    assert parameters(operator) == {name: before[name] for name in users}
+    assert snapshots(operator) == kept
+    assert f"The data volume {volume} is kept, and its users' passwords" in said
+
+
+@pytest.fixture
+def homes(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    """Somebody who has homes and users' passwords, and no machine."""
+    leave_volumes_without_a_snapshot(monkeypatch)
+    someone = Operator.with_account(tmp_path, endpoint, ds_stack_name=HOMES)
+    work_dir = someone.folder / f".ds_stack/{HOMES}/terraform/data"
+    root = {"source": str(ROOT / "terraform/data"), "work_dir": str(work_dir)}
+    zone = {"availability_zone": f"{REGION}a", "final_snapshot": False}
+    tasks = [
+        {"iac.ds_stack.terraform_stack": {**root, "variables": {"name": HOMES, "region": REGION, **zone}}},
+        {"iac.ds_stack.user_credentials": {"stack": HOMES, "users": ["ada"], "region": REGION}},
+    ]
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+        "tasks": tasks,
+    }
+    file = someone.folder.parent / "homes.yml"
+    file.write_text(json.dumps([play]))
+    someone.run(str(file))
+    return someone
+
+
+def test_a_final_snapshot_outlives_what_fails_and_what_follows(
+    homes: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = homes
+    (volume,) = volumes(operator)
+    by_hand = snapshot(operator, volume, "by hand")
+    snapshot(operator, volume, f"{HOMES}: before the machine is replaced", purpose("before-replacement"))
+    before, users = snapshots(operator), parameters(operator)
+
+    def refuse(*_arguments: Any) -> None:
+        raise EC2ClientError("VolumeInUse", "somebody holds it")
+
+    # Half-way: the volume cannot be removed. Passwords and all snapshots are there, and a final one.
+    with monkeypatch.context() as patched:
+        patched.setattr(EBSBackend, "delete_volume", refuse)
+        operator.run("destroy", code=2, ds_stack_destroy_data=True)
+    assert volumes(operator) == [volume]
+    assert parameters(operator) == users
+    (first,) = snapshots(operator).keys() - before.keys()
+    assert snapshots(operator) == {**before, first: "final"}
+
+    said = operator.run("destroy", ds_stack_destroy_data=True)
+    assert volumes(operator) == []
+    assert parameters(operator) == {}
+    (second,) = snapshots(operator).keys() - before.keys() - {first}
+    assert f"A last snapshot of the homes is kept until you remove it: {second}" in said
+    # Of the others only ours of before a replacement have gone.
+    assert snapshots(operator) == {by_hand: "", first: "final", second: "final"}
+    (made,) = operator.client("ec2").describe_snapshots(SnapshotIds=[second])["Snapshots"]
+    assert (made["State"], made["VolumeId"]) == ("completed", volume)

@@ -1,0 +1,68 @@
+"""Which snapshots of the homes the playbooks remove, against moto."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.ec2.models import ec2_backends
+
+from tests.integration.moto_stacks import purpose, snapshot, snapshots
+from tests.integration.operators import REGION, ROOT, Operator
+
+NAME = "kept"
+DESCRIPTION = f"{NAME}: before the machine is replaced"
+
+
+def moto_snapshots() -> dict[str, Any]:
+    """Moto's own snapshots, to be given another age or state."""
+    snapshots: dict[str, Any] = ec2_backends["123456789012"][REGION].snapshots
+    return snapshots
+
+
+@pytest.mark.parametrize("kept", [1, 0])
+def test_only_our_own_snapshots_are_retired(tmp_path: Path, endpoint: str, kept: int) -> None:
+    """By the playbooks' own task file: the last completed one stays, and everybody else's."""
+    operator = Operator.with_account(tmp_path, endpoint, ds_stack_name=NAME, ds_stack_tags={})
+    ec2 = operator.client("ec2")
+    volume, another = (
+        ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"] for _turn in range(2)
+    )
+    ours = (volume, DESCRIPTION, purpose("before-replacement"))
+    older, newer = (snapshot(operator, *ours) for _turn in range(2))
+    before = snapshots(operator)
+    people = {
+        snapshot(operator, volume, "by hand"),
+        snapshot(operator, volume, DESCRIPTION),
+        snapshot(operator, volume, "Created for policy: policy-1", {"Key": "dlm", "Value": "1"}),
+        snapshot(operator, volume, "[Copied snap-1]", purpose("before-replacement")),
+        snapshot(operator, volume, "kept", purpose("backup")),
+        snapshot(operator, volume, DESCRIPTION, purpose("final")),
+        snapshot(operator, another, DESCRIPTION, purpose("before-replacement")),
+    }
+    # Moto's have all the same second, and all are completed at once.
+    account = moto_snapshots()
+    account[older].start_time -= timedelta(days=2)
+    account[newer].start_time -= timedelta(days=1)
+    pending = snapshot(operator, *ours)
+    account[pending].status = "pending"
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars": {
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            "__stack_snapshots_of": [volume],
+            "__stack_snapshots_kept": kept,
+        },
+        "vars_files": [str(ROOT / "playbooks/vars/stack.yml")],
+        "module_defaults": {"group/amazon.aws.aws": {"region": REGION}},
+        "tasks": [{"ansible.builtin.import_tasks": str(ROOT / "playbooks/tasks/remove_snapshots.yml")}],
+    }
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    operator.run(str(tmp_path / "play.yml"))
+    assert snapshots(operator).keys() == before.keys() - {older, newer} | (
+        {newer} if kept else set()
+    ) | people | {pending}
