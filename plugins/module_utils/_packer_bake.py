@@ -418,7 +418,7 @@ def _write_files(request: Request, plan: Plan, work: WorkDir, image_name: str, r
         "provisioner_variables_file": str(work.provisioner_variables),
         "region": request.region,
         "run_tags": {"Name": image_name, **request.tags, PART_TAG: "bake", RUN_TAG: run_id},
-        # From amazon 1.8 on the image has the run's tags while it is made, and keeps what these do not replace.
+        # Newer plugins give the image the run's tags while it is made: it keeps what these do not replace.
         "tags": {"Name": image_name, PART_TAG: "image", **tags, RUN_TAG: run_id},
     }
     values = {name: value for name, value in offered.items() if name in declared}
