@@ -60,7 +60,8 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> Follower:
-        self._thread.start()
+        with signals_for_this_thread():
+            self._thread.start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -94,6 +95,20 @@ class Follower:
         new.rename(self._directory / ANSWER)
 
 
+@contextlib.contextmanager
+def signals_for_this_thread() -> Iterator[None]:
+    """Let threads that are started meanwhile get no signal.
+
+    Python answers signals in its main thread alone, and that waits for the module. One that went to another
+    thread, such as Ctrl-C or the alarm of a task timeout, would be answered only when the module has ended.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def ask_at_console(question: str) -> str:
     """Ask the person at the terminal; empty when there is none."""
     try:
@@ -117,7 +132,8 @@ def ended_with_the_play() -> Iterator[None]:
                 return
 
     thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
+    with signals_for_this_thread():
+        thread.start()
     try:
         yield
     finally:
