@@ -49,9 +49,10 @@ def play(tmp_path: Path) -> Play:
 def test_progress_is_shown_while_terraform_runs_and_no_secret_even_with_vvv(play: Play) -> None:
     assert play.start(TALKS, "-vvv", "--diff", sensitive_variables={"password": SECRET}).wait(60) == 0
     wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
-    first, second = "terraform_data.first: created after 0 s (1/2)", "terraform_data.second: created after "
+    first, second = "terraform_data.first: created after ", "terraform_data.second: created after "
     assert play.when(second) - play.when(first) > 1, "the lines came as things happened"
     assert "terraform_data.second (local-exec): hello" in play.output
+    assert "(1/2)" in play.output
     assert "(2/2)" in play.output
     assert play.when("changed: [localhost]") >= play.when(second)
     assert "terraform_data.first (create)" in play.output, "diff mode"
@@ -189,7 +190,7 @@ def test_on_a_host_that_is_not_local_progress_is_shown_at_the_end(play: Play) ->
     )
     assert play.start(TALKS, "-i", str(inventory), sensitive_variables={"password": SECRET}).wait(60) == 0
     wait_for(lambda: "PLAY RECAP" in play.output, "the end of the output")
-    assert play.when("changed: [localhost]") - play.when("terraform_data.first: created after 0 s (1/2)") < 1
+    assert play.when("changed: [localhost]") - play.when("terraform_data.first: created after ") < 1
     assert "progress" not in play.output
 
 

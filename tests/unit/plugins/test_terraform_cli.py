@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import replace
@@ -214,12 +215,11 @@ def test_a_terraform_that_was_killed_is_told_as_such(fake: cli.Cli, number: int,
     with pytest.raises(cli.TerraformError) as caught:
         fake.events(["apply"])
     error = caught.value
-    assert (
-        f"terraform apply was killed ({name}) after 0 s: its state may lack what it did last" in error.message
-    )
+    said = rf"terraform apply was killed \({name}\) after [0-9]+ s: its state may lack what it did last"
+    assert re.search(said, error.message)
     assert (error.killed, error.changed, error.interrupted) == (True, True, None)
     program(fake, f"import os; os.kill(os.getpid(), {number})")
-    with pytest.raises(cli.TerraformError, match=rf"was killed \({name}\) after 0 s: nothing was changed"):
+    with pytest.raises(cli.TerraformError, match=rf"was killed \({name}\) after [0-9]+ s: nothing was changed"):
         fake.events(["plan"])
 
 
