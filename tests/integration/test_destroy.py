@@ -176,7 +176,8 @@ def test_a_final_snapshot_outlives_what_fails_and_what_follows(
     before, users = snapshots(operator), parameters(operator)
 
     def refuse(*_arguments: Any) -> None:
-        raise EC2ClientError("VolumeInUse", "somebody holds it")
+        # Of VolumeInUse the provider would wait for the end.
+        raise EC2ClientError("OperationNotPermitted", "somebody holds it")
 
     # Half-way: the volume cannot be removed. Passwords and all snapshots are there, and a final one.
     with monkeypatch.context() as patched:
