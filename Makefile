@@ -14,8 +14,8 @@ PLAY := scripts/on-localcloud ansible-playbook -e @examples/localcloud.yml
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/.cache/tools/bin:$(PATH)
 
-bench-site: setup-demo ## Measure site.yml with nothing to change, after `make demo`
-	python -m tests.bench.site
+.PHONY: help setup setup-demo demo demo-users demo-destroy demo-stop test lint unit integration newest molecule e2e bench
+.PHONY: bench-site build clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
