@@ -1,4 +1,7 @@
-"""Signals reach the thread that answers them, whatever else runs in an action plugin."""
+"""Signals reach the thread that answers them, whatever else runs in an action plugin.
+
+No unit test: it brings the control machine's part of Ansible into its process.
+"""
 
 from __future__ import annotations
 
