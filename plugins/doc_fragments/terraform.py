@@ -5,7 +5,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The options that the Terraform modules share; their spec is in module_utils/_terraform_options.py."""
+    """The options that the Terraform modules share; their spec is in module_utils/_terraform/options.py."""
 
     DOCUMENTATION = r"""
 options:

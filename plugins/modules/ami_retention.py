@@ -102,9 +102,9 @@ from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
 )
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._image_retention import Image, decide
-from ansible_collections.iac.ds_stack.plugins.module_utils._names import OptionError, check_stack
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import tag_filter
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import tag_filter
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.image_retention import Image, decide
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError, check_stack
 
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},

@@ -178,18 +178,18 @@ from ansible_collections.amazon.aws.plugins.module_utils.botocore import (
     get_aws_connection_info,
 )
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight as rules
-from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight_account as aws
-from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight_tools as tools
-from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError
-from ansible_collections.iac.ds_stack.plugins.module_utils._preflight import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import FingerprintError
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight as rules
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_account as aws
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_tools as tools
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import (
     BAKE,
     DESTROY,
     INSTANCE,
     NETWORK,
     STAGES,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import TerraformError
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import TerraformError
 
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},

@@ -151,14 +151,14 @@ from ansible.module_utils.urls import open_url
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.iac.ds_stack.plugins.module_utils import _machine_status
-from ansible_collections.iac.ds_stack.plugins.module_utils._machine_status import Seen, Verdict, Wanted
-from ansible_collections.iac.ds_stack.plugins.module_utils._names import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import machine_status as _machine_status
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_status import Seen, Verdict, Wanted
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import (
     OptionError,
     check_instance,
     check_stack,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._parameters import ParameterStore, Paths
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import ParameterStore, Paths
 
 PAUSE_SECONDS = 3.0
 LOOKS = 5

@@ -295,12 +295,12 @@ from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto
 from ansible_collections.amazon.aws.plugins.module_utils.ec2 import describe_regions
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake
-from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer import environment
-from ansible_collections.iac.ds_stack.plugins.module_utils._process import ProcessError, exit_on_signals
-from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer import bake
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import environment
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import FingerprintError
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import ProcessError, exit_on_signals
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import (
     SENSITIVE,
     Scrubber,
     secrets_in,
@@ -329,13 +329,13 @@ ARGUMENT_SPEC = {
 CONNECTION_OPTIONS = ("access_key", "secret_key", "session_token", "profile", "endpoint_url", "aws_ca_bundle")
 
 
-def read_request(module: AnsibleAWSModule) -> _packer_bake.Request:
+def read_request(module: AnsibleAWSModule) -> bake.Request:
     """The module's options as a request. Raises BakeError for one that is missing."""
     params = module.params
     if not module.region:
-        raise _packer_bake.BakeError("Say in which region: with the option region or AWS_REGION.")
+        raise bake.BakeError("Say in which region: with the option region or AWS_REGION.")
     template = Path(params["template"]).absolute()
-    return _packer_bake.Request(
+    return bake.Request(
         template=template,
         overlay=Path(params["overlay"]).absolute() if params["overlay"] else None,
         work_dir=Path(params["work_dir"]).absolute(),
@@ -390,10 +390,10 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dic
     module.params["sensitive_variables"] = dict.fromkeys(request.sensitive_variables, SENSITIVE)
     client = module.client("ec2")
     others = functools.partial(other_regions, module, client)
-    earlier = _packer_bake.look_back(request.work_dir, client, check_mode=module.check_mode, others=others)
+    earlier = bake.look_back(request.work_dir, client, check_mode=module.check_mode, others=others)
     if earlier:
         warn(earlier)
-    plan = _packer_bake.make_plan(request, client)
+    plan = bake.make_plan(request, client)
     result = {
         "changed": bool(plan.reasons),
         "fingerprint": plan.fingerprint,
@@ -403,19 +403,19 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dic
     }
     if plan.image and not plan.reasons:
         image = plan.image
-        return {**result, **_packer_bake.image_facts(image)}
-    for text in _packer_bake.tell_late_images(request, client, earlier or ""):
+        return {**result, **bake.image_facts(image)}
+    for text in bake.tell_late_images(request, client, earlier or ""):
         warn(text)
     if module._diff:
         result["diff"] = {name: scrubber.text(text) for name, text in plan.diff().items()}
     if module.check_mode:
         return result
     connection = {name: module.params[name] for name in CONNECTION_OPTIONS}
-    baked = _packer_bake.bake(
+    baked = bake.bake(
         request,
         plan,
         client,
-        binary=_packer_bake.find_binary(module.params["binary"]),
+        binary=bake.find_binary(module.params["binary"]),
         environment=environment(os.environ, {**connection, "region": request.region}),
         scrubber=scrubber,
         progress=progress,
@@ -432,7 +432,7 @@ def main() -> None:
     try:
         with exit_on_signals():
             result = run(module, scrubber, progress)
-    except _packer_bake.BakeError as error:
+    except bake.BakeError as error:
         message = progress.failure(str(error), error.facts.get("log_path"))
         module.fail_json(msg=message, **error.facts, **progress.result())
     except (FingerprintError, ProcessError) as error:

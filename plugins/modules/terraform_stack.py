@@ -293,8 +293,8 @@ duration:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON, execute
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_stack import run
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import COMMON, execute
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.stack import run
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **COMMON,

@@ -171,14 +171,14 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.iac.ds_stack.plugins.module_utils import _credentials
-from ansible_collections.iac.ds_stack.plugins.module_utils._credentials import Action, Plan, Published
-from ansible_collections.iac.ds_stack.plugins.module_utils._names import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import credentials as _credentials
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.credentials import Action, Plan, Published
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import (
     OptionError,
     check_stack,
     check_users,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._parameters import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import (
     ParameterStore,
     Paths,
     Tagging,

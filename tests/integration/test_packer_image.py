@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import find_image, leftovers
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import find_image, leftovers
 from ansible_collections.iac.ds_stack.plugins.modules import packer_image
 
 from tests.integration.packer_bakes import REGION, SECRET, SOURCE, Baker, wait_for

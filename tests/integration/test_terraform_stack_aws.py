@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_site as sites
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import site as sites
 
 from localcloud import provider
 from tests.integration.terraform_stacks import DRIFT, Stack, isolated_stack

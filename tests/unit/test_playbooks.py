@@ -36,8 +36,10 @@ def plugins_of(roles: list[str]) -> set[str]:
         plugin = wanted.pop()
         if plugin not in found:
             found.add(plugin)
-            imported = re.findall(r"plugins\.module_utils\.(\w+) import", (ROOT / plugin).read_text())
-            wanted += [f"plugins/module_utils/{name}.py" for name in imported]
+            imported = re.findall(
+                r"plugins\.module_utils\.(\w+)(?:\.| import )(\w+)", (ROOT / plugin).read_text()
+            )
+            wanted += [f"plugins/module_utils/{package}/{name}.py" for package, name in imported]
     return found
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils import _names
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import names as _names
 from ds_stack_init import config, mounts, registry, settings, status, userdb
 from ds_stack_init.errors import InitError
 from ds_stack_init.identity import Identity

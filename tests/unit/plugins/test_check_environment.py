@@ -13,7 +13,7 @@ import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import boto3_inventory_conn
-from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight_tools
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_tools as _preflight_tools
 from ansible_collections.iac.ds_stack.plugins.modules import check_environment
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, EndpointConnectionError
