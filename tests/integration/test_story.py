@@ -19,6 +19,7 @@ from tests.integration.moto_stacks import (
     leave_volumes_without_a_snapshot,
     machines,
     make_image,
+    make_older,
 )
 from tests.integration.operators import REGION, Operator
 
@@ -57,11 +58,16 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator) -> None:
         (machine,) = machines(operator)
         again = operator.run("site")
     assert f"{NAME} is ready." in site
-    assert re.search(rf"^  Image +{image} \(reused\)$", site, re.MULTILINE)
+    assert re.search(rf"^  Image +{image}, baked today$", site, re.MULTILINE)
     assert re.search(rf"^  Machine +{machine['InstanceId']} in {REGION}a$", site, re.MULTILINE)
     assert machine["ImageId"] == image
     assert " changed=0 " in again
     assert machines(operator)[0]["InstanceId"] == machine["InstanceId"]
+
+    baked = operator.run("bake")
+    assert f"{NAME}: an image was there, and nothing that shapes it has changed." in baked
+    assert re.search(rf"^  Image +{image}, baked today$", baked, re.MULTILINE)
+    assert "security update" not in site + baked
 
     ssm = operator.client("ssm")
     kept = ssm.get_parameters_by_path(Path=f"{PATH}/operator/passwords", WithDecryption=True)["Parameters"]
@@ -72,7 +78,11 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator) -> None:
         assert re.search(rf"^{user} +{re.escape(password)}$", users, re.MULTILINE)
         assert password not in site + again
 
+    make_older(image, days=91)
     status = operator.run("status")
+    assert re.search(rf"^  Image +{image}, baked 91 days ago$", status, re.MULTILINE)
+    assert "The image is older than 90 days, and its system has had no security update since." in status
+    assert "-e ds_stack_rebake=true" in status
     assert f"\n{NAME}: ready\n" in status
     assert "It says      ready: All checks passed." in status
     assert "ok     jupyterhub: a stand-in says so" in status

@@ -94,6 +94,9 @@ SIZES = {"ds_stack_root_volume_size": (8, 65536), "ds_stack_data_volume_size": (
 TIMES = {"ds_stack_bake_timeout": (1, 86400), "ds_stack_ready_timeout": (1, 86400)}
 """Seconds."""
 
+AGES = {"ds_stack_image_max_age": (0, 36500)}
+"""Days."""
+
 INSTANCE_TYPE = re.compile(r"(?P<family>[a-z]+[0-9]*(?P<traits>[a-z]*)(-[a-z0-9]+)*)\.(?P<size>[a-z0-9-]+)")
 #: Without ``metal``, as DescribeInstanceTypes has them with hypervisor "xen", and those of
 #: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-nitro-instances.html that are gone.
@@ -272,7 +275,7 @@ def _tls(values: Values) -> Iterator[str]:
 
 
 def _numbers(values: Values) -> Iterator[str]:
-    for limits, unit in ((SIZES, "GiB"), (TIMES, "seconds")):
+    for limits, unit in ((SIZES, "GiB"), (TIMES, "seconds"), (AGES, "days")):
         for variable, (smallest, largest) in limits.items():
             number = values.get(variable)
             if number is None:
