@@ -54,9 +54,7 @@ MADE = {
 """What the stages have handed on."""
 
 
-def variables(
-    folder: Path, *options: str, shown: str = SHOWN, **given: Any
-) -> dict[str, dict[str, Any]]:
+def variables(folder: Path, *options: str, shown: str = SHOWN, **given: Any) -> dict[str, dict[str, Any]]:
     """Return what the playbooks would give to each part."""
     playbook, result = folder / "play.yml", folder / "result.json"
     playbook.write_text(PLAY.replace(SHOWN, shown))
@@ -200,7 +198,7 @@ def test_outside_of_check_mode_a_missing_id_is_an_error(tmp_path: Path) -> None:
 
 def test_a_part_asks_for_nothing_that_another_one_needs(tmp_path: Path) -> None:
     """destroy.yml has no image; whoever makes the network has no machine."""
-    nothing_made: dict[str, Any] = dict.fromkeys(MADE, {})
+    nothing_made: dict[str, Any] = {name: {} for name in MADE}
     found = variables(
         tmp_path,
         shown="'source': __stack_parts.instance.source, 'network': __stack_parts['network'].variables.name",
