@@ -300,11 +300,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import en
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import FingerprintError
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import ProcessError, exit_on_signals
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import (
-    SENSITIVE,
-    Scrubber,
-    secrets_in,
-)
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE, Scrubber, secrets_in
 
 ARGUMENT_SPEC = {
     "template": {"type": "path", "required": True},

@@ -68,7 +68,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import (
     format_seconds,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import Scrubber
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 
 #: Without these the image could not be named, found again, told from others, or cleaned up after.
 REQUIRED_VARIABLES = frozenset({"image_name", "manifest_path", "run_tags", "tags"})

@@ -24,7 +24,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.progress impo
 from ansible_collections.iac.ds_stack.plugins.module_utils._run import environment as _environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Callbacks, Finished, Lease, run
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import Scrubber
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 
 #: What which version can do, or does: the first one.
 SINCE = {

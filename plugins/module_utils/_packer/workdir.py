@@ -23,11 +23,11 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint i
     entries,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import birth_of
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.config import (
     attributes,
     top_level_blocks,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import Scrubber
 
 LOGS_KEPT = 10
 """As many as terraform_stack keeps."""

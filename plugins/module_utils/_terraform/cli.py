@@ -20,6 +20,7 @@ from typing import Any
 from ansible_collections.iac.ds_stack.plugins.module_utils._run import environment as _environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._run import process as _process
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import (
     Diagnostic,
     Digest,
@@ -31,7 +32,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events imp
     parse,
     parse_line,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.mirror import PRIVATE, Mirror
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import Tool, command_of
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import secrets_in
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import secrets_in
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.plan import Change, diff_of, parse_drift
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.site import (
     Options,

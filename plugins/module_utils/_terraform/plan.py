@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import (
-    SENSITIVE,
     SENSITIVE_CHANGED,
     UNKNOWN,
     is_marked,

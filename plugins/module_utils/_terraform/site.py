@@ -21,6 +21,13 @@ from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._run import process as _process
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import (
+    SENSITIVE,
+    Scrubber,
+    credentials_in,
+    is_credential,
+    secrets_in,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import mirror as mirrors
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import (
     PLAN,
@@ -36,13 +43,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import
     remove_secrets,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Digest
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import (
-    SENSITIVE,
-    Scrubber,
-    credentials_in,
-    is_credential,
-    secrets_in,
-)
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import (
     DEFAULT_WORKSPACE,
     NOTE,

@@ -15,7 +15,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import (
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import entries, layered_entries
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Finished
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import Scrubber
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 
 ALWAYS = {
     "CHECKPOINT_DISABLE": "1",

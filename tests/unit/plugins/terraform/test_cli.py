@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Finished
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import cli
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Diagnostic
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.mirror import Mirror
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import TERRAFORM, Tool
 

@@ -37,27 +37,3 @@ def test_marked_values_are_those_that_are_masked() -> None:
 )
 def test_is_marked(marks: Any, expected: bool) -> None:
     assert masks.is_marked(marks) is expected
-
-
-def test_secrets_are_all_leaves_that_are_long_enough_and_their_lines() -> None:
-    found = masks.secrets_in(
-        [{"a": "short", "b": ["long enough", 12345678, True, None]}, "first line\nx\nlast line"]
-    )
-    assert found == {"long enough", "12345678", "first line\nx\nlast line", "first line", "last line"}
-
-
-def test_the_scrubber_replaces_the_longest_first() -> None:
-    scrubber = masks.Scrubber(["secret", "secret-and-more"])
-    assert scrubber.text("a secret-and-more, a secret") == "a (sensitive), a (sensitive)"
-    scrubber.add(["another"])
-    assert scrubber.text("another") == "(sensitive)"
-    assert scrubber.secrets[0] == "secret-and-more"
-
-
-def test_credentials_are_known_by_their_names() -> None:
-    options = {
-        "backend": {"secret_key": "k", "bucket": "b"},
-        "list": [{"api_token": "t"}],
-        "Password": {"x": "p"},
-    }
-    assert list(masks.credentials_in(options)) == ["k", "t", {"x": "p"}]
