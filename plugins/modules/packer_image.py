@@ -287,7 +287,6 @@ left:
 import functools
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.warnings import warn
@@ -298,6 +297,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer import bake
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import FingerprintError
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.places import absolute
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import ProcessError, exit_on_signals
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE, Scrubber, secrets_in
@@ -330,18 +330,18 @@ def read_request(module: AnsibleAWSModule) -> bake.Request:
     params = module.params
     if not module.region:
         raise bake.BakeError("Say in which region: with the option region or AWS_REGION.")
-    template = Path(params["template"]).absolute()
+    template = absolute(params["template"])
     return bake.Request(
         template=template,
-        overlay=Path(params["overlay"]).absolute() if params["overlay"] else None,
-        work_dir=Path(params["work_dir"]).absolute(),
+        overlay=absolute(params["overlay"]) if params["overlay"] else None,
+        work_dir=absolute(params["work_dir"]),
         name=params["name"],
         region=module.region,
         base_image_id=params["base_image_id"],
         variables=params["variables"],
         sensitive_variables=params["sensitive_variables"],
         provisioner_variables=params["provisioner_variables"],
-        fingerprint_root=Path(params["fingerprint_root"] or template.parent).absolute(),
+        fingerprint_root=absolute(params["fingerprint_root"] or template.parent),
         fingerprint_paths=tuple(params["fingerprint_paths"]),
         fingerprint_exclude=tuple(params["fingerprint_exclude"]),
         fingerprint_extra=params["fingerprint_extra"],

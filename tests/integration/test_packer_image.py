@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -27,6 +29,11 @@ def image_tags(ec2: Any, ami_id: str) -> dict[str, str]:
 
 def everything_below(folder: Path) -> str:
     return "\n".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
+
+
+def names_below(folder: Path) -> set[Path]:
+    """Without those of the logs, which are others in each run."""
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.suffix != ".log"}
 
 
 def test_baked_once_for_the_same_content(baker: Baker, ec2: Any, base_image_id: str) -> None:
@@ -631,6 +638,65 @@ def test_names_and_folders_that_cannot_be(baker: Baker, options: dict[str, Any],
     before = everything_below(baker.template)
     assert message in baker.fail(**options)["msg"]
     assert everything_below(baker.template) == before
+
+
+@pytest.mark.fault(23)
+def test_the_same_folders_by_other_names(baker: Baker, tmp_path: Path) -> None:
+    """They come to the same image, and each run leaves the same files."""
+    (baker.folder / "roles").mkdir()
+    (baker.folder / "roles" / "main.yml").touch()
+    (baker.template / "sub").mkdir()
+    (baker.template / "sub" / "naïve\nfile").write_text("x")
+    (baker.folder / "to_template").symlink_to("template")
+    (baker.folder / "to_folder").symlink_to(tmp_path)
+    with contextlib.chdir(baker.folder):
+        baked = baker.bake(fingerprint_paths=["roles"])
+        left = names_below(baker.work)
+        for template, work_dir, force in (
+            ("template", "work/", False),
+            ("to_template/", "template/../work", True),
+            ("template/sub/..", "to_folder/work", False),
+            ("to_template/sub/../../template", "to_folder/to_template/../work", True),
+        ):
+            again = baker.bake(
+                template=template, work_dir=work_dir, fingerprint_paths=["./roles/"], force=force
+            )
+            assert again["fingerprint"] == baked["fingerprint"], template
+            assert again["reasons"] == (["force"] if force else [])
+            assert names_below(baker.work) == left
+
+
+@pytest.mark.fault(23)
+@pytest.mark.parametrize("name", ["template/link", "template/deep/in/link", "roles/link"])
+def test_a_link_to_the_work_dir_is_told_before_anything_is_baked(baker: Baker, name: str, ec2: Any) -> None:
+    link = baker.folder / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    (baker.folder / "out").mkdir()
+    link.symlink_to(baker.folder / "out")
+    (baker.folder / "roles").mkdir(exist_ok=True)
+    (baker.folder / "roles" / "main.yml").touch()
+    options = {"work_dir": str(baker.folder / "out" / "work"), "fingerprint_paths": ["roles"]}
+    for _run in range(2):
+        assert f"{link} leads to the folder {baker.folder}/out/work" in baker.fail(**options)["msg"]
+        assert list((baker.folder / "out").iterdir()) == []
+    link.unlink()
+    link.symlink_to(baker.folder / "roles" / "main.yml")
+    first = baker.bake(**options)
+    assert first["changed"]
+    assert baker.bake(**options)["fingerprint"] == first["fingerprint"]
+
+
+@pytest.mark.fault(23)
+def test_a_name_that_is_no_text_does_not_break_the_result(baker: Baker) -> None:
+    """Ansible refuses a result with it, after the work was done."""
+    (baker.template / os.fsdecode(b"latin\xe9")).write_text("x")
+    baked = baker.bake(_ansible_diff=True)
+    assert baked["changed"]
+    (baker.template / os.fsdecode(b"latin\xe9")).write_text("y")
+    diff = baker.bake(_ansible_diff=True, _ansible_check_mode=True)["diff"]
+    assert [line.partition(": ")[0] for line in diff["after"].splitlines()[1:]] == ["template/latin\\udce9"]
+    (baker.work / os.fsdecode(b"stray\xff")).touch()
+    assert "holds stray\\udcff, which" in baker.fail()["msg"]
 
 
 @pytest.mark.parametrize("home", [None, "", "/nonexistent"])

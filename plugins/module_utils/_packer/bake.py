@@ -51,6 +51,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.manifest impo
     image_of,
     read_manifest,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.places import Place
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import (
     Attempt,
     Bake,
@@ -125,7 +126,8 @@ class Request:
 
     def files(self) -> list[fp.Entry]:
         """The template's files with the overlay's on them."""
-        return fp.layered_entries([self.template, *([self.overlay] if self.overlay else [])])
+        layers = [self.template, *([self.overlay] if self.overlay else [])]
+        return fp.layered_entries(layers, apart_from=Place(self.work_dir))
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,8 @@ def content_of(request: Request) -> Content:
     """
     files = {"template": request.files()}
     for path in map(_stable_path, request.fingerprint_paths):
-        files[f"files.{path}"] = fp.entries(request.fingerprint_root / path)
+        root = request.fingerprint_root
+        files[f"files.{path}"] = fp.entries(root / path, apart_from=Place(request.work_dir))
     values: dict[str, Any] = {"base_image_id": request.base_image_id}
     groups = {
         "variables": {
@@ -217,7 +220,7 @@ def make_plan(request: Request, client: Any) -> Plan:
 
 
 def _list(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(names[:most])
+    shown = ", ".join(map(fp.printable, names[:most]))
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
@@ -228,23 +231,23 @@ def _check_names(request: Request) -> None:
             f"The name {request.name!r} cannot begin the name of an image: EC2 takes 1 to 112 of the letters "
             "a to z and A to Z, digits, spaces and ()[]./-'@_."
         )
-    work = request.work_dir.resolve()
-    layers = {"template": request.template, "overlay": request.overlay}
-    for option, layer in layers.items():
-        if layer is None:
-            continue
-        path = layer.resolve()
-        folder = path if layer.is_dir() else path.parent
-        if work == folder or path in work.parents or work in path.parents:
+    work = Place(request.work_dir)
+    for option, layer in {"template": request.template, "overlay": request.overlay}.items():
+        if layer is not None and (work.lies_in(layer) or work.holds(layer)):
             raise BakeError(
                 f"The work_dir {request.work_dir} and the {option} {layer} lie in each other. Packer runs in "
                 "a copy: name a folder of its own as work_dir."
             )
     for name in request.fingerprint_paths:
-        hashed = (request.fingerprint_root / name).resolve()
-        if hashed == work or hashed in work.parents:
+        hashed = request.fingerprint_root / name
+        if work.lies_in(hashed):
             raise BakeError(
                 f"The work_dir {request.work_dir} lies in {name}, which is one of fingerprint_paths: no "
+                "fingerprint would ever be the same. Name another folder as work_dir."
+            )
+        if work.holds(hashed):
+            raise BakeError(
+                f"{name}, which is one of fingerprint_paths, lies in the work_dir {request.work_dir}: no "
                 "fingerprint would ever be the same. Name another folder as work_dir."
             )
 
@@ -361,7 +364,7 @@ def bake(
                     left=left,
                     **facts,
                 ) from error
-        except PackerError as error:
+        except (PackerError, WorkDirError) as error:
             raise BakeError(
                 f"Nothing was baked. {error}\nAll of Packer's output is in {log.path}.",
                 error=str(error),

@@ -40,7 +40,7 @@ class Content:
     def lines(self) -> dict[str, str]:
         """What a person sees of each file and value, in one line."""
         seen = {
-            f"{part}/{name}": digest[:12]
+            f"{part}/{fp.printable(name)}": digest[:12]
             for part, files in self.files.items()
             for name, digest in files.items()
         }

@@ -16,10 +16,9 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True)
 class Build:
-    """One build of the last run: its name in the template, the kind of its builder, and what it made."""
+    """One build of the last run: its name in the template, and what it made."""
 
     name: str
-    builder: str
     artifact: str
 
     def images(self) -> dict[str, str]:
@@ -43,7 +42,7 @@ def read_manifest(text: str) -> list[Build]:
         manifest = json.loads(text)
         last = manifest["last_run_uuid"]
         return [
-            Build(str(build["name"]), str(build["builder_type"]), str(build["artifact_id"]))
+            Build(str(build["name"]), str(build["artifact_id"]))
             for build in manifest["builds"]
             if build["packer_run_uuid"] == last
         ]

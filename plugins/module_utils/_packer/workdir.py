@@ -21,7 +21,9 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint i
     Entry,
     FingerprintError,
     entries,
+    printable,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.places import real
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import birth_of
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.config import (
@@ -142,18 +144,51 @@ class WorkDir:
         return self.logs / f"{name.replace('/', '_')}.log"
 
     def lay_out(self, files: Iterable[Entry]) -> None:
-        """Copy the template's files here and remove those of an earlier template."""
-        names = []
-        for entry in files:
-            target = self.path / entry.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(entry.path, target)
-            shutil.copymode(entry.path, target)
-            target.chmod(target.stat().st_mode | 0o200)
-            names.append(entry.name)
-        for name in set(self._read(self._copied) or ()) - set(names):
-            (self.path / name).unlink(missing_ok=True)
-        write_private(self._copied, names)
+        """Remove the files of an earlier template and copy the template's here.
+
+        Raises WorkDirError when something of a person's is in the way.
+        """
+        wanted = {entry.name: entry for entry in files}
+        for name in sorted(set(self._read(self._copied) or ()) - wanted.keys(), reverse=True):
+            self._remove(name)
+        try:
+            for name, entry in wanted.items():
+                self._copy(entry.path, self._own_path(name))
+        except OSError as error:
+            raise WorkDirError(
+                f"The work_dir {self.path} cannot be filled: {error.strerror} "
+                f"({printable(error.filename or '')}). Remove what is in the way, or name another folder."
+            ) from error
+        write_private(self._copied, list(wanted))
+
+    def _own_path(self, name: str) -> Path:
+        """Where a file of the template goes, with the folders for it.
+
+        A link under a name of the template's is no place for it: who writes there writes elsewhere, maybe to
+        the template itself.
+        """
+        target = self.path
+        for part in Path(name).parts:
+            target /= part
+            if target.is_symlink():
+                target.unlink()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        shutil.copyfile(source, target)
+        shutil.copymode(source, target)
+        target.chmod(target.stat().st_mode | 0o200)
+
+    def _remove(self, name: str) -> None:
+        """Remove a file of an earlier template, and its folders where nothing else is in them."""
+        path = self.path / name
+        if real(path.parent).is_relative_to(real(self.path)):  # else a folder became a link to others' files
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+                while (path := path.parent) != self.path:
+                    path.rmdir()
 
     def last_bake(self) -> Bake | None:
         """The last bake that ended well in this folder, if it is known."""

@@ -44,7 +44,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         program = self.folder / "Rscript"
-        program.write_text(f"#!{sys.executable}\n" + (FIXTURES / "fake_rscript.py").read_text())
+        program.write_text(f"#!{sys.executable} -IS\n" + (FIXTURES / "fake_rscript.py").read_text())
         program.chmod(0o755)
 
     def script(

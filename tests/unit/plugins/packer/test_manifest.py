@@ -35,7 +35,7 @@ def manifest(*builds: tuple[str, str, str]) -> str:
 
 def test_only_the_last_run_counts() -> None:
     text = manifest(("a", "us-east-1:ami-1", "one"), ("a", "us-east-1:ami-2", "two"))
-    assert read_manifest(text) == [Build("a", "amazon-ebs", "us-east-1:ami-2")]
+    assert read_manifest(text) == [Build("a", "us-east-1:ami-2")]
 
 
 def test_an_image_copied_to_more_regions() -> None:

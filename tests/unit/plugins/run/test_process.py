@@ -35,7 +35,7 @@ while True: time.sleep(1)
 
 
 def python(code: str) -> list[str]:
-    return [sys.executable, "-c", code]
+    return [sys.executable, "-IS", "-c", code]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:

@@ -95,7 +95,9 @@ def test_a_state_lock_is_explained() -> None:
 def fake(tmp_path: Path) -> cli.Cli:
     """A Cli whose binary is a program that does what the test says."""
     binary = tmp_path / "terraform"
-    binary.write_text(f"#!{sys.executable}\nimport sys\nexec(open({str(tmp_path / 'program')!r}).read())\n")
+    binary.write_text(
+        f"#!{sys.executable} -IS\nimport sys\nexec(open({str(tmp_path / 'program')!r}).read())\n"
+    )
     binary.chmod(0o755)
     scrubber = Scrubber(["my-secret"])
     mirror = Mirror({"main.tf": Path("/source/main.tf")}, None)
