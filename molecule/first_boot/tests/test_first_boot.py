@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import FOLDER, FOREIGN_VOLUME, Machine, Operator
+from conftest import FOREIGN_VOLUME, Machine, Operator
 from passlib.hash import sha512_crypt
 
 PROGRAM = "ds-stack-init"
@@ -200,24 +200,6 @@ def test_new_address_gets_a_new_certificate(machine: Machine, operator: Operator
     machine.refresh()
     names = machine.run("openssl x509 -in /etc/ds-stack/tls/cert.pem -noout -ext subjectAltName")
     assert "IP Address:198.51.100.7" in names
-
-
-def test_larger_volume_is_used(machine: Machine, operator: Operator, key: Path) -> None:
-    with (FOLDER / "data.img").open("r+b") as file:
-        file.truncate(512 * 1024 * 1024)
-    loop = subprocess.run(
-        ["losetup", "--associated", FOLDER / "data.img", "--noheadings", "--output", "NAME"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    subprocess.run(["losetup", "--set-capacity", loop.stdout.strip()], check=True)
-    version = operator.configure(users(key))
-    # Where the kernel lets root grow a mounted file system it is done now, and at the next boot otherwise.
-    machine.refresh()
-    operator.wait_until_ready(version)
-    machine.reboot()
-    assert int(machine.run("findmnt -bno SIZE /data")) > 400 * 1024 * 1024
 
 
 def test_missing_service_is_told(machine: Machine, operator: Operator) -> None:

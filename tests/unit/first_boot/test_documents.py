@@ -137,7 +137,17 @@ def test_registry_there_and_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "top-secret", "[]", "{}", '{"schema": 1, "users": {"ada": {"password": "top-secret"}}}']
+    "text",
+    [
+        "",
+        "top-secret",
+        "[]",
+        "{}",
+        '{"schema": 1, "users": {"ada": {"password": "top-secret"}}}',
+        '{"schema": 1, "users": {"ada": {"uid": "2000", "password": "top-secret"}}}',
+        '{"schema": 1, "users": {"ada": {"uid": true, "password": "top-secret"}}}',
+        '{"schema": 1, "users": {"ada": {"uid": 2000, "password": ["top-secret"]}}}',
+    ],
 )
 def test_damaged_registry_is_not_repeated(text: str) -> None:
     with pytest.raises(InitError, match="damaged") as caught:
@@ -234,9 +244,9 @@ def test_shadow() -> None:
 def test_mounts() -> None:
     table = (
         "22 1 0:20 / / rw - overlay overlay rw\n"
-        "30 22 259:1 / /data rw,nosuid - ext4 /dev/nvme1n1 rw\n"
+        "30 22 259:1 / /data rw,nosuid shared:1 - ext4 /dev/nvme1n1 rw\n"
         "31 22 259:1 /state/hub /var/lib/with\\040space rw - ext4 /dev/nvme1n1 rw\n"
     )
     found = mounts.parse(table)
-    assert found["/data"] == mounts.Mount("259:1", "/")
-    assert found["/var/lib/with space"] == mounts.Mount("259:1", "/state/hub")
+    assert found["/data"] == mounts.Mount("259:1", "/", "/dev/nvme1n1")
+    assert found["/var/lib/with space"] == mounts.Mount("259:1", "/state/hub", "/dev/nvme1n1")

@@ -26,6 +26,9 @@ class Applied:
         names: under which the machine can be reached, which are those of its certificate.
         state: that was reported, or None when that did not succeed.
         at: time in seconds since 1970.
+        problems: user for whom something could not be done → why.
+        message: that was logged with the state.
+        opened: when the metadata service was found open to users.
     """
 
     config_version: int
@@ -34,6 +37,9 @@ class Applied:
     names: Sequence[str] = ()
     state: str | None = None
     at: float = 0.0
+    problems: Mapping[str, str] = field(default_factory=dict)
+    message: str = ""
+    opened: str | None = None
 
     def covers(
         self, config_version: int, credentials: Mapping[str, int], names: Sequence[str], now: float

@@ -16,10 +16,12 @@ class Mount:
     Attributes:
         device: major and minor number of the file system, as ``259:1``.
         root: the folder of that file system that is mounted; not ``/`` for a bind mount.
+        source: the device as it was named when it was mounted.
     """
 
     device: str
     root: str
+    source: str = ""
 
 
 def parse(table: str) -> dict[str, Mount]:
@@ -27,7 +29,9 @@ def parse(table: str) -> dict[str, Mount]:
     found = {}
     for line in table.splitlines():
         fields = line.split(" ")
-        found[_unescape(fields[4])] = Mount(fields[2], _unescape(fields[3]))
+        # Optional fields end with a hyphen; kind and source come after it.
+        source = fields[fields.index("-", 6) + 2]
+        found[_unescape(fields[4])] = Mount(fields[2], _unescape(fields[3]), _unescape(source))
     return found
 
 
