@@ -189,7 +189,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight impo
     NETWORK,
     STAGES,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import TerraformError
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import TerraformError
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.site import read_outputs
 
 from tests.integration.terraform_stacks import DRIFT, Stack, find_tofu, isolated_stack, snapshot

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -22,7 +21,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint i
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import Program
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import mirror as _terraform_mirror
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import clean_environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.config import top_level_blocks
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.site import (
@@ -31,6 +29,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.site impor
     initialize,
     open_site,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import last_variables
 
 _VERSION = re.compile(r"^(?:Packer|Terraform|OpenTofu) v(\d\S*)", re.MULTILINE)
 
@@ -61,19 +60,12 @@ def fetch_providers(root: Path, work_dir: Path, overrides: Mapping[str, Any]) ->
 
     Raises TerraformError. Not from a thread: it forks.
     """
-    if _was_applied(work_dir):
+    if last_variables(work_dir):
         return  # it has them, and the variables there are needed to destroy what was made
     options = Options(source=root, work_dir=work_dir, overrides=overrides)
     with open_site(options, Progress(None), os.environ, Result()) as site:
         if site:
             initialize(options, site)
-
-
-def _was_applied(work_dir: Path) -> bool:
-    try:
-        return bool(json.loads((work_dir / _terraform_mirror.VARIABLES).read_bytes()))
-    except (OSError, ValueError):
-        return False
 
 
 def _constraint(files: Iterable[Entry], kind: str) -> str:

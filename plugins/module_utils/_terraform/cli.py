@@ -21,6 +21,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._run import environme
 from ansible_collections.iac.ds_stack.plugins.module_utils._run import process as _process
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import InitNeeded, TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import (
     Diagnostic,
     Digest,
@@ -32,41 +33,13 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events imp
     parse,
     parse_line,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.mirror import PRIVATE, Mirror
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import Tool, command_of
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import PRIVATE, Tree
 
 LOGS_KEPT = 10
 
 TEXT_SHOWN = 3000
 """Characters of an error that is no diagnostic; all of it is in the log."""
-
-
-class TerraformError(Exception):
-    """Anything that went wrong with a stack.
-
-    message: cause, place and next step. diagnostics: Terraform's own. changed: whether something had
-    been changed before. interrupted: see `_process.Finished`. killed: by nobody of us, half way.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        diagnostics: Sequence[Diagnostic] = (),
-        *,
-        changed: bool = False,
-        interrupted: str | None = None,
-        killed: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.diagnostics = list(diagnostics)
-        self.changed = changed
-        self.interrupted = interrupted
-        self.killed = killed
-
-
-class InitNeeded(TerraformError):
-    """Terraform asks for an init."""
 
 
 _ASKS_FOR_INIT = re.compile(
@@ -137,7 +110,7 @@ class Cli:
     tool: Tool
     directory: Path
     environment: Mapping[str, str]
-    mirror: Mirror
+    tree: Tree
     log: Log
     scrubber: Scrubber
     progress: Progress
@@ -295,7 +268,7 @@ class Cli:
             summary=self.scrubber.text(diagnostic.summary),
             detail=self.scrubber.text(diagnostic.detail),
             code=None if diagnostic.code is None else self.scrubber.text(diagnostic.code),
-            file=None if file is None else self.mirror.origin(file),
+            file=None if file is None else self.tree.origin(file),
         )
 
     def _errors(self, result: Digest) -> list[str]:

@@ -1,23 +1,13 @@
 # Copyright: (c) 2026, the iac.ds_stack developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads which modules a Terraform configuration calls, without Terraform: pure functions over text.
-
-This is no HCL parser. It finds top-level blocks; where it errs, on something odd, Terraform does not find a
-module outside of the source and says so.
-"""
+"""Finds the top-level blocks of a text in HCL, without a parser. Pure."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-TOFU_SUFFIXES = (".tofu", ".tofu.json")
-CONFIG_SUFFIXES = (".tf", ".tf.json", *TOFU_SUFFIXES)
 
 _TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*|//[^\n]*|/\*.*?\*/)
@@ -48,50 +38,6 @@ class Block:
         """The value of an attribute that is a plain string, such as a module's source."""
         match = re.search(_LITERAL.format(name=re.escape(name)), self.body, re.MULTILINE)
         return match.group(1) if match else None
-
-
-def is_config(path: Path, *, tofu: bool) -> bool:
-    """Whether a file is read as configuration: OpenTofu has files of its own, and leaves out those of
-    Terraform that are called like one of them."""
-    suffix = next((suffix for suffix in CONFIG_SUFFIXES if path.name.endswith(suffix)), None)
-    if suffix is None:
-        return False
-    if suffix in TOFU_SUFFIXES:
-        return tofu
-    stem = path.name.removesuffix(suffix)
-    return not (tofu and path.with_name(stem + suffix.replace(".tf", ".tofu")).exists())
-
-
-def module_sources(name: str, text: str) -> dict[str, str]:
-    """The modules that a configuration file calls: name of the call → source.
-
-    Of a broken file none, Terraform will say what is wrong with it.
-    """
-    if name.endswith(".json"):
-        try:
-            config = json.loads(text)
-        except ValueError:
-            return {}
-        return {label: str(module.get("source", "")) for label, module in _members(config, "module")}
-    return {
-        block.labels[0] if block.labels else "": block.literal("source") or ""
-        for block in top_level_blocks(text)
-        if block.type == "module"
-    }
-
-
-def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    """Terraform's JSON syntax lets a block be an object or a list of objects."""
-    for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, dict):
-            yield item
-
-
-def _members(config: Any, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for blocks in _dicts(config.get(kind) if isinstance(config, dict) else None):
-        for label, value in blocks.items():
-            for body in _dicts(value):
-                yield label, body
 
 
 def top_level_blocks(text: str) -> Iterator[Block]:

@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import exit_on_signals
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE, Scrubber, leaves
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import TerraformError
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.site import Options, Result
 
 COMMON: dict[str, dict[str, Any]] = {

@@ -28,20 +28,19 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import (
     is_credential,
     secrets_in,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import mirror as mirrors
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import workdir as workdirs
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import (
     PLAN,
     SENSITIVE_VARIABLES,
     Cli,
-    InitNeeded,
     Log,
     Record,
-    TerraformError,
     clean_environment,
     new_log_path,
     private_directory,
     remove_secrets,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import InitNeeded, TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Digest
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import (
     DEFAULT_WORKSPACE,
@@ -58,6 +57,13 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool impor
     ToolError,
     find_binary,
     find_tool,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import (
+    LOCK_FILE,
+    VARIABLES,
+    Tree,
+    check_apart,
+    read_tree,
 )
 
 MakeCli = Callable[[Path, "Path | None"], Cli]
@@ -140,6 +146,8 @@ def open_site(
     system refuses.
     """
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
+    # Whatever way a path is spelled, it is one place from here on.
+    options = replace(options, source=options.source.resolve(), work_dir=options.work_dir.resolve())
     options = _with_last_options(options)
     environment, warnings = clean_environment(environ)
     result.warnings += warnings
@@ -150,18 +158,13 @@ def open_site(
     scrubber = Scrubber(result.given)
     try:
         _check_directories(options)
-        _check_for_stray_state(options, result)
+        tree = read_tree(
+            options.source, options.work_dir, options.variables, options.backend, options.overrides
+        )
+        _check_for_stray_state(options, tree, result)
         tool = find_tool(options.binary, environment)
         result.values["version"] = tool.version
-        mirror = mirrors.plan_mirror(
-            options.source,
-            options.work_dir,
-            options.variables,
-            options.backend,
-            options.overrides,
-            tofu=tool.is_tofu,
-        )
-        if options.upgrade and mirrors.follows_lock_file(mirror, options.work_dir):
+        if options.upgrade and workdirs.follows_lock_file(tree, options.work_dir):
             options = replace(options, upgrade=False)  # the lock file has moved already
         if options.plugin_cache_dir is not None and not options.check:
             environment["TF_PLUGIN_CACHE_DIR"] = str(options.plugin_cache_dir)
@@ -173,7 +176,7 @@ def open_site(
                 tool,
                 directory,
                 environment,
-                mirror,
+                tree,
                 Log(log, scrubber),
                 scrubber,
                 progress,
@@ -181,13 +184,15 @@ def open_site(
             )
 
         with contextlib.ExitStack() as stack:
-            if options.state == "absent" and not may_have_state(options.work_dir):
-                with _checking(options, mirror, make_cli) as site:
+            if options.state == "absent" and not may_have_state(workdirs.root_of(options.work_dir)):
+                with _checking(options, tree, make_cli) as site:
                     if _keeps_state_here(site):
                         yield None
                         return
             site = stack.enter_context(
-                _checking(options, mirror, make_cli) if options.check else _working(options, make_cli, result)
+                _checking(options, tree, make_cli)
+                if options.check
+                else _working(options, tree, make_cli, result)
             )
             result.values["log_path"] = str(site.cli.log.path) if site.cli.log.path else None
             yield site
@@ -203,17 +208,14 @@ def _with_last_options(options: Options) -> Options:
     """To destroy, what was last applied with counts for what is not given."""
     if options.state != "absent":
         return options
-    variables: Mapping[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        variables = json.loads((options.work_dir / mirrors.VARIABLES).read_bytes())
     backend = options.backend
     if backend is None and not _name_backend(options.overrides):
-        backend = mirrors.last_backend(options.work_dir)
+        backend = workdirs.last_backend(options.work_dir)
     return replace(
         options,
-        variables={**variables, **options.variables},
+        variables={**workdirs.last_variables(options.work_dir), **options.variables},
         backend=backend,
-        overrides=options.overrides or mirrors.last_overrides(options.work_dir),
+        overrides=options.overrides or workdirs.last_overrides(options.work_dir),
     )
 
 
@@ -239,18 +241,16 @@ def _keeps_state_here(site: Site) -> bool:
 def _check_directories(options: Options) -> None:
     if not options.source.is_dir():
         raise TerraformError(f"source: {options.source} is no directory.")
-    source, work_dir = options.source.resolve(), options.work_dir.resolve()
-    if work_dir == source or source.is_relative_to(work_dir):
-        raise TerraformError(
-            f"work_dir ({work_dir}) must not be or contain the source ({source}): "
-            "it holds a copy of the source, the source itself is never written to."
-        )
+    check_apart(options.source, options.work_dir)
 
 
-def _check_for_stray_state(options: Options, result: Result) -> None:
+def _check_for_stray_state(options: Options, tree: Tree, result: Result) -> None:
     """See that a state in the source, which is not copied, does not go unnoticed."""
     given = options.backend and Backend(options.backend["type"], options.backend.get("config") or {})
-    stray = stray_state(options.source, options.work_dir, options.workspace, given or None)
+    root = options.work_dir / tree.root
+    if workdirs.has_run(options.work_dir):
+        root = workdirs.root_of(options.work_dir)
+    stray = stray_state(options.source, root, options.workspace, given or None)
     if stray is None:
         return
     begin = f"{stray.path} is a state of runs by hand in the source. It is not used here:"
@@ -268,21 +268,21 @@ def _check_for_stray_state(options: Options, result: Result) -> None:
 
 
 @contextlib.contextmanager
-def _working(options: Options, make_cli: MakeCli, result: Result) -> Iterator[Site]:
+def _working(options: Options, tree: Tree, make_cli: MakeCli, result: Result) -> Iterator[Site]:
     """The work_dir, brought up to date and locked."""
     private = private_directory(options.work_dir)
     purpose = f"terraform_stack, state {options.state}"
     with _process.DirectoryLock(private / "lock", purpose, options.work_dir):
-        cli = make_cli(options.work_dir, new_log_path(private / "logs"))
+        cli = make_cli(options.work_dir / tree.root, new_log_path(private / "logs"))
         record = Record(private / "run.json")
         if unseen := record.report():
             cli.progress.say(unseen)
             result.warnings.append(unseen)
         remove_secrets(private)
-        mirrors.write(cli.mirror, mirrors.compare(cli.mirror, options.work_dir), options.work_dir)
-        var_files = [options.work_dir / mirrors.VARIABLES, private / SENSITIVE_VARIABLES]
+        workdirs.update(cli.tree, options.work_dir)
+        var_files = [cli.directory / VARIABLES, private / SENSITIVE_VARIABLES]
         try:
-            mirrors.write_file(var_files[1], json.dumps(options.sensitive_variables).encode())
+            workdirs.write_file(var_files[1], json.dumps(options.sensitive_variables).encode())
             cli = replace(cli, var_files=var_files, abandon=lambda: remove_secrets(private))
             yield Site(cli, private, [functools.partial(initialize, options)], record)
         except TerraformError as error:
@@ -295,11 +295,12 @@ def _working(options: Options, make_cli: MakeCli, result: Result) -> Iterator[Si
             record.clear()
         finally:
             remove_secrets(private)
+            workdirs.settle(options.work_dir, cli.directory)
             cli.log.close()
 
 
 @contextlib.contextmanager
-def _checking(options: Options, mirror: mirrors.Mirror, make_cli: MakeCli) -> Iterator[Site]:
+def _checking(options: Options, tree: Tree, make_cli: MakeCli) -> Iterator[Site]:
     """A directory that goes away again, beside a work_dir in which nothing is changed.
 
     Terraform runs in the work_dir itself if that is as it should be but for values of variables, and goes to
@@ -308,13 +309,13 @@ def _checking(options: Options, mirror: mirrors.Mirror, make_cli: MakeCli) -> It
     with tempfile.TemporaryDirectory(prefix="terraform_stack-") as name:
         private = Path(name)
         abandon = functools.partial(shutil.rmtree, private, ignore_errors=True)
-        var_files = [private / mirrors.VARIABLES, private / SENSITIVE_VARIABLES]
-        mirrors.write_file(var_files[0], json.dumps(options.variables).encode())
-        mirrors.write_file(var_files[1], json.dumps(options.sensitive_variables).encode())
-        cli = replace(make_cli(options.work_dir, None), var_files=var_files, abandon=abandon)
+        var_files = [private / VARIABLES, private / SENSITIVE_VARIABLES]
+        workdirs.write_file(var_files[0], json.dumps(options.variables).encode())
+        workdirs.write_file(var_files[1], json.dumps(options.sensitive_variables).encode())
+        cli = replace(make_cli(options.work_dir / tree.root, None), var_files=var_files, abandon=abandon)
         remedies = [functools.partial(_go_to_copy, options), functools.partial(initialize, options)]
         site = Site(cli, private, remedies)
-        if not _differs_by_values_only(options, mirror):
+        if not _differs_by_values_only(options, tree):
             site = replace(_go_to_copy(options, site), remedies=remedies[1:])
         yield site
 
@@ -322,29 +323,29 @@ def _checking(options: Options, mirror: mirrors.Mirror, make_cli: MakeCli) -> It
 def _go_to_copy(options: Options, site: Site) -> Site:
     """A copy of the work_dir as it is to be, where an init is no harm."""
     # As deep as the work_dir itself, for paths with `..`.
-    root = site.private / "root" / os.path.normpath(options.work_dir).lstrip("/")
+    top = site.private / "root" / str(options.work_dir).lstrip("/")
+    tree = site.cli.tree
+    root = top / tree.root
     root.mkdir(mode=0o700, parents=True)
-    mirror = site.cli.mirror
-    mirrors.link_others(mirror, options.work_dir, root)
-    if not mirrors.follows_lock_file(mirror, options.work_dir):
-        mirror = replace(mirror, lock_file=None)
-    _borrow_initialization(options.work_dir, root)
-    mirrors.write(mirror, mirrors.compare(mirror, root), root)
-    _link_state(options.work_dir, root, site.private)
+    workdirs.link_others(options.work_dir, root)
+    if not workdirs.follows_lock_file(tree, options.work_dir):
+        tree = replace(tree, lock_file=None)
+    there = workdirs.root_of(options.work_dir)
+    _borrow_initialization(there, root)
+    workdirs.update(tree, top)
+    _link_state(there, root, site.private)
     return replace(site, cli=replace(site.cli, directory=root))
 
 
-def _differs_by_values_only(options: Options, mirror: mirrors.Mirror) -> bool:
-    differences = mirrors.compare(mirror, options.work_dir)
-    if differences.remove or set(differences.write) - {mirrors.VARIABLES}:
+def _differs_by_values_only(options: Options, tree: Tree) -> bool:
+    differences = workdirs.compare(tree, options.work_dir)
+    if differences.remove or set(differences.write) - {str(tree.root / VARIABLES)}:
         return False
-    if mirrors.follows_lock_file(mirror, options.work_dir):
+    if workdirs.follows_lock_file(tree, options.work_dir):
         return False
-    try:
-        old = json.loads((options.work_dir / mirrors.VARIABLES).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return set(old) <= set(options.variables)  # one that is taken away would still be read from there
+    old = workdirs.last_variables(options.work_dir)
+    # One that is taken away would still be read from there.
+    return workdirs.has_run(options.work_dir) and set(old) <= set(options.variables)
 
 
 def _borrow_initialization(work_dir: Path, root: Path) -> None:
@@ -356,9 +357,9 @@ def _borrow_initialization(work_dir: Path, root: Path) -> None:
         link = root / path.relative_to(work_dir)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path.resolve())
-    for name in (NOTE, ".terraform/environment", ".terraform/modules/modules.json", mirrors.LOCK_FILE):
+    for name in (NOTE, ".terraform/environment", ".terraform/modules/modules.json", LOCK_FILE):
         if (work_dir / name).exists():
-            mirrors.write_file(root / name, (work_dir / name).read_bytes())
+            workdirs.write_file(root / name, (work_dir / name).read_bytes())
 
 
 def _link_state(work_dir: Path, root: Path, within: Path) -> None:
@@ -379,8 +380,8 @@ def initialize(options: Options, site: Site) -> Site:
     cli.progress.say("initializing")
     with _cache_lock(None if options.check else options.plugin_cache_dir):
         cli.events(args)
-    if cli.directory != options.work_dir:
-        _link_state(options.work_dir, cli.directory, site.private)
+    if cli.directory.is_relative_to(site.private):
+        _link_state(workdirs.root_of(options.work_dir), cli.directory, site.private)
     return site
 
 
@@ -413,15 +414,16 @@ def _select_workspace(options: Options, site: Site) -> Site | None:
     if options.state == "absent":
         return None
     # Check mode with a workspace that is still to be made: plan against an empty state.
-    root = site.private / "empty"
-    root.mkdir(mode=0o700)
-    empty = {"path": str(root / "none.tfstate"), "workspace_dir": str(root / "none")}
-    mirror = cli.mirror.with_backend("local", empty)
-    mirrors.write(mirror, mirrors.compare(mirror, root), root)
+    top = site.private / "empty"
+    top.mkdir(mode=0o700)
+    empty = {"path": str(top / "none.tfstate"), "workspace_dir": str(top / "none")}
+    tree = cli.tree.with_backend("local", empty)
+    workdirs.update(tree, top)
+    root = top / tree.root
     _borrow_initialization(cli.directory, root)
     for name in (NOTE, ".terraform/environment"):
         (root / name).unlink(missing_ok=True)
-    elsewhere = replace(cli, directory=root, mirror=mirror)
+    elsewhere = replace(cli, directory=root, tree=tree)
     initialize(options, replace(site, cli=elsewhere))
     return replace(site, cli=elsewhere.in_workspace(options.workspace))
 
@@ -510,7 +512,7 @@ def _describe(backend: Backend) -> str:
 
 
 def _plan(options: Options, site: Site, arguments: Sequence[str]) -> Planned:
-    mirrors.write_file(site.plan_file, b"")  # so that Terraform finds it there, with mode 0600
+    workdirs.write_file(site.plan_file, b"")  # so that Terraform finds it there, with mode 0600
     args = [
         "plan",
         *common_arguments(options),
@@ -536,14 +538,14 @@ def read_outputs(
             find_binary(binary)
     except ToolError as error:
         raise TerraformError(str(error)) from error
-    found = local_outputs(work_dir, workspace or selected_workspace(work_dir))
+    root = workdirs.root_of(work_dir.resolve())
+    found = local_outputs(root, workspace or selected_workspace(root))
     if found is not None:
         return found, []
     environment, warnings = clean_environment(environ)
     if workspace is not None:
         environment["TF_WORKSPACE"] = workspace
     scrubber = Scrubber()
-    mirror = mirrors.Mirror({}, None)
     # Lookups run in Ansible's own processes, where a fork or a signal handler would be a liberty.
     try:
         tool = find_tool(binary, environment)
@@ -551,9 +553,9 @@ def read_outputs(
         raise TerraformError(str(error)) from error
     cli = Cli(
         tool,
-        work_dir,
+        root,
         environment,
-        mirror,
+        Tree(),
         Log(None, scrubber),
         scrubber,
         Progress(None),

@@ -13,7 +13,8 @@ from typing import Any
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Callbacks
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE, secrets_in
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import Cli, TerraformError
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import Cli
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import (
     Diagnostic,
     Digest,

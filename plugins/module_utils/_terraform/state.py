@@ -111,19 +111,20 @@ class Stray:
     twice: bool
 
 
-def stray_state(source: Path, work_dir: Path, workspace: str, given: Backend | None) -> Stray | None:
+def stray_state(source: Path, root: Path, workspace: str, given: Backend | None) -> Stray | None:
     """The state of this workspace that lies in the source, if it is of any consequence.
 
-    given: the backend that is asked for. Of others than local ones it is not known what they hold.
+    root: where Terraform runs. given: the backend that is asked for. Of others than local ones it is not
+        known what they hold.
     """
     of_source = noted_backend(source)
     path = _state_file(source, of_source, workspace)
     if path is None or not _has_objects(state := _read(path)):
         return None
     backend = given if given and given.type == "local" else of_source
-    if (work_dir / NOTE).exists():
-        backend = noted_backend(work_dir)
-    instead = _state_file(work_dir, backend, workspace)
+    if (root / NOTE).exists():
+        backend = noted_backend(root)
+    instead = _state_file(root, backend, workspace)
     if instead is None:
         return Stray(path, None, twice=False)
     if instead == path or (instead.exists() and instead.samefile(path)):

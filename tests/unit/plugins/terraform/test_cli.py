@@ -17,9 +17,10 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import F
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import cli
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import InitNeeded, TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Diagnostic
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.mirror import Mirror
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import TERRAFORM, Tool
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import Tree
 
 RECORDINGS = Path(__file__).parents[1] / "fixtures/terraform"
 
@@ -100,13 +101,13 @@ def fake(tmp_path: Path) -> cli.Cli:
     )
     binary.chmod(0o755)
     scrubber = Scrubber(["my-secret"])
-    mirror = Mirror({"main.tf": Path("/source/main.tf")}, None)
+    tree = Tree({"main.tf": Path("/source/main.tf")})
     log = cli.Log(tmp_path / "log", scrubber)
     return cli.Cli(
         Tool(str(binary), TERRAFORM, "1.11.4"),
         tmp_path,
         dict(os.environ),
-        mirror,
+        tree,
         log,
         scrubber,
         Progress(None),
@@ -119,7 +120,7 @@ def program(fake: cli.Cli, code: str) -> None:
 
 def test_text_without_diagnostics_is_not_lost(fake: cli.Cli) -> None:
     program(fake, "print('panic: my-secret'); print('goroutine 1', file=sys.stderr); sys.exit(11)")
-    with pytest.raises(cli.TerraformError) as caught:
+    with pytest.raises(TerraformError) as caught:
         fake.events(["plan"])
     assert caught.value.message == (
         f"terraform plan failed: panic: (sensitive)\ngoroutine 1\nFull text: {fake.directory}/log"
@@ -131,7 +132,7 @@ def test_text_without_diagnostics_is_not_lost(fake: cli.Cli) -> None:
 
 def test_a_silent_failure(fake: cli.Cli) -> None:
     program(fake, "sys.exit(7)")
-    with pytest.raises(cli.TerraformError, match="terraform plan failed with exit code 7"):
+    with pytest.raises(TerraformError, match="terraform plan failed with exit code 7"):
         fake.events(["plan"])
 
 
@@ -146,7 +147,7 @@ def test_a_diagnostic_names_the_source_not_the_copy(fake: cli.Cli) -> None:
         },
     }
     program(fake, f"print({json.dumps(event)!r}); sys.exit(1)")
-    with pytest.raises(cli.TerraformError) as caught:
+    with pytest.raises(TerraformError) as caught:
         fake.events(["plan"])
     assert "Bad (sensitive) (/source/main.tf:3)" in caught.value.message
 
@@ -161,14 +162,14 @@ def test_an_error_that_asks_for_init_is_known(fake: cli.Cli) -> None:
         },
     }
     program(fake, f"print({json.dumps(event)!r}); sys.exit(1)")
-    with pytest.raises(cli.InitNeeded):
+    with pytest.raises(InitNeeded):
         fake.events(["plan"])
 
 
 def test_text_that_asks_for_init_is_known(fake: cli.Cli) -> None:
     said = "\n\x1b[31m│ Error: \x1b[0mBackend initialization required\n│ Please\n"
     program(fake, f"print({said!r}, file=sys.stderr); sys.exit(1)")
-    with pytest.raises(cli.InitNeeded):
+    with pytest.raises(InitNeeded):
         fake.text(["workspace", "list"])
 
 
@@ -181,7 +182,7 @@ def test_text_that_asks_for_init_is_known(fake: cli.Cli) -> None:
 def test_the_tools_of_today_ask_for_init(fake: cli.Cli, folder: str, name: str) -> None:
     said = (RECORDINGS / folder / f"{name}.txt").read_text()
     program(fake, f"print({said!r}); sys.exit(1)")
-    with pytest.raises(cli.InitNeeded):
+    with pytest.raises(InitNeeded):
         fake.events(["plan"])
 
 
@@ -190,7 +191,7 @@ def test_the_tools_of_today_ask_for_init(fake: cli.Cli, folder: str, name: str) 
 def test_they_do_so_to_people_too(fake: cli.Cli, folder: str) -> None:
     said = (RECORDINGS / folder / "provider-gone.plan-human.txt").read_text()
     program(fake, f"print({said!r}, file=sys.stderr); sys.exit(1)")
-    with pytest.raises(cli.InitNeeded):
+    with pytest.raises(InitNeeded):
         fake.text(["workspace", "list"])
 
 
@@ -214,14 +215,14 @@ def test_a_document_is_found_between_warnings(fake: cli.Cli, said: str) -> None:
 def test_a_terraform_that_was_killed_is_told_as_such(fake: cli.Cli, number: int, name: str) -> None:
     event = {"type": "apply_complete", "hook": {"resource": {"addr": "a.b"}, "action": "create"}}
     program(fake, f"import os; print({json.dumps(event)!r}, flush=True); os.kill(os.getpid(), {number})")
-    with pytest.raises(cli.TerraformError) as caught:
+    with pytest.raises(TerraformError) as caught:
         fake.events(["apply"])
     error = caught.value
     said = rf"terraform apply was killed \({name}\) after [0-9]+ s: its state may lack what it did last"
     assert re.search(said, error.message)
     assert (error.killed, error.changed, error.interrupted) == (True, True, None)
     program(fake, f"import os; os.kill(os.getpid(), {number})")
-    with pytest.raises(cli.TerraformError, match=rf"was killed \({name}\) after \d+ s: nothing was changed"):
+    with pytest.raises(TerraformError, match=rf"was killed \({name}\) after \d+ s: nothing was changed"):
         fake.events(["plan"])
 
 
@@ -245,7 +246,7 @@ def test_a_provider_that_broke_is_named_with_its_reason(fake: cli.Cli) -> None:
         "diagnostic": {"severity": "error", "summary": "Plugin did not respond", "detail": "EOF"},
     }
     program(fake, f"print({json.dumps(event)!r}); print({CRASH!r}, file=sys.stderr); sys.exit(1)")
-    with pytest.raises(cli.TerraformError) as caught:
+    with pytest.raises(TerraformError) as caught:
         fake.events(["apply"])
     assert "Plugin did not respond" in caught.value.message
     assert (
@@ -255,7 +256,7 @@ def test_a_provider_that_broke_is_named_with_its_reason(fake: cli.Cli) -> None:
     assert "goroutine" not in caught.value.message
     for line in ("fatal error: out of memory", "panic: not a plugin's"):
         program(fake, f"print({json.dumps(event)!r}); print({line!r}, file=sys.stderr); sys.exit(1)")
-        with pytest.raises(cli.TerraformError, match=line):
+        with pytest.raises(TerraformError, match=line):
             fake.events(["plan"])
 
 
@@ -273,7 +274,7 @@ def test_variables_reach_the_commands_that_take_them(fake: cli.Cli) -> None:
 
 def test_a_document_that_is_none(fake: cli.Cli) -> None:
     program(fake, "print('no json')")
-    with pytest.raises(cli.TerraformError, match="terraform show did not print JSON"):
+    with pytest.raises(TerraformError, match="terraform show did not print JSON"):
         fake.document(["show"])
 
 
@@ -295,7 +296,7 @@ def test_a_state_that_terraform_can_save_nowhere_is_kept(
     event = {"type": "log", "@message": "Emergency state dump", "state": state}
     program(fake, f"print({json.dumps(event)!r}); sys.exit(1)")
     monkeypatch.setattr(cli.Cli, "_refuges", [tmp_path / "full", home])
-    with pytest.raises(cli.TerraformError) as caught:
+    with pytest.raises(TerraformError) as caught:
         fake.events(["apply"])
     (saved,) = home.glob("errored-*.tfstate")
     assert json.loads(saved.read_text()) == state
@@ -312,7 +313,7 @@ def test_record(tmp_path: Path) -> None:
     assert callbacks.ended is not None
     callbacks.started(os.getpid())
     with pytest.raises(
-        cli.TerraformError, match=rf"still runs as process {os.getpid()}.*kill -INT {os.getpid()}"
+        TerraformError, match=rf"still runs as process {os.getpid()}.*kill -INT {os.getpid()}"
     ):
         record.report()
     callbacks.started(2**22 + 1)  # nobody has this number
@@ -378,6 +379,6 @@ def test_progress_that_cannot_be_followed_is_returned() -> None:
 def test_the_time_that_is_left_is_the_timeout(fake: cli.Cli) -> None:
     program(fake, "import time; time.sleep(20)")
     hurried = replace(fake, deadline=time.monotonic() + 0.3)
-    with pytest.raises(cli.TerraformError, match=r"was interrupted \(timeout\)") as caught:
+    with pytest.raises(TerraformError, match=r"was interrupted \(timeout\)") as caught:
         hurried.text(["workspace", "list"])
     assert caught.value.interrupted == "timeout"
