@@ -64,7 +64,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.site import read_outputs
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.outputs import read_outputs
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import known_outputs
 
 display = Display()

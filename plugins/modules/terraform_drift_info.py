@@ -103,8 +103,9 @@ duration:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.drift import find_drift
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import COMMON, execute
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.line import find_drift
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import COMMON
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.report import execute
 
 
 def main() -> None:

@@ -293,8 +293,9 @@ duration:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import COMMON, execute
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.stack import run
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.line import run
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import COMMON
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.report import execute
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **COMMON,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.site import read_outputs
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.outputs import read_outputs
 
 from tests.integration.terraform_stacks import DRIFT, Stack, files, isolated_stack
 from tests.terraform_binary import BINARY

@@ -19,16 +19,10 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint i
     entries,
     layered_entries,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import Program
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import clean_environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.config import top_level_blocks
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.site import (
-    Options,
-    Result,
-    initialize,
-    open_site,
-)
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.line import fetch_providers as fetch
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import last_variables
 
 _VERSION = re.compile(r"^(?:Packer|Terraform|OpenTofu) v(\d\S*)", re.MULTILINE)
@@ -60,12 +54,9 @@ def fetch_providers(root: Path, work_dir: Path, overrides: Mapping[str, Any]) ->
 
     Raises TerraformError. Not from a thread: it forks.
     """
-    if last_variables(work_dir):
-        return  # it has them, and the variables there are needed to destroy what was made
-    options = Options(source=root, work_dir=work_dir, overrides=overrides)
-    with open_site(options, Progress(None), os.environ, Result()) as site:
-        if site:
-            initialize(options, site)
+    # A stack that was applied has them, and the variables there are needed to destroy what was made.
+    if not last_variables(work_dir):
+        fetch(root, work_dir, overrides)
 
 
 def _constraint(files: Iterable[Entry], kind: str) -> str:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import DirectoryLocked
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Diagnostic
 
 
@@ -36,3 +38,14 @@ class TerraformError(Exception):
 
 class InitNeeded(TerraformError):
     """Terraform asks for an init."""
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Tell also what the operating system refuses, and that another run is there, as a TerraformError."""
+    try:
+        yield
+    except DirectoryLocked as error:
+        raise TerraformError(str(error)) from error
+    except OSError as error:
+        raise TerraformError(f"{error.filename or 'The file system'}: {error.strerror or error}") from error

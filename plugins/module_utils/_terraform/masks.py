@@ -14,19 +14,19 @@ SENSITIVE_CHANGED = "(sensitive, changed)"
 UNKNOWN = "(known after apply)"
 
 
-def mask(value: Any, marks: Any, text: str = SENSITIVE) -> Any:
+def mask(value: Any, marks: Any) -> Any:
     """The value with everything marked replaced, at every depth.
 
     marks: `before_sensitive` or `after_sensitive` of the plan: true, or the value's own structure with
         true at the sensitive places.
     """
     if marks is True:
-        return None if value is None else text
+        return None if value is None else SENSITIVE
     if isinstance(marks, dict) and isinstance(value, dict):
-        return {key: mask(item, marks.get(key), text) for key, item in value.items()}
+        return {key: mask(item, marks.get(key)) for key, item in value.items()}
     if isinstance(marks, list) and isinstance(value, list):
         padded = [*marks, *[None] * (len(value) - len(marks))]
-        return [mask(item, mark, text) for item, mark in zip(value, padded, strict=False)]
+        return [mask(item, mark) for item, mark in zip(value, padded, strict=False)]
     return value
 
 

@@ -1,22 +1,16 @@
 # Copyright: (c) 2026, the iac.ds_stack developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the Terraform modules share: options (documented in doc_fragments/terraform.py) and how they end."""
+"""What a run is asked for: the options of the modules, documented in doc_fragments/terraform.py."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import exit_on_signals
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE, Scrubber, leaves
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.site import Options, Result
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import DEFAULT_WORKSPACE
 
 COMMON: dict[str, dict[str, Any]] = {
     "source": {"type": "path", "required": True},
@@ -37,57 +31,39 @@ COMMON: dict[str, dict[str, Any]] = {
     "timeout": {"type": "int"},
 }
 
-_PATHS = ("source", "work_dir", "plugin_cache_dir")
 
-_HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+@dataclass(frozen=True)
+class Options:
+    """The options of a run, see the module's documentation. Durations in seconds."""
 
-Work = Callable[[Options, Progress, Mapping[str, str], Result], None]
-"""What a module is for."""
+    source: Path
+    work_dir: Path
+    state: str = "present"
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    sensitive_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    backend: Mapping[str, Any] | None = field(default=None, repr=False)
+    overrides: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    workspace: str = DEFAULT_WORKSPACE
+    targets: Sequence[str] = ()
+    replace: Sequence[str] = ()
+    refresh: bool = True
+    upgrade: bool = False
+    parallelism: int | None = None
+    lock_timeout: int = 0
+    timeout: float | None = None
+    binary: str | None = None
+    plugin_cache_dir: Path | None = None
+    max_destroys: int | None = None
+    protect: Sequence[str] = ()
+    confirm: bool = False
+    reveal_outputs: Sequence[str] = ()
+    check: bool = False
 
 
-def execute(module: AnsibleModule, work: Work) -> None:
-    """Run what a module is for and leave the module with its result."""
-    params = module.params
-    progress = Progress.from_environment()
+def read_options(params: Mapping[str, Any], *, check: bool) -> Options:
+    """The parameters of a module as options. What is None counts as not given."""
     known = {item.name for item in fields(Options)}
     given = {name: value for name, value in params.items() if name in known and value is not None}
-    paths = {name: Path(given[name]).absolute() for name in _PATHS if name in given}
-    options = Options(**{**given, **paths, "check": module.check_mode})
-    result = Result()
-    failure: TerraformError | None = None
-    try:
-        with exit_on_signals():
-            work(options, progress, os.environ, result)
-    except TerraformError as error:
-        failure = error
-    scrubber = Scrubber(_secrets(result))
-    for warning in result.warnings:
-        module.warn(scrubber.text(warning))
-    for warning in () if progress.hidden else result.terraform_warnings:
-        module.warn(scrubber.text(f"Terraform: {warning}"))
-    hidden = dict.fromkeys(options.sensitive_variables, _HIDDEN)
-    values = {**result.values, "changed": result.changed}
-    values["invocation"] = {"module_args": {**params, "sensitive_variables": hidden}}
-    if module._diff:
-        values["diff"] = result.diff
-    if failure is not None:
-        values["changed"] = failure.changed
-        values["diagnostics"] = [asdict(item) for item in failure.diagnostics]
-        values["msg"] = progress.failure(failure.message, values.get("log_path"))
-    revealed = {name: value for name, value in values.get("outputs", {}).items() if name in result.revealed}
-    values = {**scrubber.value(values), **progress.result()}
-    if revealed:  # exactly as they are, whatever is in them
-        values["outputs"].update(revealed)
-    # The result is clean. Ansible's own list holds all values of a no_log option, also those as short as "1",
-    # which would mask half of it, and would mask what is to be revealed.
-    module.no_log_values = set()
-    if failure is not None:
-        module.fail_json(**values)
-    module.exit_json(**values)
-
-
-def _secrets(result: Result) -> set[str]:
-    # A sensitive attribute may be as harmless as "us-east-1". What Terraform itself shows in an output is
-    # no secret, and must reach the play as it is.
-    shown = [leaf for leaf in leaves(result.values.get("outputs")) if leaf != SENSITIVE]
-    return result.given | {secret for secret in result.found if not any(secret in leaf for leaf in shown)}
+    paths = ("source", "work_dir", "plugin_cache_dir")
+    given |= {name: Path(given[name]).absolute() for name in paths if name in given}
+    return Options(**given, check=check)

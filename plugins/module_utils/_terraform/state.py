@@ -158,7 +158,7 @@ def local_outputs(directory: Path, workspace: str) -> dict[str, dict[str, Any]] 
         return None
 
 
-def known_outputs(outputs: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def known_outputs(outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Outputs without those that are null: Terraform keeps none of them in a state, so that most runs do not
     know them. A sensitive one that was not told has no value here, and stays."""
     return {name: item for name, item in outputs.items() if item.get("value", "") is not None}

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run import process as _process
+from ansible_collections.iac.ds_stack.plugins.module_utils._run import process
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 
 Version = tuple[int, ...]
 
@@ -37,10 +38,6 @@ VARIABLES_SINCE: Mapping[str, Mapping[str, Version]] = {
 """Which commands take variables by -var-file, since when."""
 
 
-class ToolError(Exception):
-    """There is no program to run, or it is not what it should be."""
-
-
 @dataclass(frozen=True)
 class Tool:
     """The program.
@@ -62,11 +59,6 @@ class Tool:
         """What a person types to run it."""
         return self.name if shutil.which(self.name) == self.path else self.path
 
-    @property
-    def is_tofu(self) -> bool:
-        """Whether it reads OpenTofu's own files."""
-        return self.product == OPENTOFU
-
     def takes_variables(self, command: str) -> bool:
         """Whether a command takes -var-file."""
         since = VARIABLES_SINCE.get(command, {}).get(self.product)
@@ -77,11 +69,11 @@ class Tool:
         return tuple(int(part) for part in re.findall(r"\d+", self.version)[:2])
 
     def check(self) -> None:
-        """Raises ToolError when it is too old."""
+        """Raises TerraformError when it is too old."""
         oldest = OLDEST[self.product]
         if self._numbers < oldest:
             wanted = ".".join(map(str, oldest))
-            raise ToolError(f"{self.path} is version {self.version}; {wanted} or later is needed.")
+            raise TerraformError(f"{self.path} is version {self.version}; {wanted} or later is needed.")
 
 
 def command_of(arguments: Sequence[str]) -> str:
@@ -92,29 +84,33 @@ def command_of(arguments: Sequence[str]) -> str:
 def find_binary(name: str | None) -> str:
     """The absolute path of the binary asked for, or of the first of terraform and tofu on PATH.
 
-    Raises ToolError.
+    Raises TerraformError.
     """
     for candidate in [name] if name else ["terraform", "tofu"]:
         path = shutil.which(os.path.expanduser(candidate))  # noqa: PTH111 (Path would lose the dot of ./terraform)
         if path is not None:
             return os.path.abspath(path)  # noqa: PTH100 (links stay: their name tells the program)
     if name:
-        raise ToolError(f"There is no program {name} (or it is not executable).")
-    raise ToolError("Neither terraform nor tofu is on PATH. Install one of them, or name it in `binary`.")
+        raise TerraformError(f"There is no program {name} (or it is not executable).")
+    raise TerraformError(
+        "Neither terraform nor tofu is on PATH. Install one of them, or name it in `binary`."
+    )
 
 
 def find_tool(name: str | None, environment: Mapping[str, str]) -> Tool:
-    """The program, asked for its version. Raises ToolError."""
+    """The program, asked for its version. Raises TerraformError."""
     path = find_binary(name)
     try:
-        said = _process.run_plainly([path, "version"], cwd=Path.cwd(), env=environment)
-    except _process.ProcessError as error:
-        raise ToolError(str(error)) from error
+        said = process.run_plainly([path, "version"], cwd=Path.cwd(), env=environment)
+    except process.ProcessError as error:
+        raise TerraformError(str(error)) from error
     text = said.stdout.decode("utf-8", "replace")
     found = re.search(rf"^({TERRAFORM}|{OPENTOFU}) v(\d\S*)", text, re.MULTILINE)
     if found is None:
         words = " ".join((text + said.stderr.decode("utf-8", "replace")).split())[:200]
-        raise ToolError(f"{path} is neither Terraform nor OpenTofu: asked for its version it says: {words}")
+        raise TerraformError(
+            f"{path} is neither Terraform nor OpenTofu: asked for its version it says: {words}"
+        )
     tool = Tool(path, found[1], found[2])
     tool.check()
     return tool

@@ -40,7 +40,7 @@ _NEVER = re.compile(r"\.tfstate(\.\d+)?(\.backup)?$|\.tfstate\.lock\.info$|\.tfp
 
 _MODULE = re.compile(r'\bsource"?\s*[=:]\s*"(?P<path>\.\.?/[^"$%\\]*)(?P<end>["$%])')
 _FILE = re.compile(
-    r'(?:\$\{\s*path\.(?P<base>module|root|cwd)\s*\}/|\b\w*file\w*\(\s*\\?")'
+    r'(?:\$\{\s*path\.(?P<base>module|root|cwd)\s*\}/+|\b\w*file\w*\(\s*\\?")'
     r'(?P<path>[^"$%\\\n]*)(?=(?P<end>["$%\\]))'
 )
 
@@ -159,7 +159,7 @@ def _gather(source: Path, work_dir: Path) -> tuple[Path, dict[Path, Path]]:
         files |= new
         for place, file in new.items():
             if place.name.endswith(_CONFIG):
-                wanted += _names(place, file, source)
+                wanted += _names(place, file, source, work_dir)
     return Path(os.path.commonpath([*folders, *above])), files
 
 
@@ -172,7 +172,7 @@ def check_apart(folder: Path, work_dir: Path) -> None:
         )
 
 
-def _names(place: Path, file: Path, source: Path) -> Iterator[_Named]:
+def _names(place: Path, file: Path, source: Path, work_dir: Path) -> Iterator[_Named]:
     """What a configuration file names by a path, if it is there."""
     text = file.read_text(encoding="utf-8", errors="replace")
     for match in _MODULE.finditer(text):
@@ -181,12 +181,13 @@ def _names(place: Path, file: Path, source: Path) -> Iterator[_Named]:
         if there.is_dir():
             yield _Named(there, there)
     for match in _FILE.finditer(text):
-        if ".." not in match["path"]:
+        named = _path_in(match)
+        if ".." not in named or named.startswith("/"):
             continue
         base, here = (place.parent, file.parent) if match["base"] == "module" else (source, source)
-        there = Path(os.path.normpath(base / _path_in(match)))
-        path = Path(os.path.realpath(here / _path_in(match)))
-        if path.exists() and not is_skipped(path.name):
+        there = Path(os.path.normpath(base / named))
+        path = Path(os.path.realpath(here / named))
+        if path.exists() and not is_skipped(path.name) and not path.is_relative_to(work_dir):
             yield _Named(there, path, whole=not source.is_relative_to(there))
 
 

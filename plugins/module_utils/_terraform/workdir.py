@@ -75,8 +75,10 @@ class _Manifest:
         return replace(found, files=[name for name in found.files if not is_skipped(Path(name).name)])
 
 
-def root_of(work_dir: Path) -> Path:
-    """The folder in a work_dir where the last run has run Terraform."""
+def root_of(work_dir: Path, otherwise: Path | None = None) -> Path:
+    """The folder in a work_dir where Terraform was run last; without any run what is given, or itself."""
+    if otherwise is not None and not has_run(work_dir):
+        return otherwise
     return work_dir / _Manifest.read(work_dir).root
 
 

@@ -16,9 +16,11 @@ import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Finished
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import cli
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import cli, hints, log
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import InitNeeded, TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Diagnostic
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.record import Record
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import TERRAFORM, Tool
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import Tree
 
@@ -28,7 +30,7 @@ RECORDINGS = Path(__file__).parents[1] / "fixtures/terraform"
 def test_the_environment_is_cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rc = tmp_path / "terraformrc"
     rc.touch()
-    kept, warnings = cli.clean_environment(
+    kept, warnings = clean_environment(
         {
             "PATH": "/bin",
             "AWS_PROFILE": "p",
@@ -54,12 +56,12 @@ def test_the_environment_is_cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     }
     assert len(warnings) == 6
     monkeypatch.chdir(tmp_path)
-    kept, warnings = cli.clean_environment({"TF_CLI_CONFIG_FILE": "terraformrc", "AWS_CA_BUNDLE": "ca/x.pem"})
+    kept, warnings = clean_environment({"TF_CLI_CONFIG_FILE": "terraformrc", "AWS_CA_BUNDLE": "ca/x.pem"})
     assert kept["TF_CLI_CONFIG_FILE"] == str(rc), "Terraform runs in another folder"
     assert kept["AWS_CA_BUNDLE"] == str(tmp_path / "ca/x.pem")
     assert warnings == []
     rc.unlink()
-    kept, warnings = cli.clean_environment({"TF_CLI_CONFIG_FILE": str(rc)})
+    kept, warnings = clean_environment({"TF_CLI_CONFIG_FILE": str(rc)})
     assert "TF_CLI_CONFIG_FILE" not in kept
     assert f"there is no file {rc}" in warnings[0]
 
@@ -84,12 +86,12 @@ Terraform acquires a state lock to protect the state.""",
 
 def test_a_state_lock_is_explained() -> None:
     now = datetime(2026, 11, 23, 20, 19, 37, tzinfo=timezone.utc).timestamp()
-    hint = cli.lock_hint(LOCKED, "cd /stacks/demo && tofu", now)
+    hint = hints.lock_hint(LOCKED, "cd /stacks/demo && tofu", now)
     assert hint is not None
     assert hint.startswith("The state is locked by ada@desk (OperationTypeApply, 2 h 5 min ago).")
     assert hint.endswith("free the lock: cd /stacks/demo && tofu force-unlock 8f0b1c9e-2d5f")
-    assert cli.lock_hint(Diagnostic("error", "Something else"), "", now) is None
-    assert cli.lock_hint(Diagnostic("error", "Error acquiring the state lock"), "", now) is None
+    assert hints.lock_hint(Diagnostic("error", "Something else"), "", now) is None
+    assert hints.lock_hint(Diagnostic("error", "Error acquiring the state lock"), "", now) is None
 
 
 @pytest.fixture
@@ -102,13 +104,12 @@ def fake(tmp_path: Path) -> cli.Cli:
     binary.chmod(0o755)
     scrubber = Scrubber(["my-secret"])
     tree = Tree({"main.tf": Path("/source/main.tf")})
-    log = cli.Log(tmp_path / "log", scrubber)
     return cli.Cli(
         Tool(str(binary), TERRAFORM, "1.11.4"),
         tmp_path,
         dict(os.environ),
         tree,
-        log,
+        log.Log(tmp_path / "log", scrubber),
         scrubber,
         Progress(None),
     )
@@ -306,7 +307,7 @@ def test_a_state_that_terraform_can_save_nowhere_is_kept(
 
 
 def test_record(tmp_path: Path) -> None:
-    record = cli.Record(tmp_path / "run.json")
+    record = Record(tmp_path / "run.json")
     assert record.report() is None
     callbacks = record.begin("apply", tmp_path / "log")
     assert callbacks.started is not None
@@ -333,10 +334,10 @@ def test_record(tmp_path: Path) -> None:
 def test_old_logs_are_removed(tmp_path: Path) -> None:
     for index in range(30):
         (tmp_path / f"20260101T0000{index:02}.000Z-1.log").touch()
-    new = cli.new_log_path(tmp_path)
+    new = log.new_log_path(tmp_path)
     new.touch()
     kept = sorted(tmp_path.glob("*.log"))
-    assert len(kept) == cli.LOGS_KEPT
+    assert len(kept) == log.LOGS_KEPT
     assert kept[-1] == new
     assert kept[0].name.startswith("20260101T000021")
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import drift
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import plan as plans
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import changes, review
 
 
 def resource(actions: list[str], address: str = "a.b", **more: Any) -> dict[str, Any]:
@@ -16,8 +15,8 @@ def resource(actions: list[str], address: str = "a.b", **more: Any) -> dict[str,
     return {"address": address, "change": change, **more}
 
 
-def parse(*resources: dict[str, Any], **outputs: dict[str, Any]) -> plans.Plan:
-    return plans.parse_plan({"resource_changes": list(resources), "output_changes": outputs})
+def parse(*resources: dict[str, Any], **outputs: dict[str, Any]) -> changes.Plan:
+    return changes.parse_plan({"resource_changes": list(resources), "output_changes": outputs})
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def parse(*resources: dict[str, Any], **outputs: dict[str, Any]) -> plans.Plan:
 def test_actions_are_told_apart(item: dict[str, Any], action: str, counts: dict[str, int]) -> None:
     (change,) = parse(item).changes
     assert change.action == action
-    assert {name: count for name, count in plans.summarize([change]).items() if count} == counts
+    assert {name: count for name, count in review.summarize([change]).items() if count} == counts
 
 
 def recorded(name: str) -> dict[str, Any]:
@@ -59,15 +58,15 @@ def recorded(name: str) -> dict[str, Any]:
 
 @pytest.mark.fault(28)
 def test_a_replacement_that_forgets_is_counted() -> None:
-    (change,) = plans.parse_plan(recorded("opentofu-1.12.6/forget-and-create")).changes
+    (change,) = changes.parse_plan(recorded("opentofu-1.12.6/forget-and-create")).changes
     assert (change.address, change.action, change.actions) == ("random_pet.x", "create", ["forget", "create"])
-    assert plans.say_summary(plans.summarize([change])) == "1 to add, 1 to forget"
-    assert plans.refuse([change], ["random_pet.x"], 0) is None, "nothing is destroyed"
+    assert review.say_summary(review.summarize([change])) == "1 to add, 1 to forget"
+    assert review.refuse([change], ["random_pet.x"], 0) is None, "nothing is destroyed"
 
 
 @pytest.mark.fault(28)
 def test_an_action_is_a_change_like_another() -> None:
-    plan = plans.parse_plan(recorded("terraform-1.15.9/action"))
+    plan = changes.parse_plan(recorded("terraform-1.15.9/action"))
     assert [change.to_dict() for change in plan.changes] == [
         {"address": "terraform_data.a", "action": "create", "actions": ["create"]},
         {
@@ -77,8 +76,8 @@ def test_an_action_is_a_change_like_another() -> None:
             "reason": "AfterCreate of terraform_data.a",
         },
     ]
-    assert plans.say_summary(plans.summarize(plan.changes)) == "1 to add, 1 to invoke"
-    shown = plans.diff_of(plan.changes)[1]
+    assert review.say_summary(review.summarize(plan.changes)) == "1 to add, 1 to invoke"
+    shown = review.diff_of(plan.changes)[1]
     assert shown["after_header"] == "action.local_command.say (invoke)"
     assert shown["after"]["arguments"] == ["hello"]
     assert plan.operations == 1
@@ -92,7 +91,7 @@ def test_what_is_secret_of_an_action_is_masked() -> None:
         "config_sensitive": {"text": True, "list": [True, False]},
         "config_unknown": {"url": True},
     }
-    plan = plans.parse_plan({"action_invocations": [item, {}, {"address": "action.c.d"}]})
+    plan = changes.parse_plan({"action_invocations": [item, {}, {"address": "action.c.d"}]})
     assert [change.address for change in plan.changes] == ["action.a.b", "?", "action.c.d"]
     assert plan.changes[0].after == {
         "text": "(sensitive)",
@@ -100,12 +99,12 @@ def test_what_is_secret_of_an_action_is_masked() -> None:
         "url": "(known after apply)",
     }
     assert plan.secrets == ["hidden-text", "hidden-too"]
-    assert plans.summarize(plan.changes)["invoke"] == 3
+    assert review.summarize(plan.changes)["invoke"] == 3
 
 
 @pytest.mark.parametrize("folder", ["terraform-1.15.9", "opentofu-1.12.6"])
 def test_what_is_removed_and_moved(folder: str) -> None:
-    plan = plans.parse_plan(recorded(f"{folder}/removed-and-moved"))
+    plan = changes.parse_plan(recorded(f"{folder}/removed-and-moved"))
     assert [(change.address, change.action) for change in plan.changes] == [
         ("terraform_data.a", "forget"),
         ("terraform_data.c", "move"),
@@ -119,11 +118,11 @@ def test_a_tainted_resource_is_a_change_that_no_event_tells(folder: str) -> None
     ).read_text()
     state = json.loads(text[text.index("{") :])
     plan = parse(resource(["create"], "terraform_data.a"))
-    assert plans.has_changed({}, plan, state) is True
-    assert plans.has_changed({"prior_state": state}, plan, state) is False
+    assert changes.has_changed({}, plan, state) is True
+    assert changes.has_changed({"prior_state": state}, plan, state) is False
     moved = parse(resource(["no-op"], "terraform_data.a", previous_address="terraform_data.b"))
-    assert plans.has_changed({"prior_state": state}, moved, state) is True
-    assert plans.has_changed({"prior_state": state}, moved, {"format_version": "1.0"}) is True
+    assert changes.has_changed({"prior_state": state}, moved, state) is True
+    assert changes.has_changed({"prior_state": state}, moved, {"format_version": "1.0"}) is True
 
 
 @pytest.mark.parametrize("actions", [["no-op"], ["read"]])
@@ -133,17 +132,17 @@ def test_nothing_and_reading_are_no_changes(actions: list[str]) -> None:
 
 @pytest.mark.fault(10)
 def test_unknown_fields_and_missing_ones_are_fine() -> None:
-    empty = plans.parse_plan({"format_version": "99", "novelty": [1], "resource_changes": None})
+    empty = changes.parse_plan({"format_version": "99", "novelty": [1], "resource_changes": None})
     assert (empty.changes, empty.outputs, empty.applyable) == ([], {}, None)
-    assert plans.parse_plan({"applyable": False}).applyable is False
+    assert changes.parse_plan({"applyable": False}).applyable is False
     assert parse({"address": "a.b"}).changes == []
 
 
 @pytest.mark.fault(1)
 def test_ten_added_are_ten() -> None:
     plan = parse(*[resource(["create"], f"a.b[{index}]") for index in range(10)])
-    assert plans.summarize(plan.changes)["add"] == 10
-    assert plans.say_summary(plans.summarize(plan.changes)) == "10 to add"
+    assert review.summarize(plan.changes)["add"] == 10
+    assert review.say_summary(review.summarize(plan.changes)) == "10 to add"
     assert plan.operations == 10
 
 
@@ -199,7 +198,7 @@ SENSITIVE_CHANGE = {
 
 def test_the_diff_masks_names_the_unknown_and_says_which_secret_changes() -> None:
     plan = parse(resource(["update"], change={**SENSITIVE_CHANGE}))
-    (shown,) = plans.diff_of(plan.changes)
+    (shown,) = review.diff_of(plan.changes)
     assert shown["before"] == {
         "name": "n",
         "password": "(sensitive)",
@@ -225,12 +224,12 @@ def test_a_sensitive_value_that_is_unknown_stays_sensitive() -> None:
 
 
 def test_headers_tell_where_a_moved_resource_was() -> None:
-    (shown,) = plans.diff_of(parse(resource(["no-op"], previous_address="a.old")).changes)
+    (shown,) = review.diff_of(parse(resource(["no-op"], previous_address="a.old")).changes)
     assert (shown["before_header"], shown["after_header"]) == ("a.old", "a.b (move)")
 
 
 def test_outputs_to_come() -> None:
-    plan = plans.parse_plan(
+    plan = changes.parse_plan(
         {
             "output_changes": {
                 "known": {"actions": ["create"], "after": [1], "after_unknown": False},
@@ -263,7 +262,7 @@ def test_outputs_to_come() -> None:
     }
     assert plan.outputs_unknown == ["partly", "unknown"]
     assert plan.secrets == ["hidden"]
-    shown = {item["before_header"]: item["after"] for item in plans.diff_of(plan.output_changes)}
+    shown = {item["before_header"]: item["after"] for item in review.diff_of(plan.output_changes)}
     assert "output.same" not in shown
     assert shown["output.known"] == "[\n    1\n]\n"
     assert shown["output.secret"] == '"(sensitive)"\n'
@@ -290,7 +289,7 @@ def test_outputs_to_come() -> None:
     ],
 )
 def test_patterns(pattern: str, address: str, expected: bool) -> None:
-    assert plans.is_protected(address, [pattern]) is expected
+    assert review.is_protected(address, [pattern]) is expected
 
 
 @pytest.mark.parametrize(
@@ -304,19 +303,19 @@ def test_patterns(pattern: str, address: str, expected: bool) -> None:
     ],
 )
 def test_protection_is_against_destruction(actions: list[str], refused: bool) -> None:
-    assert bool(plans.refuse(parse(resource(actions)).changes, ["a.b"], None)) is refused
-    assert bool(plans.refuse(parse(resource(actions)).changes, [], 0)) is refused
-    assert plans.refuse(parse(resource(actions)).changes, ["a.c"], 1) is None
+    assert bool(review.refuse(parse(resource(actions)).changes, ["a.b"], None)) is refused
+    assert bool(review.refuse(parse(resource(actions)).changes, [], 0)) is refused
+    assert review.refuse(parse(resource(actions)).changes, ["a.c"], 1) is None
 
 
 def test_protection_follows_a_resource_that_is_moved() -> None:
     moved = parse(resource(["delete", "create"], "a.new", previous_address="a.b"))
-    assert "a.new (replace)" in str(plans.refuse(moved.changes, ["a.b"], None))
+    assert "a.new (replace)" in str(review.refuse(moved.changes, ["a.b"], None))
 
 
 def test_a_refusal_does_not_list_thousands() -> None:
     many = parse(*[resource(["delete"], f"a.b[{index}]") for index in range(2000)])
-    refusal = plans.refuse(many.changes, [], 3)
+    refusal = review.refuse(many.changes, [], 3)
     assert refusal is not None
     assert "would destroy 2000 resources, more than `max_destroys` (3)" in refusal
     assert refusal.count("a.b[") == 20
@@ -328,7 +327,7 @@ def test_drift_without_what_providers_make_of_nothing() -> None:
         marks = {"before_sensitive": {"key": True}, "after_sensitive": {"key": True}}
         return {"address": address, "change": {"actions": actions, "before": before, "after": after, **marks}}
 
-    changes, secrets = plans.parse_drift(
+    found, secrets = changes.parse_drift(
         {
             "resource_drift": [
                 drifted("a.same", {"tags": None, "n": 0}, {"tags": {}, "n": 0}, ["update"]),
@@ -339,7 +338,7 @@ def test_drift_without_what_providers_make_of_nothing() -> None:
             ]
         }
     )
-    assert [drift.describe(change) for change in changes if drift.is_real(change)] == [
+    assert [changes.describe(change) for change in found if changes.is_real(change)] == [
         {"address": "a.number", "action": "update", "before": {"n": 1}, "after": {"n": 0}},
         {
             "address": "a.key",

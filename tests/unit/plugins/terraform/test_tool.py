@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import tool as tools
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 
 
 def program(path: Path, said: str, code: int = 0) -> Path:
@@ -18,14 +19,14 @@ def program(path: Path, said: str, code: int = 0) -> Path:
 
 def test_the_first_of_both_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(tools.ToolError, match="Neither terraform nor tofu is on PATH"):
+    with pytest.raises(TerraformError, match="Neither terraform nor tofu is on PATH"):
         tools.find_binary(None)
     (tmp_path / "tofu").touch(mode=0o755)
     assert tools.find_binary(None) == str(tmp_path / "tofu")
     (tmp_path / "terraform").touch(mode=0o755)
     assert tools.find_binary(None) == str(tmp_path / "terraform")
     assert tools.find_binary("tofu") == str(tmp_path / "tofu")
-    with pytest.raises(tools.ToolError, match="There is no program other"):
+    with pytest.raises(TerraformError, match="There is no program other"):
         tools.find_binary("other")
 
 
@@ -67,7 +68,7 @@ def test_it_is_asked_for_its_version(tmp_path: Path, said: str, product: str, ve
     ],
 )
 def test_what_is_not_fit_is_refused(tmp_path: Path, said: str, message: str) -> None:
-    with pytest.raises(tools.ToolError, match=message):
+    with pytest.raises(TerraformError, match=message):
         tools.find_tool(str(program(tmp_path / "bin/tool", said, 1)), os.environ)
 
 

@@ -257,6 +257,9 @@ def test_a_module_outside_is_found_however_it_is_called(folders: Folders, call: 
         ('jsondecode(file("${path.module}/../${var.name}"))', ["f", "g"]),
         ('"${path.module}/./sub/../../f"', ["f"]),
         ('file("../no-such")', []),
+        ('file("/etc/../etc/passwd")', []),
+        ('file("${path.module}//../f")', ["f"]),
+        ('fileset("../../work", "*")', []),
         ('"../f"', []),  # text of who knows what
         ('file("${path.module}/../terraform.tfstate")', []),
     ],
