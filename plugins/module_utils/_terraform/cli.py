@@ -120,19 +120,14 @@ class Cli:
         try:
             return read_document(finished.stdout.decode("utf-8", "replace"))
         except ValueError:
-            raise TerraformError(f"{self._name} {args[0]} did not print JSON.{self._see_log()}") from None
+            raise TerraformError(f"{self.tool.name} {args[0]} did not print JSON.{self._see_log()}") from None
 
     def text(self, args: Sequence[str]) -> str:
         """Run a command that prints text."""
         finished = self._run(args, process.Callbacks(stdout=self._log_raw, stderr=self._log_raw))
-        self._judge(
-            " ".join(args[:2]), finished, [*self._stderr(finished), *events.parse(finished.stdout)], (0,)
-        )
+        said = [*self._stderr(finished), *events.parse(finished.stdout)]
+        self._judge(" ".join(args[:2]), finished, said, (0,))
         return finished.stdout.decode("utf-8", "replace")
-
-    @property
-    def _name(self) -> str:
-        return self.tool.name
 
     def _log_raw(self, raw: bytes) -> None:
         self.log.write(raw.decode("utf-8", "replace"))
@@ -178,33 +173,25 @@ class Cli:
     ) -> Digest:
         result = events.digest(items)
         result = replace(result, diagnostics=[self._for_people(item) for item in result.diagnostics])
-        what = f"{self._name} {command}"
-        if finished.interrupted is not None:
-            raise TerraformError(
-                "\n".join([f"{what} {hints.describe_interruption(finished, command)}", *self._errors(result)])
-                + self._see_log(),
-                result.diagnostics,
-                changed=bool(result.applied),
-                interrupted=finished.interrupted,
-            )
-        if finished.returncode in accept:
+        interrupted = finished.interrupted
+        if interrupted is None and finished.returncode in accept:
             return result
-        if finished.returncode < 0:
-            raise TerraformError(
-                "\n".join([f"{what} {hints.describe_death(finished, command)}", *self._errors(result)])
-                + self._see_log(),
-                result.diagnostics,
-                changed=bool(result.applied),
-                killed=True,
-            )
-        said = [*(f"{item.summary} {item.detail}" for item in result.errors), *_error_lines(result.text)]
-        kind = InitNeeded if any(map(_ASKS_FOR_INIT.search, said)) else TerraformError
-        errors = self._errors(result)
-        why = f": {chr(10).join(errors)}" if errors else f" with exit code {finished.returncode}."
+        killed = interrupted is None and finished.returncode < 0
+        kind: type[TerraformError] = TerraformError
+        if interrupted is not None or killed:
+            describe = hints.describe_death if killed else hints.describe_interruption
+            what = "\n".join([describe(finished, command), *self._errors(result)])
+        else:
+            said = [f"{item.summary} {item.detail}" for item in result.errors] + _error_lines(result.text)
+            kind = InitNeeded if any(map(_ASKS_FOR_INIT.search, said)) else TerraformError
+            errors = "\n".join(self._errors(result))
+            what = f"failed: {errors}" if errors else f"failed with exit code {finished.returncode}."
         raise kind(
-            f"{what} failed{why}{self._see_log()}",
+            f"{self.tool.name} {command} {what}{self._see_log()}",
             result.diagnostics,
             changed=bool(result.applied),
+            interrupted=interrupted,
+            killed=killed,
         )
 
     def _for_people(self, diagnostic: Diagnostic) -> Diagnostic:
