@@ -284,23 +284,37 @@ left:
   sample: [image ami-0a1b2c3d4e5f60718]
 """
 
-import functools
 import json
 import os
 from typing import Any
 
 from ansible.module_utils.common.warnings import warn
-from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
-from ansible_collections.amazon.aws.plugins.module_utils.ec2 import describe_regions
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer import bake
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.account import Account
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.attempt import look_back
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.build import (
+    Tool,
+    begin,
+    build,
+    find_binary,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import environment
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.content import content_of
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.errors import BakeError
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.find import find, tell_late_images
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import FingerprintError
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.places import absolute
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import ProcessError, exit_on_signals
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.judge import facts_of, judge
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.report import Result, report
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.request import resolve
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import ProcessError
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import exit_on_signals
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE, Scrubber, secrets_in
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import (
+    SENSITIVE,
+    Scrubber,
+    secrets_in,
+)
 
 ARGUMENT_SPEC = {
     "template": {"type": "path", "required": True},
@@ -325,34 +339,6 @@ ARGUMENT_SPEC = {
 CONNECTION_OPTIONS = ("access_key", "secret_key", "session_token", "profile", "endpoint_url", "aws_ca_bundle")
 
 
-def read_request(module: AnsibleAWSModule) -> bake.Request:
-    """The module's options as a request. Raises BakeError for one that is missing."""
-    params = module.params
-    if not module.region:
-        raise bake.BakeError("Say in which region: with the option region or AWS_REGION.")
-    template = absolute(params["template"])
-    return bake.Request(
-        template=template,
-        overlay=absolute(params["overlay"]) if params["overlay"] else None,
-        work_dir=absolute(params["work_dir"]),
-        name=params["name"],
-        region=module.region,
-        base_image_id=params["base_image_id"],
-        variables=params["variables"],
-        sensitive_variables=params["sensitive_variables"],
-        provisioner_variables=params["provisioner_variables"],
-        fingerprint_root=absolute(params["fingerprint_root"] or template.parent),
-        fingerprint_paths=tuple(params["fingerprint_paths"]),
-        fingerprint_exclude=tuple(params["fingerprint_exclude"]),
-        fingerprint_extra=params["fingerprint_extra"],
-        tags={name: str(value) for name, value in params["tags"].items()},
-        force=params["force"],
-        timeout=params["timeout"],
-        ansible_playbook=params["ansible_playbook"] or "ansible-playbook",
-        collections_path=tuple(params["collections_path"] or ()),
-    )
-
-
 def hide_secrets(module: AnsibleAWSModule) -> Scrubber:
     """Make Ansible mask the sensitive variables in the result; what masks them elsewhere.
 
@@ -368,56 +354,36 @@ def hide_secrets(module: AnsibleAWSModule) -> Scrubber:
     return Scrubber(secrets)
 
 
-def other_regions(module: AnsibleAWSModule, client: Any, names: set[str]) -> dict[str, Any]:
-    """Of regions by name those of the account other than this one, each with a client of EC2."""
-    if not names - {module.region}:
-        return {}
-    try:
-        names = names & {region["RegionName"] for region in describe_regions(client)}
-    except is_boto3_error_code("UnauthorizedOperation"):
-        pass  # what looks like a region's name is taken for one
-    return {name: module.client("ec2", region=name) for name in sorted(names - {module.region})}
-
-
-def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dict:
+def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dict[str, Any]:
     """Do what was asked for; the result."""
-    request = read_request(module)
     # The result repeats the options; a secret too short to be masked wherever it occurs is masked here.
-    module.params["sensitive_variables"] = dict.fromkeys(request.sensitive_variables, SENSITIVE)
-    client = module.client("ec2")
-    others = functools.partial(other_regions, module, client)
-    earlier = bake.look_back(request.work_dir, client, check_mode=module.check_mode, others=others)
+    params = {**module.params}
+    module.params["sensitive_variables"] = dict.fromkeys(params["sensitive_variables"], SENSITIVE)
+    request = resolve(params, module.region)
+    account = Account(module.client("ec2"), request.region, lambda name: module.client("ec2", region=name))
+    earlier = look_back(request.work_dir, account, check_mode=module.check_mode)
     if earlier:
         warn(earlier)
-    plan = bake.make_plan(request, client)
-    result = {
-        "changed": bool(plan.reasons),
-        "fingerprint": plan.fingerprint,
-        "reasons": plan.reasons,
-        "region": request.region,
-        "reused": not plan.reasons,
-    }
-    if plan.image and not plan.reasons:
-        image = plan.image
-        return {**result, **bake.image_facts(image)}
-    for text in bake.tell_late_images(request, client, earlier or ""):
+    found = find(request, content_of(request), account.client)
+    result = Result(found, request.region, found.image)
+    if not found.reasons:
+        return report(result)
+    for text in tell_late_images(request, account.client, earlier or ""):
         warn(text)
-    if module._diff:
-        result["diff"] = {name: scrubber.text(text) for name, text in plan.diff().items()}
-    if module.check_mode:
-        return result
-    connection = {name: module.params[name] for name in CONNECTION_OPTIONS}
-    baked = bake.bake(
-        request,
-        plan,
-        client,
-        binary=bake.find_binary(module.params["binary"]),
-        environment=environment(os.environ, {**connection, "region": request.region}),
-        scrubber=scrubber,
-        progress=progress,
-        others=others,
-    )
-    return {**result, **baked}
+    if not module.check_mode:
+        tool = Tool(find_binary(module.params["binary"]), environment(os.environ, connection_of(module)))
+        with begin(request, scrubber) as bake:
+            built = build(bake, request, found, tool, progress)
+            image = judge(bake, built, found, account)
+            bake.work.note_bake(found.bake_of(image))
+        result = Result(found, request.region, image, facts_of(bake, built, found))
+    diff = {name: scrubber.text(text) for name, text in found.diff().items()}
+    return {**report(result), **({"diff": diff} if module._diff else {})}
+
+
+def connection_of(module: AnsibleAWSModule) -> dict[str, str | None]:
+    """How the module reaches AWS, which is how Packer shall."""
+    return {**{name: module.params[name] for name in CONNECTION_OPTIONS}, "region": module.region}
 
 
 def main() -> None:
@@ -428,7 +394,7 @@ def main() -> None:
     try:
         with exit_on_signals():
             result = run(module, scrubber, progress)
-    except bake.BakeError as error:
+    except BakeError as error:
         message = progress.failure(str(error), error.facts.get("log_path"))
         module.fail_json(msg=message, **error.facts, **progress.result())
     except (FingerprintError, ProcessError) as error:

@@ -699,6 +699,16 @@ def test_a_name_that_is_no_text_does_not_break_the_result(baker: Baker) -> None:
     assert "holds stray\\udcff, which" in baker.fail()["msg"]
 
 
+@pytest.mark.fault(7)
+@pytest.mark.parametrize("options", [{"variables": {"scirpt": ""}}, {"name": "a*"}, {"template": "/nowhere"}])
+def test_a_short_secret_is_not_in_the_options_that_an_error_repeats(
+    baker: Baker, options: dict[str, Any]
+) -> None:
+    result = baker.fail(sensitive_variables={"licence": "xQ7"}, **options)
+    assert result["invocation"]["module_args"]["sensitive_variables"] == {"licence": "(sensitive)"}
+    assert "xQ7" not in json.dumps(result)
+
+
 @pytest.mark.parametrize("home", [None, "", "/nonexistent"])
 def test_without_a_home_packers_own_words_are_told(baker: Baker, home: str | None) -> None:
     baker.environment.pop("HOME")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import is_ansible_aws_error_code
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.account import Account
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import (
     RUN_TAG,
     images_named,
@@ -20,51 +20,59 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import
     leftovers,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import withdraw as withdraw_images
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import Attempt, WorkDir
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import (
-    Callbacks,
-    Finished,
-    ProcessError,
-    birth_of,
-)
-
-OtherRegions = Callable[[set[str]], Mapping[str, Any]]
-"""Of regions by name those of the account other than the bake's, each with a client of EC2."""
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import BakeAttempt, WorkDir
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock, DirectoryLocked
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished, ProcessError
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Callbacks
 
 _REGION = re.compile(r"\b[a-z]{2}(?:-[a-z]+)+-\d\b")
 
 _MAY_NOT = ["AccessDenied", "AuthFailure", "OptInRequired", "UnauthorizedOperation"]
 
 
-def no_region(_names: set[str]) -> Mapping[str, Any]:
-    """For an account with one region."""
-    return {}
-
-
 class StillRuns(ProcessError):
     """A bake that lost its supervisor still runs."""
 
 
-def callbacks(work: WorkDir, attempt: Attempt, clean_up: Callable[[], None]) -> Callbacks:
+def look_back(work_dir: Path, account: Account, *, check_mode: bool) -> str | None:
+    """What to tell of an earlier bake in the folder whose end nobody was there to report, once.
+
+    In check mode it is told again next time. Raises StillRuns when it has not ended.
+    """
+    work = WorkDir(work_dir)
+    attempt = work.attempts.read()
+    if attempt is None:
+        return None
+    if check_mode:
+        return report(attempt, account, withdraw=False) if attempt.outcome else None
+    try:
+        with DirectoryLock(work.lock, "packer_image"):
+            attempt = work.attempts.read()
+            if attempt is None:
+                return None
+            text = report(attempt, account, withdraw=True)
+            work.attempts.reported()
+            return text
+    except DirectoryLocked:
+        return None  # it is the bake of another run, which will tell
+
+
+def callbacks(work: WorkDir, attempt: BakeAttempt, clean_up: Callable[[], None]) -> Callbacks:
     """What the supervisor does, which outlives this process if it has to.
 
-    clean_up: what this process would do in the end.
+    clean_up: what this process does in the end, if it is not dead.
     """
 
-    def started(pid: int) -> None:
-        work.note_attempt(replace(attempt, pid=pid, birth=birth_of(pid)))
-
-    def ended(finished: Finished, module_is_dead: bool) -> None:
-        """Tidy up and leave word for the next run when nobody else will."""
+    def unreported(finished: Finished, module_is_dead: bool) -> str | None:
         if module_is_dead:
             clean_up()
-        if module_is_dead or not is_heard(finished):
-            stopped = finished.interrupted and finished.returncode
-            how = f"was stopped ({finished.interrupted})" if stopped else "ended"
-            outcome = f"{how} with exit code {finished.returncode}"
-            work.note_attempt(replace(attempt, outcome=outcome, succeeded=not finished.returncode))
+        elif is_heard(finished):
+            return None
+        stopped = finished.interrupted and finished.returncode
+        how = f"was stopped ({finished.interrupted})" if stopped else "ended"
+        return f"{how} with exit code {finished.returncode}"
 
-    return Callbacks(started=started, ended=ended)
+    return work.attempts.callbacks(attempt, unreported)
 
 
 def is_heard(finished: Finished) -> bool:
@@ -72,10 +80,10 @@ def is_heard(finished: Finished) -> bool:
     return finished.interrupted in (None, "timeout")
 
 
-def report(attempt: Attempt, client: Any, *, withdraw: bool, others: OtherRegions = no_region) -> str:
+def report(attempt: BakeAttempt, account: Account, *, withdraw: bool) -> str:
     """What to tell of an earlier bake whose end nobody was there to report.
 
-    withdraw, others: see `what_is_left`.
+    withdraw: see `what_is_left`.
 
     Raises StillRuns when it has not ended.
     """
@@ -86,26 +94,23 @@ def report(attempt: Attempt, client: Any, *, withdraw: bool, others: OtherRegion
             f"Wait for its end, or stop it cleanly with: kill -INT {attempt.pid}. {log}"
         )
     how = attempt.outcome or "was killed together with the process that watched it"
-    _left, sentence = what_is_left(client, attempt, withdraw=withdraw, others=others)
+    _left, sentence = what_is_left(account, attempt, withdraw=withdraw)
     return f"An earlier bake here {how}. {sentence} {log}"
 
 
-def what_is_left(
-    client: Any, attempt: Attempt, *, withdraw: bool, others: OtherRegions = no_region
-) -> tuple[list[str] | None, str]:
+def what_is_left(account: Account, attempt: BakeAttempt, *, withdraw: bool) -> tuple[list[str] | None, str]:
     """What a bake has left in the account, and that as a sentence.
 
     withdraw: take the fingerprint from an image that a bake has left which failed, such as one of which only
         the last step failed. The next run would take it for a good one.
-    others: where copies of the image may be.
     """
     # An error of the look-up must not hide the bake's own.
     try:
-        left = leftovers(client, attempt.run_id)
+        left = leftovers(account.client, attempt.run_id)
         if not attempt.succeeded:
-            left += _images_left(client, attempt, withdraw=withdraw)
+            left += _images_left(account.client, attempt, withdraw=withdraw)
             # Where it is copied to, Packer says.
-            for region, there in others(_regions_named(Path(attempt.log_path))).items():
+            for region, there in account.others(_regions_named(Path(attempt.log_path))).items():
                 left += [
                     f"{found} in {region}" for found in _left_elsewhere(there, attempt, withdraw=withdraw)
                 ]
@@ -129,7 +134,7 @@ def _regions_named(log: Path) -> set[str]:
     return set()
 
 
-def _images_left(client: Any, attempt: Attempt, *, withdraw: bool) -> list[str]:
+def _images_left(client: Any, attempt: BakeAttempt, *, withdraw: bool) -> list[str]:
     images = images_of(client, attempt.run_id)
     if withdraw:
         withdraw_images(client, images)
@@ -138,7 +143,7 @@ def _images_left(client: Any, attempt: Attempt, *, withdraw: bool) -> list[str]:
     return [f"image {ami_id}" for ami_id in images]
 
 
-def _left_elsewhere(client: Any, attempt: Attempt, *, withdraw: bool) -> list[str]:
+def _left_elsewhere(client: Any, attempt: BakeAttempt, *, withdraw: bool) -> list[str]:
     """What a copy of the image has left. A region that the caller may not use has none."""
     try:
         return leftovers(client, attempt.run_id) + _images_left(client, attempt, withdraw=withdraw)

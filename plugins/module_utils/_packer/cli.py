@@ -1,30 +1,27 @@
 # Copyright: (c) 2026, the iac.ds_stack developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run Packer in a folder: its commands, its environment, its log, and what is shown while it runs."""
+"""Run Packer in a folder: its commands, its environment, and what is shown while it runs."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.manifest import images_in
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.output import (
-    BuildReader,
-    parse_record,
-    with_commas,
-)
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.output import BuildReader, Event
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.progress import ProgressLines
-from ansible_collections.iac.ds_stack.plugins.module_utils._run import environment as _environment
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Callbacks, Finished, Lease, run
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.records import parse_record, with_commas
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.environment import PACKER, clean
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Callbacks, Lease, run
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
 
 #: What which version can do, or does: the first one.
 SINCE = {
@@ -76,7 +73,7 @@ def environment(base: Mapping[str, str], connection: Mapping[str, str | None]) -
     connection: the connection options of AWS modules: C(access_key), C(secret_key), C(session_token),
         C(profile), C(endpoint_url), C(aws_ca_bundle), C(region). A None leaves it to the environment.
     """
-    result = _environment.absolute(_environment.without(base, _environment.PACKER))
+    result = clean(base, PACKER)
     if connection.get("access_key") or connection.get("profile"):
         for name in (*_CREDENTIALS, *_PROFILES):
             result.pop(name, None)
@@ -95,35 +92,6 @@ def environment(base: Mapping[str, str], connection: Mapping[str, str | None]) -
     return {**result, **_ALWAYS}
 
 
-class Log:
-    """The log of one run: what Packer said, for people, without secrets."""
-
-    def __init__(self, path: Path, scrubber: Scrubber) -> None:
-        self.path = path
-        self._scrubber = scrubber
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-
-    def close(self) -> None:
-        """Close the file; a supervisor that still runs has a descriptor of its own."""
-        os.close(self._descriptor)
-
-    def clean(self, text: str) -> str:
-        """The text without secrets and escape sequences, as it may be shown."""
-        return self._scrubber.text(plain(text))
-
-    def write(self, text: str) -> None:
-        """Append lines, each with the time (UTC)."""
-        now = time.strftime("%H:%M:%S", time.gmtime())
-        lines = self.clean(text).strip("\n").split("\n")
-        os.write(self._descriptor, "".join(f"{now} {line}\n" for line in lines).encode())
-
-    def packer_line(self, line: bytes) -> None:
-        """Append a line of Packer's machine-readable output in readable form."""
-        text = _readable(line)
-        if text is not None:
-            self.write(text)
-
-
 @dataclass(frozen=True)
 class Built:
     """How a build ended.
@@ -133,6 +101,7 @@ class Built:
         is well when that one is killed.
     images: what Packer told that it made, by region.
     has_manifest: whether a post-processor manifest ran.
+    duration: seconds, with all that it took.
     """
 
     finished: Finished
@@ -140,6 +109,7 @@ class Built:
     came_to_its_end: bool
     images: Mapping[str, frozenset[str]]
     has_manifest: bool
+    duration: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -160,7 +130,7 @@ class Packer:
     @cached_property
     def version(self) -> tuple[int, ...]:
         """Packer's version, for example (1, 14, 2). Raises PackerError when it cannot be told."""
-        finished = self._run("version")
+        finished = self._run("version", callbacks=Callbacks(stdout=self._note, stderr=self._note))
         for line in finished.stdout.decode(errors="replace").splitlines():
             record = parse_record(line)
             if record and record.kind == "version" and re.fullmatch(r"\d+(\.\d+)+", record.data[0]):
@@ -192,55 +162,64 @@ class Packer:
         timeout: seconds, then Packer is asked to stop and clean up.
         callbacks: C(started) and C(ended) of them are called.
         """
-        shown = self._reader()
         lines = ProgressLines(lambda text: progress.say(self.log.clean(text)))
-
-        def stdout(line: bytes) -> None:
-            self.log.packer_line(line)
-            for event in shown.feed(line.decode(errors="replace")):
-                lines.show(event)
-
+        heard = self._listener(lines.show)
         finished = self._run(
             "build",
             *_var_files(var_files),
             ".",
-            callbacks=replace(callbacks, stdout=stdout, stderr=self.log.packer_line, tick=lines.tick),
+            callbacks=replace(heard, started=callbacks.started, ended=callbacks.ended, tick=lines.tick),
             timeout=timeout,
             lease=progress.lease,
         )
-        reader = self._read(finished)
-        return Built(
-            finished,
-            self._reason(finished, reader) if finished.returncode else None,
-            reader.came_to_its_end,
-            images_in(artifact.identifier for artifact in reader.artifacts),
-            "manifest" in reader.post_processors,
-        )
+        return self._built(finished)
 
     def _check(self, command: str, *arguments: str) -> None:
-        finished = self._run(command, *arguments)
-        if finished.returncode:
-            raise PackerError(self._reason(finished, self._read(finished)))
+        built = self._built(self._run(command, *arguments, callbacks=self._listener()))
+        if built.reason is not None:
+            raise PackerError(built.reason)
 
-    def _reader(self) -> BuildReader:
-        return BuildReader(told_apart=not self.does("print output like steps"))
+    def _listener(self, show: Callable[[Event], None] = lambda _event: None) -> Callbacks:
+        """What follows the output in the supervisor, and tells at the end what it has learnt."""
+        reader = BuildReader(told_apart=not self.does("print output like steps"))
 
-    def _read(self, finished: Finished) -> BuildReader:
-        """Read the output again: what a callback learnt stayed in the supervisor."""
-        reader = self._reader()
-        for line in finished.stdout.decode(errors="replace").splitlines():
-            reader.feed(line)
-        return reader
+        def stdout(line: bytes) -> None:
+            self._note(line)
+            for event in reader.feed(line.decode(errors="replace")):
+                show(event)
 
-    def _reason(self, finished: Finished, reader: BuildReader) -> str:
-        """Why Packer failed."""
-        return self.log.clean(reader.failure() or _last_words(finished))
+        def tell() -> dict[str, Any]:
+            return {
+                "reason": reader.failure(),
+                "came_to_its_end": reader.came_to_its_end,
+                "artifacts": [artifact.identifier for artifact in reader.artifacts],
+                "has_manifest": "manifest" in reader.post_processors,
+            }
+
+        return Callbacks(stdout=stdout, stderr=self._note, tell=tell)
+
+    def _built(self, finished: Finished) -> Built:
+        told = finished.told
+        failed = finished.returncode != 0
+        return Built(
+            finished,
+            self.log.clean(told["reason"] or _last_words(finished)) if failed else None,
+            told["came_to_its_end"],
+            images_in(told["artifacts"]),
+            told["has_manifest"],
+        )
+
+    def _note(self, line: bytes) -> None:
+        """Write a line of Packer's machine-readable output into the log in readable form."""
+        text = _readable(line)
+        if text is not None:
+            self.log.write(text)
 
     def _run(
         self,
         command: str,
         *arguments: str,
-        callbacks: Callbacks | None = None,
+        callbacks: Callbacks,
         timeout: float = SHORT_TIMEOUT,
         lease: Lease | None = None,
     ) -> Finished:
@@ -250,7 +229,7 @@ class Packer:
             [sys.executable, "-c", _LIKE_A_TERMINAL, *argv],
             cwd=self.folder,
             env=self.env,
-            callbacks=callbacks or Callbacks(stdout=self.log.packer_line, stderr=self.log.packer_line),
+            callbacks=callbacks,
             timeout=timeout,
             lease=lease,
         )

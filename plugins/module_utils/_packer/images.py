@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
@@ -35,14 +36,38 @@ _NO_SUCH_IMAGE = ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidA
 _LIVE = ["pending", "running", "stopping", "stopped"]
 
 
+LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+
+
 @dataclass(frozen=True)
 class Image:
-    """An image of the account. Only one whose state is available can start an instance."""
+    """An image of the account.
+
+    state: EC2's word: available, pending while it is made, or failed in some way. Only one that is available
+        can start an instance.
+    created: when it was made.
+    """
 
     ami_id: str
     name: str
     snapshot_ids: tuple[str, ...]
     state: str = "available"
+    created: datetime = LONG_AGO
+
+    @classmethod
+    def parse(cls, described: Mapping[str, Any]) -> Image:
+        """Read what EC2's DescribeImages says of one image."""
+        disks = [mapping.get("Ebs", {}) for mapping in described.get("BlockDeviceMappings", [])]
+        image = cls(
+            described["ImageId"],
+            described.get("Name", ""),
+            tuple(disk["SnapshotId"] for disk in disks if disk.get("SnapshotId")),
+            described.get("State", "available"),
+        )
+        if date := described.get("CreationDate"):
+            # fromisoformat of Python 3.10 does not know the Z
+            return replace(image, created=datetime.fromisoformat(date.replace("Z", "+00:00")))
+        return image
 
 
 def find_image(client: Any, fingerprint: str, tags: Mapping[str, str]) -> Image | None:
@@ -54,11 +79,11 @@ def find_image(client: Any, fingerprint: str, tags: Mapping[str, str]) -> Image 
     wanted = {name: value for name, value in tags.items() if name == NAME_TAG}
     filters = [tag_filter(FINGERPRINT_TAG, fingerprint), {"Name": "state", "Values": ["available"]}]
     found = [
-        image
+        Image.parse(image)
         for image in describe_images(client, Owners=["self"], Filters=filters)
         if wanted.items() <= tags_of(image).items()
     ]
-    return _image(max(found, key=lambda image: image.get("CreationDate", ""))) if found else None
+    return max(found, key=lambda image: image.created) if found else None
 
 
 def is_usable(client: Any, ami_id: str) -> bool:
@@ -92,7 +117,7 @@ def late_images(client: Any, name: str, tags: Mapping[str, str]) -> list[Image]:
 
     They have the tags of what lives as long as a bake, or none.
 
-    name: how the names of the images begin, see `Request`. tags: those for the image to make.
+    name: how the names of the images begin. tags: those for the image to make.
     """
     own_name = re.compile(re.escape(name) + r"-\d{8}-\d{6}")
     of_stack = {key: value for key, value in tags.items() if key == NAME_TAG}
@@ -104,7 +129,7 @@ def late_images(client: Any, name: str, tags: Mapping[str, str]) -> list[Image]:
             is_named = own_name.fullmatch(image.get("Name", "")) is not None
             is_ours = of_stack.items() <= has.items() if of_stack and has else is_named
             if is_ours and (has.get(PART_TAG) == "bake" or RUN_TAG not in has):
-                found[image["ImageId"]] = _image(image)
+                found[image["ImageId"]] = Image.parse(image)
     return [image for image in found.values() if image.state == "available"]
 
 
@@ -117,7 +142,7 @@ def withdraw(client: Any, ami_ids: list[str]) -> None:
 def get_image(client: Any, ami_id: str) -> Image | None:
     """An image of this account by its id, or None when there is none, or none any more."""
     found = images_by_id(client, ami_id, Owners=["self"])
-    return _image(found[0]) if found else None
+    return Image.parse(found[0]) if found else None
 
 
 def leftovers(client: Any, run_id: str) -> list[str]:
@@ -138,23 +163,10 @@ def leftovers(client: Any, run_id: str) -> list[str]:
     found += [f"volume {item['VolumeId']}" for item in describe_volumes(client, Filters=detached)]
     # A snapshot behind an image is a part of it.
     images = describe_images(client, Owners=["self"], Filters=filters)
-    behind = {snapshot for image in images for snapshot in _image(image).snapshot_ids}
+    behind = {snapshot for image in images for snapshot in Image.parse(image).snapshot_ids}
     snapshots = describe_snapshots(client, OwnerIds=["self"], Filters=filters)["Snapshots"]
     found += [f"snapshot {item['SnapshotId']}" for item in snapshots if item["SnapshotId"] not in behind]
     return found
-
-
-def _image(description: Mapping[str, Any]) -> Image:
-    mappings = description.get("BlockDeviceMappings", [])
-    snapshots = [
-        mapping["Ebs"]["SnapshotId"] for mapping in mappings if "SnapshotId" in mapping.get("Ebs", {})
-    ]
-    return Image(
-        description["ImageId"],
-        description.get("Name", ""),
-        tuple(snapshots),
-        description.get("State", "available"),
-    )
 
 
 def tags_of(description: Mapping[str, Any]) -> dict[str, str]:

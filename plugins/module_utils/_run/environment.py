@@ -74,6 +74,11 @@ PATHS = (
 of its own would look for it there, find nothing, and some go on without a word."""
 
 
+def clean(environ: Mapping[str, str], rules: Iterable[Rule]) -> dict[str, str]:
+    """The environment for a tool: without what its rules hold back, with paths that mean the same there."""
+    return absolute(without(environ, rules))
+
+
 def absolute(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment with paths that mean the same from every folder."""
     given = {name: environ[name] for name in PATHS if environ.get(name)}

@@ -21,13 +21,10 @@ stop, by one SIGINT and a grace period, when
 - the `Lease` is lost (the action plugin that waits for the module is gone),
 - `timeout` is over.
 
-Callbacks run *in the supervisor*: they may write files, but what they change in memory is lost.
+Callbacks run *in the supervisor*, and nowhere else: they may write files, but what they change in memory is
+lost, except for what the last of them tells.
 
-`DirectoryLock` is the lock that keeps two runs out of one directory. The supervisor inherits it, so it is
-free only when the tool has ended, and the kernel frees it whatever happens.
-
-Only the standard library and nothing that is imported late: the module's code may be deleted from the
-disk while the supervisor still runs.
+Nothing is imported late: the module's code may be deleted from the disk while the supervisor still runs.
 """
 
 from __future__ import annotations
@@ -38,15 +35,38 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any, NoReturn
+
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock, DirectoryLocked
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import (
+    Finished,
+    ProcessError,
+    SupervisorKilled,
+    birth_of,
+    format_seconds,
+)
+
+__all__ = [
+    "Callbacks",
+    "DirectoryLock",
+    "DirectoryLocked",
+    "Finished",
+    "Lease",
+    "ProcessError",
+    "SupervisorKilled",
+    "birth_of",
+    "exit_on_signals",
+    "format_seconds",
+    "run",
+    "run_plainly",
+]
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -59,37 +79,6 @@ LAST_CHANCE = 10.0
 """Seconds between the second SIGINT, when the grace period is over, and SIGKILL."""
 
 
-class ProcessError(Exception):
-    """A tool could not be run; the message says which, why, and what to do."""
-
-
-class DirectoryLocked(ProcessError):
-    """Another run works in the directory."""
-
-
-class SupervisorKilled(ProcessError):
-    """The tool may still run, with nobody to stop it."""
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How a tool ended.
-
-    returncode: its exit code; negative is the signal that killed it, as in `subprocess`.
-    interrupted: why it was asked to stop ("timeout", "SIGTERM", "the module was killed", ...), else None.
-    killed: it did not stop within the grace period and was killed.
-    duration: seconds.
-    stdout, stderr: all it wrote. Empty in callbacks, which have seen the lines.
-    """
-
-    returncode: int
-    interrupted: str | None = None
-    killed: bool = False
-    duration: float = 0.0
-    stdout: bytes = field(default=b"", repr=False)
-    stderr: bytes = field(default=b"", repr=False)
-
-
 @dataclass(frozen=True)
 class Callbacks:
     """What the supervisor calls; see the module's docstring. An exception in one of them is dropped:
@@ -100,6 +89,7 @@ class Callbacks:
     tick: every time the output has been looked at, also when there was none.
     ended: once, after the last line; the second argument says whether the module is dead, so that
         nobody else will remove temporary files or report.
+    tell: at the very end; what it returns, a value that JSON has, is `Finished.told` in the module.
     """
 
     started: Callable[[int], None] | None = None
@@ -107,6 +97,7 @@ class Callbacks:
     stderr: Callable[[bytes], None] | None = None
     tick: Callable[[], None] | None = None
     ended: Callable[[Finished, bool], None] | None = None
+    tell: Callable[[], Any] | None = None
 
 
 class Lease:
@@ -368,7 +359,13 @@ class _Supervisor:
             "interrupted": finished.interrupted,
             "killed": killed,
             "duration": finished.duration,
+            "told": self._told(),
         }
+
+    def _told(self) -> Any:
+        with contextlib.suppress(Exception):
+            return self.callbacks.tell() if self.callbacks.tell else None
+        return None
 
     def _detach(self) -> int:
         """Leave the module's session and its streams; return the fd that becomes readable on a signal."""
@@ -445,93 +442,3 @@ def _send(tool: subprocess.Popen[bytes], number: int) -> None:
             os.killpg(tool.pid, number)  # with all it has started
         else:
             tool.send_signal(number)
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds a DirectoryLock. since: seconds of the epoch."""
-
-    pid: int
-    host: str
-    user: str
-    purpose: str
-    since: float
-
-    def describe(self, now: float) -> str:
-        """For messages: who, where, since when."""
-        return (
-            f"{self.purpose} (process {self.pid} of user {self.user} on {self.host}, "
-            f"for {format_seconds(now - self.since)})"
-        )
-
-
-class DirectoryLock:
-    """An exclusive lock of a directory, for one run of a tool with all its calls; a context manager.
-
-    path: the lock file; its directory must exist. It stays: removing it would let two runs in.
-    purpose: who asks, for the message that others get, e.g. "terraform_stack, state present".
-    directory: what it locks, for that message; the lock file's own directory by default.
-
-    Entering it raises DirectoryLocked, at once, with the holder and the lock's age in the message.
-    """
-
-    def __init__(self, path: Path, purpose: str, directory: Path | None = None) -> None:
-        self._path = path
-        self._purpose = purpose
-        self._directory = directory or path.parent
-        self._fd = -1
-
-    def __enter__(self) -> DirectoryLock:
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = read_holder(self._path)
-            os.close(fd)
-            raise DirectoryLocked(
-                f"{self._directory} is in use by "
-                f"{holder.describe(time.time()) if holder else 'another run'}. Wait for its end."
-            ) from None
-        holder = Holder(os.getpid(), socket.gethostname(), _user(), self._purpose, time.time())
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(asdict(holder)).encode(), 0)
-        self._fd = fd
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        os.ftruncate(self._fd, 0)
-        os.close(self._fd)  # a supervisor that still runs has inherited it: the lock stays until its end
-
-
-def read_holder(path: Path) -> Holder | None:
-    """Who wrote himself into the lock file, or None when nobody has."""
-    try:
-        return Holder(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _user() -> str:
-    import pwd  # noqa: PLC0415
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
-
-
-def birth_of(pid: int) -> str | None:
-    """What tells a process from a later one with the same number; None where it cannot be told."""
-    with contextlib.suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return None
-
-
-def format_seconds(seconds: float) -> str:
-    """A duration as people write it: "8 s", "3 min 20 s", "2 h 5 min"."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

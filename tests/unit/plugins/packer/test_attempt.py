@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from ansible_collections.amazon.aws.plugins.module_utils.ec2 import AnsibleEC2Error
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer import account as accounts
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer import attempt as pa
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import Attempt, WorkDir
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import BakeAttempt, WorkDir
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Finished, birth_of
 from botocore.exceptions import ClientError
 
-ATTEMPT = Attempt("r1", "/log")
+ATTEMPT = BakeAttempt(run_id="r1", log_path="/log")
+HERE = accounts.Account("here", "us-east-1", str)
 NOTHING = "It left no instance, key pair, security group, volume or image in the account."
 
 
@@ -36,13 +38,13 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Account:
 
 
 def test_nothing_is_left(account: Account) -> None:
-    assert pa.what_is_left(None, ATTEMPT, withdraw=True) == ([], NOTHING)
+    assert pa.what_is_left(HERE, ATTEMPT, withdraw=True) == ([], NOTHING)
 
 
 def test_what_is_left_is_named(account: Account) -> None:
     account.left = ["instance i-1", "key pair k"]
     account.images = ["ami-1"]
-    left, sentence = pa.what_is_left(None, ATTEMPT, withdraw=True)
+    left, sentence = pa.what_is_left(HERE, ATTEMPT, withdraw=True)
     assert left == ["instance i-1", "key pair k", "image ami-1"]
     assert sentence == (
         "It left in the account, and you should remove: instance i-1, key pair k, image ami-1 "
@@ -55,7 +57,7 @@ def test_what_is_left_is_named(account: Account) -> None:
 def test_an_image_keeps_its_fingerprint(account: Account, succeeded: bool, withdraw: bool) -> None:
     """That of a bake that ended well with nobody to hear it; any in check mode."""
     account.images = ["ami-1"]
-    left, _sentence = pa.what_is_left(None, replace(ATTEMPT, succeeded=succeeded), withdraw=withdraw)
+    left, _sentence = pa.what_is_left(HERE, replace(ATTEMPT, succeeded=succeeded), withdraw=withdraw)
     assert left == ([] if succeeded else ["image ami-1"])
     assert account.withdrawn == []
 
@@ -66,13 +68,14 @@ def test_copies_are_looked_for_where_the_log_says(account: Account, tmp_path: Pa
     log.write_text("18:42:03     x: Copying to: eu-west-1\nus-east-1a, ap-southeast-2: x, us-gov-west-1")
     asked: list[set[str]] = []
 
-    def others(names: set[str]) -> dict[str, Any]:
-        asked.append(names)
-        return {"eu-west-1": "there"}
+    class Two(accounts.Account):
+        def others(self, names: set[str]) -> dict[str, Any]:
+            asked.append(names)
+            return {"eu-west-1": "there"}
 
     account.images = ["ami-1"]
     attempt = replace(ATTEMPT, log_path=str(log))
-    left, _sentence = pa.what_is_left("here", attempt, withdraw=True, others=others)
+    left, _sentence = pa.what_is_left(Two("here", "us-east-1", str), attempt, withdraw=True)
     assert left == ["image ami-1", "image ami-1 in eu-west-1"]
     assert account.withdrawn == ["ami-1", "ami-1"]
     assert asked == [{"eu-west-1", "ap-southeast-2", "us-gov-west-1"}]
@@ -101,9 +104,8 @@ def test_another_region_hides_nothing_of_this_one(
 
     monkeypatch.setattr(pa, "leftovers", look)
     account.images = ["ami-1"]
-    found, _sentence = pa.what_is_left(
-        "here", ATTEMPT, withdraw=True, others=lambda _names: {"eu-west-1": "there"}
-    )
+    monkeypatch.setattr(accounts.Account, "others", lambda _self, _names: {"eu-west-1": "there"})
+    found, _sentence = pa.what_is_left(HERE, ATTEMPT, withdraw=True)
     assert found == left
 
 
@@ -112,7 +114,7 @@ def test_an_image_without_tags_is_found_by_its_name(
 ) -> None:
     monkeypatch.setattr(pa, "images_named", lambda _client, name: ["ami-1", f"ami of {name}"])
     account.images = ["ami-1"]
-    left, _sentence = pa.what_is_left(None, replace(ATTEMPT, image_name="demo-1"), withdraw=True)
+    left, _sentence = pa.what_is_left(HERE, replace(ATTEMPT, image_name="demo-1"), withdraw=True)
     assert left == ["image ami-1", "image ami of demo-1"]
 
 
@@ -121,7 +123,7 @@ def test_what_is_left_cannot_always_be_looked_up(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("you may not")
 
     monkeypatch.setattr(pa, "leftovers", refuse)
-    left, sentence = pa.what_is_left(None, ATTEMPT, withdraw=True)
+    left, sentence = pa.what_is_left(HERE, ATTEMPT, withdraw=True)
     assert left is None
     assert "could not be looked up (you may not); look for the tag ds-stack:bake=r1" in sentence
 
@@ -134,8 +136,8 @@ def test_what_is_left_cannot_always_be_looked_up(monkeypatch: pytest.MonkeyPatch
         (replace(ATTEMPT, pid=os.getpid(), birth="another"), "was killed together with the process"),
     ],
 )
-def test_the_next_run_tells_how_it_ended(account: Account, attempt: Attempt, how: str) -> None:
-    text = pa.report(attempt, None, withdraw=True)
+def test_the_next_run_tells_how_it_ended(account: Account, attempt: BakeAttempt, how: str) -> None:
+    text = pa.report(attempt, HERE, withdraw=True)
     assert text.startswith(f"An earlier bake here {how}")
     assert text.endswith(f"{NOTHING} Its log is /log.")
 
@@ -143,7 +145,7 @@ def test_the_next_run_tells_how_it_ended(account: Account, attempt: Attempt, how
 def test_the_next_run_is_refused_while_packer_runs(account: Account) -> None:
     attempt = replace(ATTEMPT, pid=os.getpid(), birth=birth_of(os.getpid()))
     with pytest.raises(pa.StillRuns, match=f"stop it cleanly with: kill -INT {os.getpid()}"):
-        pa.report(attempt, None, withdraw=True)
+        pa.report(attempt, HERE, withdraw=True)
 
 
 @pytest.mark.parametrize(
@@ -171,11 +173,11 @@ def test_word_is_left_where_nobody_else_will_tell(
     assert callbacks.started is not None
     assert callbacks.ended is not None
     callbacks.started(os.getpid())
-    begun = work.unreported_attempt()
+    begun = work.attempts.read()
     assert begun is not None
     assert begun.still_runs()
     callbacks.ended(finished, module_is_dead)
-    noted = work.unreported_attempt()
+    noted = work.attempts.read()
     assert noted is not None
     assert (noted.outcome, noted.succeeded) == (outcome, succeeded)
     assert bool(cleaned) is module_is_dead

@@ -8,59 +8,74 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer import bake as pb
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer import find as finding
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer import judge as judging
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.build import find_binary
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import Built
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.content import content_of
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.errors import BakeError
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.find import Found
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import (
     FingerprintError,
     changed_parts,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import Image
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.request import (
+    OFFERED_VARIABLES,
+    Request,
+    resolve,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import Bake, WorkDir
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Finished
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished
 
 TEMPLATE = "\n".join(
-    f'variable "{name}" {{ type = any }}' for name in (*pb.OFFERED_VARIABLES, "script", "instance_type")
+    f'variable "{name}" {{ type = any }}' for name in (*OFFERED_VARIABLES, "script", "instance_type")
 )
 IMAGE = Image("ami-1", "demo-1", ("snap-1",))
 
 
 @pytest.fixture
-def request_(tmp_path: Path) -> pb.Request:
+def options(tmp_path: Path) -> dict[str, Any]:
+    """The module's, for a template that is there."""
     template = tmp_path / "template"
     template.mkdir()
     (template / "a.pkr.hcl").write_text(TEMPLATE)
     (tmp_path / "roles").mkdir()
     (tmp_path / "roles" / "main.yml").touch()
-    return pb.Request(
-        template=template,
-        overlay=None,
-        work_dir=tmp_path / "work",
-        name="demo",
-        region="us-east-1",
-        base_image_id="ami-0",
-        variables={"script": "true", "instance_type": "t3.medium"},
-        sensitive_variables={},
-        provisioner_variables={"r_version": "4.5.1"},
-        fingerprint_root=tmp_path,
-        fingerprint_paths=("roles",),
-        fingerprint_exclude=("instance_type",),
-        fingerprint_extra={"collection": "1.0"},
-        tags={},
-        force=False,
-        timeout=10,
-        ansible_playbook="ansible-playbook",
-        collections_path=(),
-    )
+    return {
+        "template": str(template),
+        "overlay": None,
+        "work_dir": str(tmp_path / "work"),
+        "name": "demo",
+        "base_image_id": "ami-0",
+        "variables": {"script": "true", "instance_type": "t3.medium"},
+        "sensitive_variables": {},
+        "provisioner_variables": {"r_version": "4.5.1"},
+        "fingerprint_root": str(tmp_path),
+        "fingerprint_paths": ["roles"],
+        "fingerprint_exclude": ["instance_type"],
+        "fingerprint_extra": {"collection": "1.0"},
+        "tags": {},
+        "force": False,
+        "timeout": 10,
+        "ansible_playbook": "ansible-playbook",
+        "collections_path": None,
+    }
 
 
-def plan(request: pb.Request, monkeypatch: pytest.MonkeyPatch, image: Image | None = None) -> pb.Plan:
-    monkeypatch.setattr(pb, "find_image", lambda _client, _fingerprint, _tags: image)
-    monkeypatch.setattr(pb, "is_usable", lambda _client, ami_id: ami_id != "ami-gone")
-    return pb.make_plan(request, None)
+@pytest.fixture
+def request_(options: dict[str, Any]) -> Request:
+    return resolve(options, "us-east-1")
 
 
-def test_the_parts_of_a_fingerprint(request_: pb.Request) -> None:
-    assert sorted(pb.content_of(request_).parts()) == [
+def find(request: Request, monkeypatch: pytest.MonkeyPatch, image: Image | None = None) -> Found:
+    monkeypatch.setattr(finding, "find_image", lambda _client, _fingerprint, _tags: image)
+    monkeypatch.setattr(finding, "is_usable", lambda _client, ami_id: ami_id != "ami-gone")
+    return finding.find(request, content_of(request), None)
+
+
+def test_the_parts_of_a_fingerprint(request_: Request) -> None:
+    assert sorted(content_of(request_).parts()) == [
         "base_image_id",
         "files.roles",
         "fingerprint_extra.collection",
@@ -85,16 +100,16 @@ def test_the_parts_of_a_fingerprint(request_: pb.Request) -> None:
         ({"ansible_playbook": "/x", "collections_path": ("/y",), "work_dir": Path("/z")}, []),
     ],
 )
-def test_what_is_part_of_it(request_: pb.Request, change: dict[str, Any], parts: list[str]) -> None:
-    before, after = pb.content_of(request_), pb.content_of(replace(request_, **change))
+def test_what_is_part_of_it(request_: Request, change: dict[str, Any], parts: list[str]) -> None:
+    before, after = content_of(request_), content_of(replace(request_, **change))
     assert changed_parts(before.parts(), after.parts()) == parts
     assert (before.fingerprint() == after.fingerprint()) is not bool(parts)
 
 
 @pytest.mark.parametrize("path", ["/roles", "../roles", "roles/../../roles"])
-def test_paths_outside_of_the_root(request_: pb.Request, path: str) -> None:
+def test_paths_outside_of_the_root(request_: Request, path: str) -> None:
     with pytest.raises(FingerprintError, match="has to be relative to fingerprint_root"):
-        pb.content_of(replace(request_, fingerprint_paths=(path,)))
+        content_of(replace(request_, fingerprint_paths=(path,)))
 
 
 @pytest.mark.parametrize(
@@ -107,38 +122,41 @@ def test_paths_outside_of_the_root(request_: pb.Request, path: str) -> None:
         ({"sensitive_variables": {"nothing": "x"}}, "declares no variable nothing"),
     ],
 )
-def test_variables_that_cannot_be(
-    request_: pb.Request, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(pb.BakeError, match=message):
-        plan(replace(request_, **change), monkeypatch)
+def test_variables_that_cannot_be(options: dict[str, Any], change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BakeError, match=message):
+        resolve({**options, **change}, "us-east-1")
 
 
-def test_variables_that_have_to_be(request_: pb.Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    (request_.template / "a.pkr.hcl").write_text(TEMPLATE.replace('"run_tags"', '"other"'))
-    with pytest.raises(pb.BakeError, match="declares no variable run_tags"):
-        plan(request_, monkeypatch)
+def test_variables_that_have_to_be(options: dict[str, Any]) -> None:
+    Path(options["template"], "a.pkr.hcl").write_text(TEMPLATE.replace('"run_tags"', '"other"'))
+    with pytest.raises(BakeError, match="declares no variable run_tags"):
+        resolve(options, "us-east-1")
 
 
-def test_an_image_with_the_content_is_enough(request_: pb.Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plan(request_, monkeypatch, IMAGE).reasons == []
-    assert plan(replace(request_, force=True), monkeypatch, IMAGE).reasons == ["force"]
+def test_a_region_has_to_be(options: dict[str, Any]) -> None:
+    with pytest.raises(BakeError, match="Say in which region"):
+        resolve(options, None)
 
 
-def test_why_there_is_something_to_bake(request_: pb.Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plan(request_, monkeypatch).reasons == ["no image with this content"]
+def test_an_image_with_the_content_is_enough(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find(request_, monkeypatch, IMAGE).reasons == []
+    assert find(replace(request_, force=True), monkeypatch, IMAGE).reasons == ["force"]
+
+
+def test_why_there_is_something_to_bake(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find(request_, monkeypatch).reasons == ["no image with this content"]
     work = WorkDir(request_.work_dir)
     work.create()
-    content = pb.content_of(request_)
+    content = content_of(request_)
     work.note_bake(Bake("ami-7", "old", content.files, content.values))
-    assert plan(request_, monkeypatch).reasons == ["the image ami-7 is gone"]
-    assert plan(replace(request_, base_image_id="ami-9"), monkeypatch).reasons == ["base_image_id"]
+    assert find(request_, monkeypatch).reasons == ["the image ami-7 is gone"]
+    assert find(replace(request_, base_image_id="ami-9"), monkeypatch).reasons == ["base_image_id"]
 
 
 def test_the_diff_names_files_and_values_that_differ(
-    request_: pb.Request, monkeypatch: pytest.MonkeyPatch
+    request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert plan(request_, monkeypatch).diff() == {
+    assert find(request_, monkeypatch).diff() == {
         "before": "",
         "after": "\n".join(
             [
@@ -154,12 +172,12 @@ def test_the_diff_names_files_and_values_that_differ(
     }
     work = WorkDir(request_.work_dir)
     work.create()
-    content = pb.content_of(request_)
+    content = content_of(request_)
     work.note_bake(Bake("ami-7", "old", content.files, content.values))
     roles = request_.fingerprint_root / "roles"
     (roles / "new.yml").touch()
     (roles / "main.yml").write_text("changed")
-    diff = plan(replace(request_, provisioner_variables={"r_version": "4.5.2"}), monkeypatch).diff()
+    diff = find(replace(request_, provisioner_variables={"r_version": "4.5.2"}), monkeypatch).diff()
     before, after = diff["before"].splitlines(), diff["after"].splitlines()
     assert (before[0], after[0]) == ("image: ami-7", "image: a new one")
     assert [line.partition(": ")[0] for line in after[1:]] == [
@@ -172,13 +190,13 @@ def test_the_diff_names_files_and_values_that_differ(
     assert set(before[1:2]).isdisjoint(after)
 
 
-def test_a_base_image_that_is_gone(request_: pb.Request, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_image_that_is_gone(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = replace(request_, base_image_id="ami-gone")
     with pytest.raises(
-        pb.BakeError, match="The base image ami-gone cannot be used: us-east-1 has no such image"
+        BakeError, match="The base image ami-gone cannot be used: us-east-1 has no such image"
     ):
-        plan(gone, monkeypatch)
-    assert plan(gone, monkeypatch, IMAGE).reasons == [], "what was baked from it can still be used"
+        find(gone, monkeypatch)
+    assert find(gone, monkeypatch, IMAGE).reasons == [], "what was baked from it can still be used"
 
 
 @pytest.mark.parametrize(
@@ -189,19 +207,18 @@ def test_a_base_image_that_is_gone(request_: pb.Request, monkeypatch: pytest.Mon
         ({"image.json": "{", "other.json": "[1]"}, r"\*.pkr.json\.$"),
     ],
 )
-def test_folders_without_a_template(
-    request_: pb.Request, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], message: str
-) -> None:
-    (request_.template / "a.pkr.hcl").unlink()
+def test_folders_without_a_template(options: dict[str, Any], files: dict[str, str], message: str) -> None:
+    template = Path(options["template"])
+    (template / "a.pkr.hcl").unlink()
     for name, text in files.items():
-        (request_.template / name).write_text(text)
-    with pytest.raises(pb.BakeError, match=message):
-        plan(request_, monkeypatch)
+        (template / name).write_text(text)
+    with pytest.raises(BakeError, match=message):
+        resolve(options, "us-east-1")
 
 
 def test_no_packer() -> None:
-    with pytest.raises(pb.BakeError, match="There is no no-such-packer on the PATH"):
-        pb.find_binary("no-such-packer")
+    with pytest.raises(BakeError, match="There is no no-such-packer on the PATH"):
+        find_binary("no-such-packer")
 
 
 @pytest.mark.parametrize("name", ["./packer", "tools/packer", "~/packer"])
@@ -212,8 +229,8 @@ def test_a_packer_by_its_path(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     program.touch(0o755)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert Path(pb.find_binary(name)).is_absolute()
-    assert Path(pb.find_binary(name)).samefile(program)
+    assert Path(find_binary(name)).is_absolute()
+    assert Path(find_binary(name)).samefile(program)
 
 
 @pytest.mark.parametrize(
@@ -228,14 +245,14 @@ def test_a_packer_by_its_path(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_what_can_begin_the_name_of_an_image(
-    request_: pb.Request, monkeypatch: pytest.MonkeyPatch, name: str, good: bool
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str, good: bool
 ) -> None:
-    named = replace(request_, name=name)
     if good:
-        assert plan(named, monkeypatch).reasons == ["no image with this content"]
+        named = resolve({**options, "name": name}, "us-east-1")
+        assert find(named, monkeypatch).reasons == ["no image with this content"]
     else:
-        with pytest.raises(pb.BakeError, match="cannot begin the name of an image"):
-            plan(named, monkeypatch)
+        with pytest.raises(BakeError, match="cannot begin the name of an image"):
+            resolve({**options, "name": name}, "us-east-1")
 
 
 BUILT = Built(
@@ -267,6 +284,6 @@ def test_only_what_was_made_is_believed(
         build = {"name": "a", "builder_type": "b", "artifact_id": artifact, "packer_run_uuid": "u"}
         work.manifest.write_text(json.dumps({"builds": [build], "last_run_uuid": "u"}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pb, "get_image", lambda _client, _ami_id: image)
-        with pytest.raises(pb.BakeError, match=message):
-            pb.made_image(built, work, "us-east-1", None)
+        patch.setattr(judging, "get_image", lambda _client, _ami_id: image)
+        with pytest.raises(BakeError, match=message):
+            judging.made_image(built, work, "us-east-1", None)

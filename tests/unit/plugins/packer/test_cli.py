@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer import workdir
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import (
-    Log,
+    Packer,
     _last_words,
     environment,
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import entries, layered_entries
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Finished
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.template import declared_variables
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import write_private_json
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log, new_log_path
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 
 ALWAYS = {
@@ -83,11 +86,12 @@ def test_environment(base: dict, connection: dict, expected: dict) -> None:
 
 
 def test_the_log_is_readable_private_and_without_secrets(tmp_path: Path) -> None:
-    log = Log(tmp_path / "log", Scrubber(["hunter2,hunter2"]))
+    log = Log(tmp_path / "log", Scrubber(["hunter2,hunter2"]), timed=True)
+    packer = Packer("packer", tmp_path, {}, log)
     text = "\x1b[32mpassword hunter2,hunter2\x1b[0m, b".replace(",", "%!(PACKER_COMMA)")
-    log.packer_line(f"1,,ui,message,    null.one: {text}\\nc".encode())
-    log.packer_line(b"1,null.one,artifact,0,id,Null")
-    log.packer_line(b"panic: \xff something")
+    packer._note(f"1,,ui,message,    null.one: {text}\\nc".encode())
+    packer._note(b"1,null.one,artifact,0,id,Null")
+    packer._note(b"panic: \xff something")
     log.close()
     lines = [line[9:] for line in (tmp_path / "log").read_text().splitlines()]
     assert lines == ["    null.one: password (sensitive), b", "c", "panic: \ufffd something"]
@@ -137,7 +141,7 @@ def template(tmp_path: Path) -> Path:
 
 def test_declared_variables(template: Path) -> None:
     names = "one two three four five six seven eight nine ten twelve thirteen"
-    assert workdir.declared_variables(entries(template)) == set(names.split())
+    assert declared_variables(entries(template)) == set(names.split())
 
 
 def test_the_folder_follows_the_template_and_keeps_what_is_not_of_it(tmp_path: Path, template: Path) -> None:
@@ -164,8 +168,8 @@ def test_strays(tmp_path: Path, template: Path) -> None:
     assert work.strays(files) == []
     work.create()
     work.lay_out(files)
-    workdir.write_private(work.variables, {})
-    work.new_log("x").touch()
+    write_private_json(work.variables, {})
+    new_log_path(work.logs, "x").touch()
     work.lock.touch()
     (work.path / "old~").touch()
     assert work.strays(files) == []
@@ -182,15 +186,17 @@ def test_strays(tmp_path: Path, template: Path) -> None:
 
 def test_memory_of_bakes_and_attempts(tmp_path: Path) -> None:
     work = workdir.WorkDir(tmp_path)
-    assert (work.last_bake(), work.unreported_attempt()) == (None, None)
+    assert (work.last_bake(), work.attempts.read()) == (None, None)
     bake = workdir.Bake("ami-1", "f", {"template": {"a": "x"}}, {"base_image_id": "ami-0"})
-    attempt = workdir.Attempt("id", "/log", 1, "birth", "ended", succeeded=True)
+    attempt = workdir.BakeAttempt(
+        run_id="id", log_path="/log", pid=1, birth="birth", outcome="ended", succeeded=True
+    )
     work.note_bake(bake)
-    work.note_attempt(attempt)
-    assert (work.last_bake(), work.unreported_attempt()) == (bake, attempt)
-    work.reported()
-    work.reported()
-    assert work.unreported_attempt() is None
+    work.attempts.note(attempt)
+    assert (work.last_bake(), work.attempts.read()) == (bake, attempt)
+    work.attempts.reported()
+    work.attempts.reported()
+    assert work.attempts.read() is None
     (tmp_path / ".bake.json").write_text('{"of": "another version"}')
     assert work.last_bake() is None
     (tmp_path / ".bake.json").write_text("half a fi")
@@ -201,7 +207,7 @@ def test_a_manifest_loses_what_is_sensitive(tmp_path: Path) -> None:
     work = workdir.WorkDir(tmp_path)
     scrubber = Scrubber(["hunter2hunter2"])
     work.remove_secrets(scrubber)
-    workdir.write_private(work.sensitive_variables, {"key": "hunter2hunter2"})
+    write_private_json(work.sensitive_variables, {"key": "hunter2hunter2"})
     work.manifest.write_text('{"custom_data": {"key": "hunter2hunter2"}}')
     work.remove_secrets(scrubber)
     assert json.loads(work.manifest.read_text()) == {"custom_data": {"key": "(sensitive)"}}
@@ -232,7 +238,7 @@ def test_the_newest_logs_are_kept(tmp_path: Path) -> None:
     work = workdir.WorkDir(tmp_path)
     work.create()
     for number in range(12):
-        path = work.new_log(f"bake-{number}")
+        path = new_log_path(work.logs, f"bake-{number}")
         path.touch()
         os.utime(path, (number, number))
     assert sorted(path.stem for path in work.logs.iterdir()) == sorted(f"bake-{n}" for n in range(2, 12))
@@ -242,7 +248,7 @@ def test_private_files_are_private_from_the_start(tmp_path: Path) -> None:
     path = tmp_path / "values.json"
     (tmp_path / "values.json.partial").write_text("left by a killed run")
     (tmp_path / "values.json.partial").chmod(0o666)
-    workdir.write_private(path, {"b": "é", "a": None})
+    write_private_json(path, {"b": "é", "a": None})
     assert path.stat().st_mode & 0o777 == 0o600
     assert json.loads(path.read_text()) == {"a": None, "b": "é"}
     assert not (tmp_path / "values.json.partial").exists()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.output import BuildReader, parse_record
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.output import BuildReader
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.progress import ProgressLines
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.records import parse_record
 from hypothesis import given
 from hypothesis import strategies as st
 

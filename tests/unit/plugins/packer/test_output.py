@@ -7,9 +7,8 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.output import
     Artifact,
     BuildReader,
     Event,
-    Record,
-    parse_record,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.records import Record, parse_record
 
 BUILD = "amazon-ebs.ds_stack"
 

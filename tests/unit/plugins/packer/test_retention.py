@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.image_retention import Image, decide
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import Image
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.retention import decide
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 
 
 def image(name: str, days: float, state: str = "available") -> Image:
-    return Image(f"ami-{name}", name, NOW - timedelta(days=days), state, (f"snap-{name}",))
+    return Image(f"ami-{name}", name, (f"snap-{name}",), state, NOW - timedelta(days=days))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_decisions(
     images: list[Image], keep: int, min_age: int, used: dict[str, str], reasons: dict[str, str | None]
 ) -> None:
     decisions = decide(images, keep, timedelta(days=min_age), used, NOW)
-    assert [(one.image.image_id, one.reason) for one in decisions] == list(reasons.items())
+    assert [(one.image.ami_id, one.reason) for one in decisions] == list(reasons.items())
 
 
 def test_image_as_ec2_describes_it() -> None:
@@ -81,4 +82,4 @@ def test_image_as_ec2_describes_it() -> None:
         ],
         "Unknown": "ignored",
     }
-    assert Image.parse(described) == Image("ami-1", "demo", NOW, "available", ("snap-1",))
+    assert Image.parse(described) == Image("ami-1", "demo", ("snap-1",), "available", NOW)

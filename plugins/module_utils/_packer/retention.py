@@ -8,36 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
-
-@dataclass(frozen=True)
-class Image:
-    """An image of a stack.
-
-    Attributes:
-        created: when it was made, with a time zone.
-        state: EC2's word: available, pending while it is made, or failed in some way.
-    """
-
-    image_id: str
-    name: str
-    created: datetime
-    state: str
-    snapshot_ids: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, described: Mapping[str, Any]) -> Image:
-        """Read what EC2's DescribeImages says of one image."""
-        disks = (mapping.get("Ebs", {}) for mapping in described.get("BlockDeviceMappings", []))
-        return cls(
-            image_id=described["ImageId"],
-            name=described.get("Name", ""),
-            # fromisoformat of Python 3.10 does not know the Z
-            created=datetime.fromisoformat(described["CreationDate"].replace("Z", "+00:00")),
-            state=described["State"],
-            snapshot_ids=tuple(disk["SnapshotId"] for disk in disks if disk.get("SnapshotId")),
-        )
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import Image
 
 
 @dataclass(frozen=True)
@@ -71,10 +43,10 @@ def decide(
     now = now or datetime.now(timezone.utc)
     decisions = []
     counted = 0
-    for image in sorted(images, key=lambda one: (one.created, one.image_id), reverse=True):
+    for image in sorted(images, key=lambda one: (one.created, one.ami_id), reverse=True):
         counted += image.state == "available"
-        if image.image_id in used:
-            reason: str | None = used[image.image_id]
+        if image.ami_id in used:
+            reason: str | None = used[image.ami_id]
         elif image.state == "pending":
             reason = "being made"
         elif image.state == "available" and counted <= keep:
