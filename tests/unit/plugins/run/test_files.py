@@ -91,6 +91,7 @@ def test_an_attempt_is_remembered_until_it_is_reported(tmp_path: Path) -> None:
 )
 def test_a_program_by_its_path(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is looked for here and runs elsewhere; a link keeps its name."""
+    (tmp_path / "to").mkdir()
     (tmp_path / "tools" / "deep").mkdir(parents=True)
     (tmp_path / "to_deep").symlink_to("tools/deep")
     for place in ("tool", "tools/tool"):
