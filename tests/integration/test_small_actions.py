@@ -69,7 +69,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
 def test_defaults_of_both_action_groups(tmp_path: Path) -> None:
     """They reach the modules, with and without an action plugin; that of AWS also those of amazon.aws."""
     folder = str(tmp_path)
-    tasks = {
+    tasks: dict[str, dict[str, Any]] = {
         "terraform": {"iac.ds_stack.terraform_stack": {"source": folder}},
         "packer": {"iac.ds_stack.packer_image": {"template": folder, "name": "a", "base_image_id": "ami-1"}},
         "retention": {"iac.ds_stack.ami_retention": {"stack": "demo"}},
@@ -79,7 +79,7 @@ def test_defaults_of_both_action_groups(tmp_path: Path) -> None:
     aws = {"region": "eu-north-1", "endpoint_url": "http://127.0.0.1:9"}
     defaults = {"group/iac.ds_stack.stack": {"work_dir": folder}, "group/iac.ds_stack.aws": aws}
     copy = {"content": messages, "dest": str(tmp_path / "messages"), "mode": "0600"}
-    steps: list[dict[str, Any]] = [
+    steps: list[Any] = [
         *({**task, "register": name, "ignore_errors": True} for name, task in tasks.items()),
         {"ansible.builtin.copy": copy},
     ]
