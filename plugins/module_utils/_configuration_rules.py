@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_packages import package_problems
 from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_types import either
 from ansible_collections.iac.ds_stack.plugins.module_utils._locales import LOCALES
 from ansible_collections.iac.ds_stack.plugins.module_utils._names import (
@@ -428,4 +429,5 @@ RULES: Collection[Rule] = (
     _key_region,
     _tags,
     _locale,
+    package_problems,
 )
