@@ -136,8 +136,8 @@ def test_failing_cell_says_why(alice: Hub) -> None:
 
 def test_shell_commands_of_a_cell_use_the_users_python(alice: Hub) -> None:
     assert alice.run_cell("!command -v python pip").output.split() == [
-        "/opt/conda/envs/ds/bin/python",
-        "/opt/conda/envs/ds/bin/pip",
+        "/opt/ds-stack/bin/python",
+        "/opt/ds-stack/bin/pip",
     ]
 
 
@@ -166,9 +166,8 @@ def test_tmp_is_the_servers_own(host: Host, alice: Hub) -> None:
     assert not host.file(mark).exists
 
 
-def test_nobody_becomes_root_from_a_notebook(host: Host, alice: Hub) -> None:
-    assert show(host, UNIT, "NoNewPrivileges") == {"NoNewPrivileges": "yes"}
-    assert "uid=0" not in alice.run_cell("!id; sudo -n id").output
+def test_nobody_becomes_root_from_a_notebook(alice: Hub) -> None:
+    assert "uid=0" not in alice.run_cell("!id; sudo -n id; su --command id < /dev/null").output
 
 
 def test_kernels_do_not_listen_on_ports(host: Host, alice: Hub) -> None:
