@@ -17,6 +17,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import mas
         ({"a": 1, "b": {"c": [1, 2]}}, {"b": {"c": [False, True]}}, {"a": 1, "b": {"c": [1, "(sensitive)"]}}),
         ({"a": {"b": {"c": "x"}}}, {"a": {"b": True}}, {"a": {"b": "(sensitive)"}}),
         ([1, 2, 3], [True], ["(sensitive)", 2, 3]),
+        ([1], [True, True], ["(sensitive)"]),
         ({"a": 1}, {}, {"a": 1}),
         ({"a": 1}, None, {"a": 1}),
         ("x", {"a": True}, "x"),
@@ -30,6 +31,8 @@ def test_marked_values_are_those_that_are_masked() -> None:
     value = {"a": "one", "b": ["two", "three"], "c": {"d": {"e": "four"}}}
     marks = {"b": [False, True], "c": {"d": True}}
     assert list(masks.marked_values(value, marks)) == ["three", {"e": "four"}]
+    assert list(masks.marked_values([1, 2, 3], [False, True])) == [2]
+    assert list(masks.marked_values([1], [True, True])) == [1]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ GONE = {
 }
 
 
+NAMED = ", ".join(f"a.b{index:02} (delete)" for index in range(20))
+
+
 class Answers:
     """Stands for the program and the console."""
 
@@ -117,6 +120,14 @@ def test_only_yes_is_yes(answer: str | None, message: str | None) -> None:
         "  a.b: delete",
         "Apply this plan? Only 'yes' does it",
     ]
+
+
+@pytest.mark.parametrize(("count", "more"), [(20, ""), (21, " and 1 more"), (30, " and 10 more")])
+def test_of_many_the_first_are_named_and_the_others_counted(count: int, more: str) -> None:
+    changes = [{**GONE, "address": f"a.b{index:02}"} for index in range(count)]
+    reviewed, _answers = look({"resource_changes": changes}, max_destroys=0)
+    assert str(reviewed.refused).endswith(f"allows: {NAMED}{more}. Nothing was changed.")
+    assert f"would destroy {count} resources, more than `max_destroys` (0)" in str(reviewed.refused)
 
 
 def test_in_check_mode_nobody_is_asked() -> None:
