@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,21 @@ class Operator:
         }
         return cls(folder / "home", environment, given)
 
-    def client(self, service: str) -> Any:
+    def elsewhere(self, folder: Path) -> Operator:
+        """Return a colleague in an empty folder, who knows nothing but the stack's name and the region."""
+        known = ("ds_stack_name", "ds_stack_region")
+        return replace(
+            self,
+            folder=folder,
+            environment={**self.environment, "PWD": str(folder)},
+            variables={name: self.variables[name] for name in known},
+        )
+
+    def client(self, service: str, region: str = REGION) -> Any:
         """Return an API client of the account."""
         return boto3.client(
             service,
-            region_name=REGION,
+            region_name=region,
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
             aws_access_key_id="testing",
             aws_secret_access_key="testing",
