@@ -28,7 +28,7 @@ options:
   state:
     description:
       - V(begun) reads the record, refuses what would lose something of the stack, and takes the lock.
-      - V(noted) writes that the run changes the stack from now on.
+      - V(noted) writes that the run changes the stack from now on, and may be repeated.
       - V(ended) writes how it has ended, and gives the lock back. It writes no record where there is none any
         more.
     type: str
@@ -71,7 +71,7 @@ options:
   place:
     description:
       - For V(noted), where Terraform's state is, with a C(type). To that of V(local) this machine's name is
-        added as C(host).
+        added as C(host). Without it, the record keeps what it has.
     type: dict
     default: {}
   as_given:
@@ -172,7 +172,7 @@ import getpass
 import secrets
 import socket
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
@@ -357,7 +357,7 @@ class Begin:
             and place.get("host") == socket.gethostname()
             and Path(str(place.get("folder"))).is_dir()
         ):
-            values["ds_stack_dir"] = str(place["folder"])
+            values["ds_stack_dir"] = str(Path(place["folder"]).parent)
         return {"variables": values, "not_known": [name for name in missing if name in found.withheld]}
 
 
@@ -379,13 +379,15 @@ def note(module: AnsibleAWSModule, records: RecordStore) -> None:
         return
     record = record or Record()
     if applies:
-        place = dict(options["place"])
-        if place.get("type") == "local":
-            place.setdefault("host", socket.gethostname())
         configuration = Configuration(options["configuration"], options["withheld"])
-        record = Record(place, configuration, record.runs)
-    run = Run(lock.run, lock.playbook, lock.holder, lock.machine, lock.since)
-    records.write(record.begin(run))
+        record = replace(record, configuration=configuration)
+    if place := dict(options["place"]):
+        if place["type"] == "local":
+            place.setdefault("host", socket.gethostname())
+        record = replace(record, state=place)
+    if all(one.run != lock.run for one in record.runs):
+        record = record.begin(Run(lock.run, lock.playbook, lock.holder, lock.machine, lock.since))
+    records.write(record)
 
 
 def end(module: AnsibleAWSModule, records: RecordStore) -> None:

@@ -140,7 +140,7 @@ def test_the_record_is_what_was_given_and_no_secret(operator: Operator) -> None:
     assert found["withheld"] == {"ds_stack_downloads": ["r_cran_url"]}
     assert (found["state"]["type"], found["state"]["folder"]) == (
         "local",
-        f"{operator.folder}/.ds_stack/{NAME}",
+        f"{operator.folder}/.ds_stack/{NAME}/terraform",
     )
     assert SECRET not in json.dumps(found)
     assert last_runs(operator) == [("bake", "succeeded")]

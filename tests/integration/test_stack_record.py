@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import boto3
@@ -33,6 +34,13 @@ Run = Callable[..., dict[str, Any]]
 Call = Callable[[BaseClient, str, dict[str, Any]], Any]
 
 
+@cache
+def shared(service: str, region: str) -> Any:
+    """A client of all tests: making one reads megabytes of descriptions."""
+    return boto3.client(service, region_name=region, aws_access_key_id="x", aws_secret_access_key="y")
+
+
+own_clients = stack_record.client_maker
 all_regions = preflight_account.enabled_regions
 
 
@@ -45,6 +53,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Each region takes a client: those that a test has parameters in will do.
     few = dict.fromkeys((REGION, "eu-west-1", "us-east-1", "us-east-2"), True)
     monkeypatch.setattr(stack_record.aws, "enabled_regions", lambda *_arguments: few)
+    monkeypatch.setattr(stack_record, "client_maker", lambda _module: shared)
     with mock_aws():
         yield
 
@@ -66,7 +75,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def client(region: str = REGION) -> Any:
-    return boto3.client("ssm", region_name=region)
+    return shared("ssm", region)
 
 
 def names(region: str = REGION) -> list[str]:
@@ -143,6 +152,20 @@ def test_a_run_is_noted_from_its_beginning_to_its_end(run: Run) -> None:
     assert names() == [RECORD]
 
 
+def test_a_run_that_learns_later_where_the_state_is_notes_it_again(run: Run) -> None:
+    applied(run)
+    begun = run("begun", kind="changes", playbook="destroy")
+    note = {"run": begun["run"], "kind": "changes", "playbook": "destroy"}
+    run("noted", **note)
+    before = stored()
+    assert before["state"]["type"] == "s3"
+    run("noted", **note, place={"type": "local", "folder": "/home/ada"})
+    after = stored()
+    assert after["state"] == {"type": "local", "folder": "/home/ada", "host": socket.gethostname()}
+    assert after["runs"] == before["runs"]
+    assert [one["outcome"] for one in after["runs"]] == ["began", "succeeded"]
+
+
 def test_the_next_run_reads_it(run: Run) -> None:
     first = applied(run, ds_stack_users=["ada"], ds_stack_tls="self_signed")
     begun = run("begun", mentioned=["ds_stack_users", "ds_stack_tls"])
@@ -194,11 +217,13 @@ def test_values_that_are_withheld_are_named(run: Run) -> None:
 
 def test_the_folder_of_the_state_is_found_on_the_same_machine_alone(run: Run, tmp_path: Any) -> None:
     begun = run("begun")
-    run("noted", run=begun["run"], place={"type": "local", "folder": str(tmp_path)})
+    folder = tmp_path / "demo/terraform"
+    folder.mkdir(parents=True)
+    run("noted", run=begun["run"], place={"type": "local", "folder": str(folder)})
     run("ended", run=begun["run"], succeeded=True)
-    assert run("begun", kind="reads")["variables"] == {"ds_stack_dir": str(tmp_path)}
+    assert run("begun", kind="reads")["variables"] == {"ds_stack_dir": str(folder.parent)}
     assert run("begun", kind="reads", mentioned=["ds_stack_dir"])["variables"] == {}
-    for state in ({"host": "another"}, {"folder": f"{tmp_path}/gone"}):
+    for state in ({"host": "another"}, {"folder": f"{folder}/gone"}):
         found = stored()
         put(RECORD, json.dumps({**found, "state": {**found["state"], **state}}))
         assert run("begun", kind="reads")["variables"] == {}
@@ -481,6 +506,7 @@ def test_a_record_that_vanishes_is_none(run: Run, monkeypatch: pytest.MonkeyPatc
 
 def test_no_credentials_and_bad_names_are_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "stack: '../x' cannot name a stack" in run("begun", stack="../x")["msg"]
+    monkeypatch.setattr(stack_record, "client_maker", own_clients)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
