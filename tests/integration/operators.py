@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ REGION = "us-east-1"
 
 
 @cache  # to make one takes as long as hundreds of its calls
-def _client(service: str, endpoint: str) -> Any:
+def _client(service: str, endpoint: str, region: str) -> Any:
     return boto3.client(
         service,
-        region_name=REGION,
+        region_name=region,
         endpoint_url=endpoint,
         aws_access_key_id="testing",
         aws_secret_access_key="testing",
@@ -86,6 +86,16 @@ class Operator:
         }
         return cls(folder / "home", environment, given)
 
+    def elsewhere(self, folder: Path) -> Operator:
+        """Return a colleague in an empty folder, who knows nothing but the stack's name and the region."""
+        known = ("ds_stack_name", "ds_stack_region")
+        return replace(
+            self,
+            folder=folder,
+            environment={**self.environment, "PWD": str(folder)},
+            variables={name: self.variables[name] for name in known},
+        )
+
     def running_provider(self) -> AbstractContextManager[None]:
         """Start the AWS provider once for all that is run in the meantime, where it lies on this machine."""
         mirror = provider.find()
@@ -94,9 +104,9 @@ class Operator:
         (binary,) = mirror.glob("registry.terraform.io/hashicorp/aws/*/*/terraform-provider-aws_*")
         return running_provider(binary, self.environment)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = REGION) -> Any:
         """Return an API client of the account."""
-        return _client(service, self.environment["AWS_ENDPOINT_URL"])
+        return _client(service, self.environment["AWS_ENDPOINT_URL"], region)
 
     def run(self, playbook: str, *options: str, code: int = 0, **variables: Any) -> str:
         """Run a playbook, ours or a file, to its end, which must have the exit code; what it printed."""

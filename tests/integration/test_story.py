@@ -98,9 +98,10 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator) -> None:
     assert machines(operator) == []
     left = listings.account(operator.client)
     assert left["profiles"] == left["roles"] == []
-    # The users' passwords live as long as their homes, which a plain destroy keeps.
+    # The users' passwords live as long as their homes, which a plain destroy keeps, and with them the record.
     assert {one["Name"] for one in left["parameters"]} == {
-        f"{PATH}/{kind}/{user}" for kind in ("operator/passwords", "machine/users") for user in USERS
+        f"{PATH}/operator/stack",
+        *(f"{PATH}/{kind}/{user}" for kind in ("operator/passwords", "machine/users") for user in USERS),
     }
     assert [one["ImageId"] for one in left["describe_images"]] == [image]
     own = {"Key": "ds-stack:name", "Value": NAME}
