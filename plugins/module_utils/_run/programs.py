@@ -13,8 +13,11 @@ from pathlib import Path
 def find_program(name: str) -> str | None:
     """The path of a program, from every folder; None when there is none that may be run.
 
-    name: a name on the PATH, or a path, relative to here. Links stay: their name may tell the program, and
-        what ``..`` means depends on them.
+    name: a name on the PATH, or a path, relative to here. A link stays: its name may tell the program.
     """
     found = shutil.which(os.path.expanduser(name))  # noqa: PTH111 (Path would lose the dot of ./packer)
-    return str(Path(found).absolute()) if found else None
+    if found is None:
+        return None
+    path = Path(found).absolute()
+    # What `..` means depends on links before it.
+    return str(Path(os.path.realpath(path.parent), path.name) if ".." in path.parts else path)
