@@ -166,7 +166,7 @@ from ansible.module_utils.urls import open_url
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack import machine_status as _machine_status
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import machine_status as pages
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_status import Seen, Verdict, Wanted
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import (
     OptionError,
@@ -201,7 +201,7 @@ class NotReadyError(Exception):
 def look(store: ParameterStore, name: str) -> Seen | None:
     """Return the status as it is now, or None when there is none that makes sense."""
     found = store.get(name)
-    document = _machine_status.parse(found.value) if found else None
+    document = pages.parse(found.value) if found else None
     return Seen(document, found.version) if found and document else None
 
 
@@ -213,7 +213,7 @@ def wait_until_ready(
     first = seen = look(store, name)
     while True:
         waited = time.monotonic() - began
-        verdict = _machine_status.judge(wanted, first, seen, waited)
+        verdict = pages.judge(wanted, first, seen, waited)
         if verdict is Verdict.READY:
             return seen, waited
         if verdict is Verdict.FAILED and seen:
@@ -224,7 +224,7 @@ def wait_until_ready(
         if waited >= timeout:
             raise NotReadyError(
                 f"The machine {wanted.instance_id} was not ready within {timeout:.0f} seconds. "
-                f"{_machine_status.describe(wanted, seen)} {advice}",
+                f"{pages.describe(wanted, seen)} {advice}",
                 seen,
             )
         time.sleep(PAUSE_SECONDS)
@@ -282,19 +282,19 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     name = Paths(module.params["stack"]).status
     wanted = Wanted(module.params["instance_id"], module.params["config_version"])
     if module.params["wait"]:
-        advice = _machine_status.advice(wanted.instance_id, module.region)
+        advice = pages.advice(wanted.instance_id, module.region)
         seen, waited = wait_until_ready(store, name, wanted, module.params["timeout"], advice)
     else:
         seen, waited = look(store, name), 0.0
-    age = _machine_status.age(seen.document, datetime.now(timezone.utc)) if seen else None
-    ready = _machine_status.judge(wanted, None, seen, waited) is Verdict.READY
+    age = pages.age(seen.document, datetime.now(timezone.utc)) if seen else None
+    ready = pages.judge(wanted, None, seen, waited) is Verdict.READY
     return {
         "changed": False,
         "ready": ready,
         "unanswered": unanswered(module.params["urls"]) if ready else module.params["urls"],
         "status": seen.document if seen else {},
         "age": age,
-        "complaint": _machine_status.complain(wanted.instance_id, seen, age),
+        "complaint": pages.complain(wanted.instance_id, seen, age),
         "waited": round(waited, 1),
     }
 

@@ -173,7 +173,7 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack import credentials as _credentials
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import credentials
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.credentials import Action, Plan, Published
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import (
     OptionError,
@@ -215,16 +215,16 @@ def present(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
     tagging = Tagging.of(paths.stack, options["tags"], options["purge_tags"])
     operator = {user: one.version for user, one in store.below(paths.passwords).items()}
     machine = {
-        user: _credentials.parse_published(one.value)
+        user: credentials.parse_published(one.value)
         for user, one in store.below(paths.machine_users, decrypt=True).items()
     }
     module.no_log_values.update(one.hash for one in machine.values() if one)
     purge = options["purge"] and options["users"] is not None
-    plan = _credentials.plan(users, options["rotate"], purge, operator, machine)
+    plan = credentials.plan(users, options["rotate"], purge, operator, machine)
     doomed = _names_of(paths, plan, operator, machine)
     retagged = tagging.changes(store, _kept(paths, plan))
     if plan.makes_hashes:
-        _credentials.require()
+        credentials.require()
     if not module.check_mode:
         issuer = Issuer(store, paths, operator, machine, module.no_log_values.add)
         secrets = [issuer.make(user, action) for user, action in plan.actions.items() if action.works]
@@ -280,7 +280,7 @@ class Issuer:
     def make(self, user: str, action: Action) -> Secret:
         """Make a user's hash, and the password where there is to be a new one. Nothing is written."""
         if action is Action.ISSUE:
-            password = _credentials.generate_password()
+            password = credentials.generate_password()
             self.keep_secret(password)
             return Secret(user, self._hash(user, password), password)
         found = self.store.get(f"{self.paths.passwords}/{user}", decrypt=True)
@@ -291,7 +291,7 @@ class Issuer:
 
     def _hash(self, user: str, password: str) -> str:
         try:
-            made = _credentials.hash_password(password)
+            made = credentials.hash_password(password)
         except ValueError:
             # Not the error's own words: they may hold the password.
             raise CredentialError(
@@ -315,8 +315,8 @@ class Issuer:
             version = put(
                 name, secret.password, f"Password of {user}, as it was issued", user not in self.operator
             )
-        rotation = _credentials.next_rotation(self.machine.get(user))
-        text = _credentials.document(Published(secret.hash, rotation, version))
+        rotation = credentials.next_rotation(self.machine.get(user))
+        text = credentials.document(Published(secret.hash, rotation, version))
         name = f"{self.paths.machine_users}/{user}"
         put(name, text, f"Password hash of {user}", user not in self.machine)
 
@@ -345,7 +345,7 @@ def _diff(plan: Plan, machine: Mapping[str, Published | None]) -> dict[str, Any]
     after = {user: rotation for user, rotation in before.items() if user not in plan.removed}
     for user, action in plan.actions.items():
         if action is not Action.KEEP:
-            after[user] = _credentials.next_rotation(machine.get(user))
+            after[user] = credentials.next_rotation(machine.get(user))
     return {"before": {"rotations": before}, "after": {"rotations": after}}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack import credentials as _credentials
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import credentials
 from ansible_collections.iac.ds_stack.plugins.modules import machine_status, user_credentials
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
@@ -23,8 +23,8 @@ ROOT = "/ds-stack/demo"
 @pytest.fixture(autouse=True)
 def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash quickly: how slow the hash is, is tested apart."""
-    made = _credentials.hash_password
-    monkeypatch.setattr(_credentials, "hash_password", lambda password: made(password, rounds=1000))
+    made = credentials.hash_password
+    monkeypatch.setattr(credentials, "hash_password", lambda password: made(password, rounds=1000))
 
 
 @pytest.fixture
@@ -333,14 +333,14 @@ def test_without_passlib_nothing_is_written(
 def test_failed_hash_writes_nothing(run: Runner, ssm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even what comes before the user whose password has none."""
     run(user_credentials, users=["grace"])
-    real = _credentials.hash_password
+    real = credentials.hash_password
 
     def hash_password(password: str) -> str:
         if password == "no\0good":
             raise ValueError(password)
         return real(password)
 
-    monkeypatch.setattr(_credentials, "hash_password", hash_password)
+    monkeypatch.setattr(credentials, "hash_password", hash_password)
     ssm.put_parameter(
         Name=f"{ROOT}/operator/passwords/grace", Value="no\0good", Type="SecureString", Overwrite=True
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.output import Event
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import format_seconds
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import format_seconds
 
 LONG = 3.0
 """Seconds after which a task is shown although nobody knows yet whether it does something."""

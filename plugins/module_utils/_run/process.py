@@ -44,29 +44,11 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any, NoReturn
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock, DirectoryLocked
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import (
     Finished,
     ProcessError,
     SupervisorKilled,
-    birth_of,
-    format_seconds,
 )
-
-__all__ = [
-    "Callbacks",
-    "DirectoryLock",
-    "DirectoryLocked",
-    "Finished",
-    "Lease",
-    "ProcessError",
-    "SupervisorKilled",
-    "birth_of",
-    "exit_on_signals",
-    "format_seconds",
-    "run",
-    "run_plainly",
-]
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

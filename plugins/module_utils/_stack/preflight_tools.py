@@ -21,7 +21,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint i
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.hcl import top_level_blocks
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import Program
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.line import fetch_providers as fetch
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import last_variables
 
@@ -55,8 +54,12 @@ def fetch_providers(root: Path, work_dir: Path, overrides: Mapping[str, Any]) ->
     Raises TerraformError. Not from a thread: it forks.
     """
     # A stack that was applied has them, and the variables there are needed to destroy what was made.
-    if not last_variables(work_dir):
-        fetch(root, work_dir, overrides)
+    if last_variables(work_dir):
+        return
+    # Seldom needed, and a third of what the module imports of its own.
+    from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import line  # noqa: PLC0415
+
+    line.fetch_providers(root, work_dir, overrides)
 
 
 def _constraint(files: Iterable[Entry], kind: str) -> str:

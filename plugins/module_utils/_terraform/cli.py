@@ -19,6 +19,11 @@ from typing import Any
 from ansible_collections.iac.ds_stack.plugins.module_utils._run import process
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import open_private
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import (
+    Finished,
+    ProcessError,
+    SupervisorKilled,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import events, hints
@@ -133,10 +138,10 @@ class Cli:
     def _log_raw(self, raw: bytes) -> None:
         self.log.write(raw.decode("utf-8", "replace"))
 
-    def _stderr(self, finished: process.Finished) -> list[Event | str]:
+    def _stderr(self, finished: Finished) -> list[Event | str]:
         return [plain(line) for line in finished.stderr.decode("utf-8", "replace").split("\n")]
 
-    def _run(self, args: Sequence[str], callbacks: process.Callbacks) -> process.Finished:
+    def _run(self, args: Sequence[str], callbacks: process.Callbacks) -> Finished:
         command = command_of(args)
         words = command.split()
         variables = self.var_files if self.tool.takes_variables(command) else ()
@@ -144,7 +149,7 @@ class Cli:
         self.log.write(f"$ {' '.join(argv)}")
         timeout = None if self.deadline is None else max(0.1, self.deadline - time.monotonic())
 
-        def ended(finished: process.Finished, orphaned: bool) -> None:
+        def ended(finished: Finished, orphaned: bool) -> None:
             if orphaned and self.abandon is not None:
                 self.abandon()
             if callbacks.ended is not None:
@@ -162,15 +167,15 @@ class Cli:
                 grace=self.grace,
                 lease=self.progress.lease,
             )
-        except process.SupervisorKilled as error:
+        except SupervisorKilled as error:
             raise TerraformError(
                 f"{error}{self._see_log()}", interrupted="its supervisor was killed"
             ) from error
-        except process.ProcessError as error:
+        except ProcessError as error:
             raise TerraformError(f"{error}{self._see_log()}") from error
 
     def _judge(
-        self, command: str, finished: process.Finished, items: Sequence[Event | str], accept: Sequence[int]
+        self, command: str, finished: Finished, items: Sequence[Event | str], accept: Sequence[int]
     ) -> Digest:
         result = events.digest(items)
         result = replace(result, diagnostics=[self._for_people(item) for item in result.diagnostics])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._run import process
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import ProcessError
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.programs import find_program
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 
@@ -101,7 +102,7 @@ def find_tool(name: str | None, environment: Mapping[str, str]) -> Tool:
     path = find_binary(name)
     try:
         said = process.run_plainly([path, "version"], cwd=Path.cwd(), env=environment)
-    except process.ProcessError as error:
+    except ProcessError as error:
         raise TerraformError(str(error)) from error
     text = said.stdout.decode("utf-8", "replace")
     found = re.search(rf"^({TERRAFORM}|{OPENTOFU}) v(\d\S*)", text, re.MULTILINE)

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack import names as _names
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import names
 from ds_stack_init import config, mounts, registry, settings, status, userdb
 from ds_stack_init.errors import InitError
 from ds_stack_init.identity import Identity
@@ -98,7 +98,7 @@ def test_ssh_keys_of_a_user(text: str, keys: tuple[str, ...]) -> None:
 
 def test_one_rule_for_login_names() -> None:
     """The program on the machine comes without the collection, so it has the rule once more."""
-    assert config.LOGIN_NAME == _names.LOGIN_NAME
+    assert config.LOGIN_NAME == names.LOGIN_NAME
 
 
 def test_configuration_that_is_no_json() -> None:

@@ -14,7 +14,7 @@ import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import boto3_inventory_conn
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_tools as _preflight_tools
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_tools
 from ansible_collections.iac.ds_stack.plugins.modules import check_environment
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -425,9 +425,9 @@ def test_the_minimum_of_packer_is_what_template_and_overlay_say(
 ) -> None:
     program(tmp_path, "packer", text)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    found = _preflight_tools.packer(REPOSITORY / "packer", None)
+    found = preflight_tools.packer(REPOSITORY / "packer", None)
     assert (found.path, found.version, found.constraint) == (str(tmp_path / "packer"), version, ">= 1.11.0")
-    overlaid = _preflight_tools.packer(REPOSITORY / "packer", REPOSITORY / "localcloud/packer")
+    overlaid = preflight_tools.packer(REPOSITORY / "packer", REPOSITORY / "localcloud/packer")
     assert overlaid.constraint == ""
 
 
@@ -437,7 +437,7 @@ def test_the_minimum_of_packer_is_what_template_and_overlay_say(
 def test_terraform_or_tofu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
     program(tmp_path, name, f"echo '{text}'")
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = _preflight_tools.terraform(REPOSITORY / "terraform/network")
+    found = preflight_tools.terraform(REPOSITORY / "terraform/network")
     assert found.path == str(tmp_path / name)
     assert found.version == text.partition("v")[2].partition("\n")[0]
     assert found.constraint == ">= 1.10"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack import credentials as _credentials
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import credentials
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.credentials import Action, Published, plan
 from passlib.hash import sha512_crypt
 
@@ -54,35 +54,35 @@ def test_without_purge_nobody_is_removed() -> None:
 
 
 def test_rotations_count_up() -> None:
-    assert _credentials.next_rotation(None) == 1
-    assert _credentials.next_rotation(published(rotation=3)) == 4
+    assert credentials.next_rotation(None) == 1
+    assert credentials.next_rotation(published(rotation=3)) == 4
 
 
 def test_password_is_long_and_can_be_read_aloud() -> None:
-    passwords = {_credentials.generate_password() for _ in range(200)}
+    passwords = {credentials.generate_password() for _ in range(200)}
     assert len(passwords) == 200
     assert {len(password) for password in passwords} == {24}
     assert not set("".join(passwords)) & set("lIO01")
 
 
 def test_hash_is_of_the_password_and_slow() -> None:
-    found = _credentials.hash_password("correct horse")
+    found = credentials.hash_password("correct horse")
     assert found.startswith("$6$rounds=500000$")
     assert sha512_crypt.verify("correct horse", found)
-    assert _credentials.hash_password("correct horse", rounds=5000) != _credentials.hash_password(
+    assert credentials.hash_password("correct horse", rounds=5000) != credentials.hash_password(
         "correct horse", rounds=5000
     )
 
 
 def test_document_goes_there_and_back() -> None:
     one = published(version=3, rotation=2)
-    assert _credentials.parse_published(_credentials.document(one)) == one
-    assert set(json.loads(_credentials.document(one))) == {"hash", "rotation", "operator_version"}
+    assert credentials.parse_published(credentials.document(one)) == one
+    assert set(json.loads(credentials.document(one))) == {"hash", "rotation", "operator_version"}
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[]", "3", "{}", '{"hash": "x", "rotation": "y"}'])
 def test_damaged_document_is_none(text: str) -> None:
-    assert _credentials.parse_published(text) is None
+    assert credentials.parse_published(text) is None
 
 
 def test_hash_does_not_show() -> None:

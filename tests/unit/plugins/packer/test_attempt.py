@@ -12,7 +12,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.ec2 import AnsibleEC2Er
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer import account as accounts
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer import attempt as pa
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import BakeAttempt, WorkDir
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Finished, birth_of
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished, birth_of
 from botocore.exceptions import ClientError
 
 ATTEMPT = BakeAttempt(run_id="r1", log_path="/log")

@@ -103,6 +103,7 @@ def test_a_program_by_its_path(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     found = find_program(name)
     assert found is not None
     assert Path(found).is_absolute()
+    assert ".." not in found
     assert Path(found).name == Path(name).name
     assert Path(found).samefile(Path(name).expanduser())
 

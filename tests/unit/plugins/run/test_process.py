@@ -12,7 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._run import process as _process
+from ansible_collections.iac.ds_stack.plugins.module_utils._run import process
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock, DirectoryLocked
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import (
+    Finished,
+    ProcessError,
+    format_seconds,
+)
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -46,7 +52,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 
 def test_exit_code_and_both_streams(tmp_path: Path) -> None:
-    finished = _process.run(
+    finished = process.run(
         python("import sys, os; print(os.getcwd()); print('e', file=sys.stderr); sys.exit(2)"),
         cwd=tmp_path,
         env=ENV,
@@ -65,7 +71,7 @@ def test_lines_reach_the_callback_while_the_tool_runs_also_the_last_unfinished_o
             print(time.time(), line.decode(), file=file)
 
     code = "import time\nprint('one', flush=True); time.sleep(0.6); print('two', end='')"
-    _process.run(python(code), cwd=tmp_path, env=ENV, callbacks=_process.Callbacks(stdout=note))
+    process.run(python(code), cwd=tmp_path, env=ENV, callbacks=process.Callbacks(stdout=note))
     (first, one), (second, two) = (line.split() for line in seen.read_text().splitlines())
     assert (one, two) == ("one", "two")
     assert float(second) - float(first) > 0.3
@@ -75,33 +81,33 @@ def test_a_failing_callback_does_not_end_the_supervision(tmp_path: Path) -> None
     def fail(_line: bytes) -> None:
         raise OSError("disk full")
 
-    finished = _process.run(
-        python("print(1)"), cwd=tmp_path, env=ENV, callbacks=_process.Callbacks(stdout=fail)
+    finished = process.run(
+        python("print(1)"), cwd=tmp_path, env=ENV, callbacks=process.Callbacks(stdout=fail)
     )
     assert (finished.returncode, finished.stdout) == (0, b"1\n")
 
 
 def test_a_background_child_does_not_keep_us_waiting(tmp_path: Path) -> None:
     began = time.monotonic()
-    finished = _process.run(["sh", "-c", "sleep 5 & echo done"], cwd=tmp_path, env=ENV)
+    finished = process.run(["sh", "-c", "sleep 5 & echo done"], cwd=tmp_path, env=ENV)
     assert finished.stdout == b"done\n"
     assert time.monotonic() - began < 3
 
 
 def test_a_plain_run(tmp_path: Path) -> None:
-    finished = _process.run_plainly(["sh", "-c", "pwd; echo e >&2; exit 2"], cwd=tmp_path, env=ENV)
+    finished = process.run_plainly(["sh", "-c", "pwd; echo e >&2; exit 2"], cwd=tmp_path, env=ENV)
     assert (finished.returncode, finished.stdout, finished.stderr) == (2, f"{tmp_path}\n".encode(), b"e\n")
-    with pytest.raises(_process.ProcessError, match="Cannot run no-such-tool: No such file"):
-        _process.run_plainly(["no-such-tool"], cwd=tmp_path, env=ENV)
+    with pytest.raises(ProcessError, match="Cannot run no-such-tool: No such file"):
+        process.run_plainly(["no-such-tool"], cwd=tmp_path, env=ENV)
 
 
 def test_missing_program(tmp_path: Path) -> None:
-    with pytest.raises(_process.ProcessError, match="Cannot run no-such-tool: No such file"):
-        _process.run(["no-such-tool"], cwd=tmp_path, env=ENV)
+    with pytest.raises(ProcessError, match="Cannot run no-such-tool: No such file"):
+        process.run(["no-such-tool"], cwd=tmp_path, env=ENV)
 
 
 def test_timeout_sends_one_sigint_and_waits(tmp_path: Path) -> None:
-    finished = _process.run(python(STOPPABLE), cwd=tmp_path, env=ENV, timeout=2)
+    finished = process.run(python(STOPPABLE), cwd=tmp_path, env=ENV, timeout=2)
     assert (finished.interrupted, finished.returncode, finished.killed) == ("timeout", 3, False)
     assert finished.stdout == b"ready\ngot 2\n"
 
@@ -109,8 +115,8 @@ def test_timeout_sends_one_sigint_and_waits(tmp_path: Path) -> None:
 def test_a_tool_that_does_not_stop_is_asked_again_then_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_process, "LAST_CHANCE", 0.3)
-    finished = _process.run(python(STUBBORN), cwd=tmp_path, env=ENV, timeout=2, grace=0.3)
+    monkeypatch.setattr(process, "LAST_CHANCE", 0.3)
+    finished = process.run(python(STUBBORN), cwd=tmp_path, env=ENV, timeout=2, grace=0.3)
     assert (finished.interrupted, finished.returncode, finished.killed) == ("timeout", -signal.SIGKILL, True)
     assert finished.stdout == b"ready\nno\nno\n"
 
@@ -133,16 +139,16 @@ def _module(tmp_path: Path, lease: Path | None = None, output: tuple[int, int] |
             with (tmp_path / "lines").open("ab") as file:
                 file.write(line + b"\n")
 
-        def ended(finished: _process.Finished, orphaned: bool) -> None:
+        def ended(finished: Finished, orphaned: bool) -> None:
             (tmp_path / "ended").write_text(json.dumps([finished.returncode, finished.interrupted, orphaned]))
 
-        with _process.DirectoryLock(tmp_path / "lock", "test"):
-            finished = _process.run(
+        with DirectoryLock(tmp_path / "lock", "test"):
+            finished = process.run(
                 python(STOPPABLE),
                 cwd=tmp_path,
                 env=ENV,
-                lease=_process.Lease(lease) if lease else None,
-                callbacks=_process.Callbacks(stdout=note, ended=ended),
+                lease=process.Lease(lease) if lease else None,
+                callbacks=process.Callbacks(stdout=note, ended=ended),
             )
         (tmp_path / "module").write_text(str(finished.interrupted))
     finally:
@@ -181,8 +187,8 @@ def test_the_module_is_killed_the_tool_stops_and_the_lock_holds_until_then(tmp_p
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     with (
-        pytest.raises(_process.DirectoryLocked, match=rf"in use by test \(process {pid} of user "),
-        _process.DirectoryLock(tmp_path / "lock", "second"),
+        pytest.raises(DirectoryLocked, match=rf"in use by test \(process {pid} of user "),
+        DirectoryLock(tmp_path / "lock", "second"),
     ):
         pass
     wait_for((tmp_path / "ended").exists)
@@ -193,9 +199,9 @@ def test_the_module_is_killed_the_tool_stops_and_the_lock_holds_until_then(tmp_p
 
 def _free(lock: Path) -> bool:
     try:
-        with _process.DirectoryLock(lock, "third"):
+        with DirectoryLock(lock, "third"):
             return True
-    except _process.DirectoryLocked:
+    except DirectoryLocked:
         return False
 
 
@@ -208,21 +214,21 @@ def test_the_lease_is_lost(tmp_path: Path) -> None:
         # The forked module has inherited the lock, too: give it up for both.
         fcntl.flock(file, fcntl.LOCK_UN)
         os.waitpid(pid, 0)
-    assert json.loads((tmp_path / "ended").read_text()) == [3, _process.LEASE_LOST, False]
+    assert json.loads((tmp_path / "ended").read_text()) == [3, process.LEASE_LOST, False]
 
 
 @pytest.mark.parametrize("exists", [True, False])
 def test_nothing_is_started_for_nobody(tmp_path: Path, exists: bool) -> None:
     if exists:
         (tmp_path / "lease").touch()
-    lease = _process.Lease(tmp_path / "lease")
-    with pytest.raises(_process.ProcessError, match="was not started: the play ended or the task timed out"):
-        _process.run(["touch", "started"], cwd=tmp_path, env=ENV, lease=lease)
+    lease = process.Lease(tmp_path / "lease")
+    with pytest.raises(ProcessError, match="was not started: the play ended or the task timed out"):
+        process.run(["touch", "started"], cwd=tmp_path, env=ENV, lease=lease)
     assert not (tmp_path / "started").exists()
 
 
 def test_a_signal_between_two_tools_cleans_up() -> None:
-    with pytest.raises(SystemExit) as caught, _process.exit_on_signals():
+    with pytest.raises(SystemExit) as caught, process.exit_on_signals():
         os.kill(os.getpid(), signal.SIGTERM)
     assert caught.value.code == 128 + signal.SIGTERM
 
@@ -230,12 +236,12 @@ def test_a_signal_between_two_tools_cleans_up() -> None:
 def test_the_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     with (
-        _process.DirectoryLock(lock, "terraform_stack present"),
+        DirectoryLock(lock, "terraform_stack present"),
         pytest.raises(
-            _process.DirectoryLocked,
+            DirectoryLocked,
             match=rf"terraform_stack present \(process {os.getpid()} of .*, for 0 s\)",
         ),
-        _process.DirectoryLock(lock, "other"),
+        DirectoryLock(lock, "other"),
     ):
         pass
     assert _free(lock)
@@ -247,7 +253,7 @@ def test_the_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> Non
     [(0, "0 s"), (-3, "0 s"), (59.4, "59 s"), (60, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert _process.format_seconds(seconds) == text
+    assert format_seconds(seconds) == text
 
 
 def test_what_the_callbacks_learn_is_told(tmp_path: Path) -> None:
@@ -259,8 +265,8 @@ def test_what_the_callbacks_learn_is_told(tmp_path: Path) -> None:
         lines.append(line.decode())
         pids.add(os.getpid())
 
-    callbacks = _process.Callbacks(stdout=stdout, tell=lambda: {"lines": lines, "pids": sorted(pids)})
-    finished = _process.run(python("print('a\\nb')"), cwd=tmp_path, env=ENV, callbacks=callbacks)
+    callbacks = process.Callbacks(stdout=stdout, tell=lambda: {"lines": lines, "pids": sorted(pids)})
+    finished = process.run(python("print('a\\nb')"), cwd=tmp_path, env=ENV, callbacks=callbacks)
     assert finished.told["lines"] == ["a", "b"]
     assert len(set(finished.told["pids"]) - {os.getpid()}) == 1
     assert (lines, pids) == ([], {os.getpid()})
@@ -273,7 +279,7 @@ def test_what_cannot_be_told_is_nothing(tmp_path: Path, told: str) -> None:
             raise RuntimeError("broken")
         return object()
 
-    finished = _process.run(
-        python("print('a')"), cwd=tmp_path, env=ENV, callbacks=_process.Callbacks(tell=tell)
+    finished = process.run(
+        python("print('a')"), cwd=tmp_path, env=ENV, callbacks=process.Callbacks(tell=tell)
     )
     assert (finished.returncode, finished.stdout, finished.told) == (0, b"a\n", None)

@@ -7,7 +7,7 @@ import pwd
 from typing import Any
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack import names as _names
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import names
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_config import Parts, parse_document
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError
 
@@ -20,7 +20,7 @@ def person(name: str, *keys: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["demo", "d2", "a-b-c", "d" * 31])
 def test_names_of_stacks(name: str) -> None:
-    assert _names.check_stack(name) == name
+    assert names.check_stack(name) == name
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ def test_names_of_stacks(name: str) -> None:
 )
 def test_what_names_no_stack(name: str) -> None:
     with pytest.raises(OptionError) as caught:
-        _names.check_stack(name)
-    assert str(caught.value).startswith(f"stack: '{_names.shown(name)}' cannot name a stack. Take 2 to 31")
+        names.check_stack(name)
+    assert str(caught.value).startswith(f"stack: '{names.shown(name)}' cannot name a stack. Take 2 to 31")
 
 
 def test_names_of_users() -> None:
-    assert _names.check_users("users", ["grace", "_a", "a-b_2", "grace", "a" * 32]) == [
+    assert names.check_users("users", ["grace", "_a", "a-b_2", "grace", "a" * 32]) == [
         "_a",
         "a-b_2",
         "a" * 32,
@@ -47,21 +47,21 @@ def test_names_of_users() -> None:
 )
 def test_what_names_no_user(name: str) -> None:
     with pytest.raises(OptionError) as caught:
-        _names.check_users("rotate", ["ada", name])
-    assert str(caught.value).startswith(f"rotate: '{_names.shown(name)}' cannot be a login name.")
+        names.check_users("rotate", ["ada", name])
+    assert str(caught.value).startswith(f"rotate: '{names.shown(name)}' cannot be a login name.")
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(1, "1"), (True, "true"), (False, "false"), (1.5, "1.5"), ("yes", "yes"), ("", "")]
 )
 def test_tags_are_texts(value: Any, text: str) -> None:
-    assert _names.check_tags({"n": value, "theirs": None}) == {"n": text}
+    assert names.check_tags({"n": value, "theirs": None}) == {"n": text}
 
 
 @pytest.mark.parametrize("value", [[], [1], {"a": 1}])
 def test_tags_that_cannot_be(value: Any) -> None:
     with pytest.raises(OptionError, match=r"^tags: the value of 'n' is no text\."):
-        _names.check_tags({"n": value})
+        names.check_tags({"n": value})
 
 
 @pytest.mark.parametrize(
@@ -112,26 +112,26 @@ def test_documents() -> None:
     "jupyterhub sshd _apt _anything systemd-network systemd-anything".split(),
 )
 def test_the_systems_own_names_are_reserved(name: str) -> None:
-    assert _names.reserved_problem(name) == (
+    assert names.reserved_problem(name) == (
         f"'{name}' is an account or group of the machine's own system. Give that user another name."
     )
 
 
 @pytest.mark.parametrize("name", ["ada", "administrator", "rooty", "ubuntu2", "systemd"])
 def test_other_names_are_not(name: str) -> None:
-    assert _names.reserved_problem(name) is None
+    assert names.reserved_problem(name) is None
 
 
 def test_every_account_of_base_passwd_is_reserved() -> None:
     """Those of this machine that every Debian has: with uids and gids below 100."""
-    names = {one.pw_name for one in pwd.getpwall() if one.pw_uid < 100}
-    names |= {one.gr_name for one in grp.getgrall() if one.gr_gid < 100}
-    assert names
-    assert [name for name in sorted(names) if _names.reserved_problem(name) is None] == []
+    found = {one.pw_name for one in pwd.getpwall() if one.pw_uid < 100}
+    found |= {one.gr_name for one in grp.getgrall() if one.gr_gid < 100}
+    assert found
+    assert [name for name in sorted(found) if names.reserved_problem(name) is None] == []
 
 
 def test_what_is_shown_is_short_and_on_one_line() -> None:
-    assert _names.shown("Ädä") == "Ädä"
-    assert _names.shown("a\nb\0") == r"a\nb\x00"
-    assert _names.shown("x" * 100) == "x" * 60 + "…"
-    assert _names.shown("-----BEGIN " + "PRIVATE KEY-----") == "(a private key)"
+    assert names.shown("Ädä") == "Ädä"
+    assert names.shown("a\nb\0") == r"a\nb\x00"
+    assert names.shown("x" * 100) == "x" * 60 + "…"
+    assert names.shown("-----BEGIN " + "PRIVATE KEY-----") == "(a private key)"

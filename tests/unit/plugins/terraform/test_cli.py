@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._run import log
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Finished
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import cli, hints
