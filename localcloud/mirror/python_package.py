@@ -15,7 +15,11 @@ PYTHON_DEBS = (
     f"libpython{PYTHON}-minimal",
     f"libpython{PYTHON}-stdlib",
     f"python{PYTHON}-minimal",
+    "python3-pip-whl",
+    "python3-setuptools-whl",
 )
+#: Their licences are those of the packages above.
+COMPLEMENT_DEBS = (f"libpython{PYTHON}-dev", f"python{PYTHON}-venv")
 #: The libraries that Python's modules are linked with. They go into the package, as conda-forge has them
 #: in packages of its own, so that environments run on other distributions than Debian 12 too.
 LIBRARY_DEBS = (
@@ -84,7 +88,8 @@ def build(debs: Sequence[Deb], unpacked: Path, tree: Path, channel: Path) -> Pac
 def recipe(versions: dict[str, str]) -> Recipe:
     """What the package says about itself. ``versions``: Debian's, of all packages that are in it."""
     upstream, _, revision = versions[f"python{PYTHON}-minimal"].partition("-")
-    content = ", ".join(f"{name} {versions[name]}" for name in sorted({*PYTHON_DEBS, *LIBRARY_DEBS}))
+    names = sorted({*PYTHON_DEBS, *COMPLEMENT_DEBS, *LIBRARY_DEBS})
+    content = ", ".join(f"{name} {versions[name]}" for name in names)
     return Recipe(
         name="python",
         version=upstream,
@@ -93,7 +98,7 @@ def recipe(versions: dict[str, str]) -> Recipe:
         depends=[f"__glibc >={GLIBC},<3.0.a0"],
         license="Python-2.0 AND Apache-2.0 AND BSD-3-Clause AND GPL-3.0-or-later AND LGPL-2.1-or-later "
         "AND MIT AND Zlib AND blessing",
-        summary="General purpose programming language (without headers, tkinter, dbm and ensurepip)",
+        summary="General purpose programming language (without tkinter and dbm)",
         home="https://www.python.org/",
         source=f"Debian 12 packages {content}",
     )
@@ -113,6 +118,11 @@ def _lay_out(unpacked: Path, tree: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+    # For ensurepip, and so for `python -m venv`; and the headers for packages that are compiled.
+    shutil.copytree(unpacked / "usr/share/python-wheels", tree / "share/python-wheels")
+    headers = tree / f"include/python{PYTHON}"
+    shutil.copytree(unpacked / f"usr/include/python{PYTHON}", headers)
+    shutil.copy(unpacked / f"usr/include/x86_64-linux-gnu/python{PYTHON}/pyconfig.h", headers)
     name = f"libpython{PYTHON}.so"
     shutil.copy(unpacked / f"usr/lib/x86_64-linux-gnu/{name}.1.0", tree / "lib")
     (tree / "lib" / name).symlink_to(f"{name}.1.0")

@@ -81,11 +81,4 @@ options:
       - Seconds after which Terraform is asked to stop. It then finishes the operations it is in and saves its
         state, and the task fails. No limit by default.
     type: int
-attributes:
-  async:
-    description: Supports being used with the C(async) keyword.
-  check_mode:
-    description: Can run in C(check_mode) and tell what would change without changing anything.
-  diff_mode:
-    description: Can show in detail what changes or would change when in diff mode.
 """

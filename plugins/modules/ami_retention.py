@@ -44,6 +44,7 @@ attributes:
     details: Shows the ids of the stack's images before and after.
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -125,6 +125,7 @@ notes:
   - The names of the stack's variables in the messages are those of the role P(iac.ds_stack.preflight#role).
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -146,12 +146,18 @@ extends_documentation_fragment:
   - iac.ds_stack.attributes.action
   - iac.ds_stack.attributes.async
   - iac.ds_stack.attributes.stack
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
 attributes:
   action:
     support: full
+  action_group:
+    description: >-
+      Use C(group/iac.ds_stack.stack), or C(group/iac.ds_stack.aws) that also sets those of amazon.aws, in
+      C(module_defaults) to set defaults for this module.
+    membership: [iac.ds_stack.aws, iac.ds_stack.stack]
   async:
     support: full
   check_mode:

@@ -82,6 +82,7 @@ attributes:
     details: Shows who has a password before and after, and how often each has been given one.
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

@@ -52,11 +52,13 @@ class Cell:
         status: ``ok`` or ``error``.
         output: what it printed and displayed, as plain text.
         error: the exception's name and message; empty without one.
+        kinds: the MIME types of what it displayed, beside plain text.
     """
 
     status: str
     output: str
     error: str = ""
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,15 @@ class Hub:
         self.user = ""
         self.cookies = http.cookiejar.CookieJar()
         self._timeout = timeout
+        self._ca_file, self._check_hostname = ca_file, check_hostname
         self._tls = trust(ca_file, check_hostname)
         self._opener = build_opener(HTTPCookieProcessor(self.cookies), HTTPSHandler(context=self._tls))
+
+    def another(self) -> Hub:
+        """A browser at the same hub that knows nothing of this one's session."""
+        return Hub(
+            self.url, ca_file=self._ca_file, check_hostname=self._check_hostname, timeout=self._timeout
+        )
 
     def request(
         self, method: str, path: str, *, data: bytes | None = None, headers: dict[str, str] | None = None
@@ -184,13 +193,14 @@ class Hub:
         return sorted(answer["kernelspecs"], key=lambda name: (name != answer["default"], name))
 
     @contextmanager
-    def kernel(self, name: str = "python3") -> Iterator[str]:
-        """A fresh kernel of that name, shut down at the end; gives its id.
+    def kernel(self, name: str = "python3", folder: str = "") -> Iterator[str]:
+        """A fresh kernel of that name in a folder of the home, shut down at the end; gives its id.
 
         Raises:
             HubError: it could not be started.
         """
-        answer = self._api("POST", f"{self._home}api/kernels", data=json.dumps({"name": name}).encode())
+        wanted = json.dumps({"name": name, "path": folder}).encode()
+        answer = self._api("POST", f"{self._home}api/kernels", data=wanted)
         if answer.status != 201:
             raise HubError(f"starting the kernel {name}: HTTP {answer.status}: {answer.text[:300]}")
         kernel_id = answer.json()["id"]
@@ -210,23 +220,42 @@ class Hub:
         Raises:
             HubError: the websocket broke, or the kernel did not finish in time.
         """
-        path = f"{self._home}api/kernels/{kernel_id}/channels"
         message = _execute_request(code, self.user)
+        with self.socket(f"api/kernels/{kernel_id}/channels", timeout) as channels:
+            channels.send(json.dumps(message))
+            return _collect(channels, message["header"]["msg_id"], time.monotonic() + timeout)
+
+    @contextmanager
+    def socket(self, path: str, timeout: float = 60) -> Iterator[websocket.WebSocket]:
+        """A websocket of the user's server, closed at the end.
+
+        Args:
+            path: below the server's address.
+            timeout: seconds that it may be silent.
+
+        Raises:
+            HubError: it could not be opened, or broke.
+        """
+        whole = self._home + path
         try:
-            channels = websocket.create_connection(
-                "ws" + self.url.removeprefix("http") + path,
-                cookie="; ".join(f"{c.name}={c.value}" for c in self.cookies if path.startswith(c.path)),
+            connection = websocket.create_connection(
+                "ws" + self.url.removeprefix("http") + whole,
+                cookie="; ".join(f"{c.name}={c.value}" for c in self.cookies if whole.startswith(c.path)),
                 origin=self.url,
                 timeout=timeout,
                 sslopt={"context": self._tls},
             )
             try:
-                channels.send(json.dumps(message))
-                return _collect(channels, message["header"]["msg_id"], time.monotonic() + timeout)
+                yield connection
             finally:
-                channels.close()
+                connection.close()
         except (OSError, websocket.WebSocketException) as error:
-            raise HubError(f"the kernel's websocket: {error}") from error
+            raise HubError(f"the websocket {path}: {error}") from error
+
+    def server(self, method: str, path: str, data: Any = None) -> Answer:
+        """Send a request to the user's own server, with JSON where there is data."""
+        body = None if data is None else json.dumps(data).encode()
+        return self._api(method, self._home + path, data=body)
 
     @property
     def _home(self) -> str:
@@ -285,6 +314,7 @@ def _execute_request(code: str, user: str) -> dict[str, Any]:
 def _collect(channels: websocket.WebSocket, request_id: str, deadline: float) -> Cell:
     """Gather a cell's output until its reply and its kernel's "idle" are both there, in either order."""
     output: list[str] = []
+    kinds: set[str] = set()
     reply: dict[str, Any] | None = None
     idle = False
     while reply is None or not idle:
@@ -299,12 +329,13 @@ def _collect(channels: websocket.WebSocket, request_id: str, deadline: float) ->
                 output.append(content["text"])
             case "execute_result" | "display_data":
                 output.append(content["data"].get("text/plain", ""))
+                kinds |= content["data"].keys() - {"text/plain"}
             case "status":
                 idle = content["execution_state"] == "idle"
             case "execute_reply":
                 reply = content
     error = "" if reply["status"] == "ok" else f"{reply.get('ename')}: {reply.get('evalue')}"
-    return Cell(reply["status"], "".join(output), error)
+    return Cell(reply["status"], "".join(output), error, tuple(sorted(kinds)))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -46,7 +46,11 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
     someone = Operator.with_account(
         tmp_path_factory.mktemp("an operator"), endpoint, ds_stack_name=NAME, ds_stack_users=[{"name": "ada"}]
     )
-    with pytest.MonkeyPatch.context() as monkeypatch, a_thread_for_the_machine(someone):
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        a_thread_for_the_machine(someone),
+        someone.running_provider(),
+    ):
         leave_volumes_without_a_snapshot(monkeypatch)
         make_image(someone, "1")
         someone.run("network")
@@ -169,7 +173,7 @@ def test_passwords_stay_while_the_homes_stay(operator: Operator, tmp_path: Path)
 
 
 @pytest.fixture
-def homes(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Operator:
+def homes(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
     """Somebody who has homes and users' passwords, and no machine."""
     leave_volumes_without_a_snapshot(monkeypatch)
     someone = Operator.with_account(tmp_path, endpoint, ds_stack_name=HOMES)
@@ -188,8 +192,9 @@ def homes(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Ope
     }
     file = someone.folder.parent / "homes.yml"
     file.write_text(json.dumps([play]))
-    someone.run(str(file))
-    return someone
+    with someone.running_provider():
+        someone.run(str(file))
+        yield someone
 
 
 def test_a_final_snapshot_outlives_what_fails_and_what_follows(

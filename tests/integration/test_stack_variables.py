@@ -39,6 +39,14 @@ BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 POLICIES = ["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"]
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234"
 
+IMAGE = {
+    "ds_stack_components": ["jupyterhub", "rstudio"],
+    "ds_stack_preset": "standard",
+    "ds_stack_python_packages": [],
+    "ds_stack_r_packages": [],
+    "ds_stack_system_packages": [],
+    "ds_stack_environments": [],
+}
 MADE = {
     "__stack_volumes": {"volumes": []},
     "__stack_image": {"ami_id": "ami-1"},
@@ -79,7 +87,7 @@ def test_what_is_not_said_is_safe(tmp_path: Path) -> None:
     assert (found["data"]["availability_zone"], instance["subnet_id"]) == ("us-east-1a", "subnet-a")
     assert (instance["static_ip"], instance["policy_arns"]) == (False, [])
     assert (instance["permissions_boundary"], instance["kms_key_id"]) == (None, None)
-    assert found["image"] == {"ds_stack_components": ["jupyterhub", "rstudio"]}
+    assert found["image"] == IMAGE
 
 
 def test_what_is_said_gets_where_it_belongs(tmp_path: Path) -> None:
@@ -106,6 +114,7 @@ def test_what_is_said_gets_where_it_belongs(tmp_path: Path) -> None:
     assert expected.items() <= found["instance"].items()
     assert found["data"]["kms_key_id"] == KEY
     assert found["image"] == {
+        **IMAGE,
         "ds_stack_components": ["jupyterhub"],
         "base_timezone": "Europe/Berlin",
         "base_locale": "en_US.UTF-8",  # whoever names a role's variable means it

@@ -52,6 +52,9 @@ def test_first_boot(machine: Machine, operator: Operator, key: Path) -> None:
     assert [(one["name"], one["ok"]) for one in result["status"]["checks"]] == [
         ("hub", True),
         ("nginx", True),
+        ("data volume", True),
+        ("system disk", True),
+        ("metadata guard", True),
     ]
     assert result["status"]["image_id"] == "ami-0123456789abcdef0"
     assert result["status"]["boot_id"] == machine.run("cat /proc/sys/kernel/random/boot_id")
@@ -82,6 +85,14 @@ def test_ssh_key(machine: Machine, key: Path) -> None:
     assert ssh(machine, key, "alice") == 0
     assert ssh(machine, key, "bob") != 0
     assert machine.run("grep -c ssh-rsa /etc/ds-stack/authorized_keys/bob") == "4"
+
+
+def test_sshd_takes_no_password(machine: Machine) -> None:
+    """Whatever the base image has set in a file that comes later."""
+    machine.run("echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/50-cloud-init.conf")
+    options = machine.run("sshd -T").splitlines()
+    machine.run("rm /etc/ssh/sshd_config.d/50-cloud-init.conf")
+    assert {"passwordauthentication no", "kbdinteractiveauthentication no"} <= set(options)
 
 
 def test_another_key_is_there_when_the_machine_is_ready(

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import Entry
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.config import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.hcl import (
     attributes,
     top_level_blocks,
 )

@@ -20,9 +20,13 @@ def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, at once as a whole; also where one with other rights is."""
     partial = path.with_name(path.name + PARTIAL)
     partial.unlink(missing_ok=True)
-    with os.fdopen(open_private(partial, os.O_WRONLY | os.O_EXCL), "wb") as file:
-        file.write(content)
-    partial.replace(path)
+    try:
+        with os.fdopen(open_private(partial, os.O_WRONLY | os.O_EXCL), "wb") as file:
+            file.write(content)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 PARTIAL = ".partial"

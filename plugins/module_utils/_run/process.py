@@ -364,7 +364,9 @@ class _Supervisor:
 
     def _told(self) -> Any:
         with contextlib.suppress(Exception):
-            return self.callbacks.tell() if self.callbacks.tell else None
+            told = self.callbacks.tell() if self.callbacks.tell else None
+            json.dumps(told)
+            return told
         return None
 
     def _detach(self) -> int:

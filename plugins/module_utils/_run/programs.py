@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 
 def find_program(name: str) -> str | None:
     """The path of a program, from every folder; None when there is none that may be run.
 
-    name: a name on the PATH, or a path, relative to here. Links stay: their name may tell the program.
+    name: a name on the PATH, or a path, relative to here. Links stay: their name may tell the program, and
+        what ``..`` means depends on them.
     """
     found = shutil.which(os.path.expanduser(name))  # noqa: PTH111 (Path would lose the dot of ./packer)
-    return os.path.abspath(found) if found else None  # noqa: PTH100 (likewise, without the links)
+    return str(Path(found).absolute()) if found else None

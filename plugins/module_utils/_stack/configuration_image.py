@@ -11,6 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_files import time_zone_problem
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_packages import (
+    DEBIAN_PACKAGE,
+    R_PACKAGE,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_rules import locale_problem
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_types import (
     Checker,
@@ -22,13 +26,12 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import s
 VARIABLES = ("ds_stack_downloads", "ds_stack_image_variables")
 """The variables that hold those of the roles; the second wins."""
 
-DEBIAN_PACKAGE = (r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?([=/][A-Za-z0-9.+:~*-]+)?", "git")
-"""https://www.debian.org/doc/debian-policy/ch-controlfields.html#source, and how apt-get names a version."""
 FORMS = {
     "base_packages": DEBIAN_PACKAGE,
     "jupyterhub_memory_limit": (r"0|[1-9][0-9]?%|100%|[1-9][0-9]*[KMGT]?", "80% or 4G"),
-    # https://cran.r-project.org/doc/manuals/r-release/R-exts.html#The-DESCRIPTION-file
-    "r_packages": (r"[A-Za-z][A-Za-z0-9.]*[A-Za-z0-9](\s*>=\s*[0-9]+([.-][0-9]+)*)?", "dplyr or dplyr>=1.1"),
+    "base_extra_packages": DEBIAN_PACKAGE,
+    "r_packages": R_PACKAGE,
+    "r_extra_packages": R_PACKAGE,
     "r_system_packages": DEBIAN_PACKAGE,
 }
 FORMS_OF_ENDINGS = {

@@ -15,6 +15,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_packages import (
+    package_problems,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_types import either
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.locales import LOCALES
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import (
@@ -431,4 +434,5 @@ RULES: Collection[Rule] = (
     _key_region,
     _tags,
     _locale,
+    package_problems,
 )

@@ -7,8 +7,16 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
+
+SILENT_SECONDS = 300.0
+"""A machine reports every minute; what it said longer ago need not be so any more."""
+
+STARTING_SECONDS = 2400.0
+"""While it starts, a volume that is checked may take this long."""
 
 RETRY_SECONDS = 120.0
 """A machine that has failed tries again every minute; what it said before we came may be out of date."""
@@ -57,6 +65,35 @@ def parse(text: str) -> dict[str, Any] | None:
     if not isinstance(found, dict) or not isinstance(found.get("state"), str):
         return None
     return found if isinstance(found.get("config_version"), (int, type(None))) else None
+
+
+def age(document: Mapping[str, Any], now: datetime) -> float | None:
+    """Return the seconds since a report, or None where it tells no time; a clock ahead counts as 0."""
+    try:
+        moment = datetime.strptime(document["time"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return max(0.0, (now - moment).total_seconds())
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in the largest unit of which there are two at least, as people say it."""
+    for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {name}"
+    return f"{seconds:.0f} seconds"
+
+
+def complain(instance_id: str, seen: Seen | None, old: float | None) -> str:
+    """Return what is wrong with a running machine, by its last report and its age; nothing if it is well."""
+    if seen is None or seen.document.get("instance_id") != instance_id:
+        return ""  # nothing is known yet
+    state = seen.document["state"]
+    if old is not None and old > (STARTING_SECONDS if state == "starting" else SILENT_SECONDS):
+        return f"It has reported nothing for {duration(old)}: what it said last need not be so any more."
+    if state == "failed":
+        return str(seen.document.get("message") or "It says that it has failed.")
+    return ""
 
 
 def judge(wanted: Wanted, first: Seen | None, now: Seen | None, waited: float) -> Verdict:

@@ -19,8 +19,8 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint i
     entries,
     layered_entries,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.hcl import top_level_blocks
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import Program
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.config import top_level_blocks
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.line import fetch_providers as fetch
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import last_variables

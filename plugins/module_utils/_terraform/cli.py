@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._run import process
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import open_private
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import events, hints
@@ -27,7 +29,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events imp
     Event,
     Narrator,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.log import Log
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import Tool, command_of
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import Tree
 
@@ -244,7 +245,7 @@ def save_state(state: dict[str, Any], name: str, directories: Sequence[Path]) ->
     for directory in directories:
         path = directory / name
         try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            with os.fdopen(open_private(path, os.O_WRONLY | os.O_EXCL), "wb") as file:
                 file.write(content)
             return path
         except OSError:

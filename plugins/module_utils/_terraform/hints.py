@@ -10,7 +10,7 @@ import re
 import signal
 import time
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Finished, format_seconds
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished, format_seconds
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Diagnostic
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE, Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.changes import Plan
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import Cli
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.log import Log
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.place import Place
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import (

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from os.path import normpath
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import DirectoryLock
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log, new_log_path
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import workdir
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import Cli
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.log import Log, new_log_path
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import Options
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.record import Record
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import Asked
@@ -155,7 +155,7 @@ def _working(asked: Asked, tree: Tree, make_cli: MakeCli) -> Iterator[Place]:
     with DirectoryLock(private / "lock", purpose, options.work_dir):
         cli = make_cli(options.work_dir / tree.root, new_log_path(private / "logs"))
         record = Record(private / "run.json")
-        unseen = record.report()
+        unseen = record.unseen()
         if unseen:
             cli.progress.say(unseen)
         _remove_secrets(private)
@@ -169,13 +169,14 @@ def _working(asked: Asked, tree: Tree, make_cli: MakeCli) -> Iterator[Place]:
             # Whoever interrupts a run from outside does not see its result: keep it for the next run.
             # Of one that was killed the next run tells too: its state is to be looked at.
             if error.interrupted in (None, "timeout") and not error.killed:
-                record.clear()
+                record.reported()
             raise
         else:
-            record.clear()
+            record.reported()
         finally:
             _remove_secrets(private)
-            workdir.settle(options.work_dir, cli.directory)
+            with contextlib.suppress(OSError, TerraformError):  # the next run does it, and says why not
+                workdir.settle(options.work_dir, cli.directory)
             cli.log.close()
 
 

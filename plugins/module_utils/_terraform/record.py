@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run import process
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.attempt import Attempt, AttemptFile
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Callbacks
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.hints import (
     MAY_LACK,
@@ -20,75 +20,47 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.hints impo
 )
 
 
-@dataclass
-class Record:
-    """A file that says how the last apply in a work_dir ended, until a run has reported it.
+@dataclass(frozen=True, kw_only=True)
+class Apply(Attempt):
+    """operation: apply or destroy. began: seconds of the epoch."""
 
-    Written when an apply starts and by its supervisor when it ends.
-    """
+    operation: str
+    began: float
 
-    path: Path
 
-    def begin(self, operation: str, log: Path | None) -> process.Callbacks:
+class Record(AttemptFile[Apply]):
+    """Of a work_dir: noted when an apply starts, and by its supervisor when it ends."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, Apply)
+
+    def begin(self, operation: str, log: Path | None) -> Callbacks:
         """The callbacks that keep the record."""
-        facts: dict[str, Any] = {
-            "operation": operation,
-            "began": time.time(),
-            "log": str(log) if log else None,
-        }
+        attempt = Apply(operation=operation, began=time.time(), log_path=str(log or ""))
+        return self.callbacks(attempt, lambda finished, _dead: _how(finished))
 
-        def started(pid: int) -> None:
-            facts.update(pid=pid, born=process.birth_of(pid))
-            self._write(facts)
-
-        def ended(finished: process.Finished, _orphaned: bool) -> None:
-            facts.update(
-                ended=time.time(),
-                interrupted=finished.interrupted,
-                returncode=finished.returncode,
-                description=(
-                    describe_interruption(finished)
-                    if finished.interrupted
-                    else describe_death(finished)
-                    if finished.returncode < 0
-                    else None
-                ),
-            )
-            self._write(facts)
-
-        return process.Callbacks(started=started, ended=ended)
-
-    def _write(self, facts: dict[str, Any]) -> None:
-        new = self.path.with_suffix(".new")
-        new.write_text(json.dumps(facts))
-        new.replace(self.path)
-
-    def clear(self) -> None:
-        """The outcome has been reported."""
-        self.path.unlink(missing_ok=True)
-
-    def report(self) -> str | None:
+    def unseen(self) -> str | None:
         """What to say about an outcome that nobody has seen yet.
 
         Raises TerraformError when that Terraform still runs, its supervisor having been killed.
         """
-        try:
-            facts = json.loads(self.path.read_bytes())
-            began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(facts["began"]))
-            before = f"The last {facts['operation']} here, of {began},"
-            log = f" Its log: {facts['log']}" if facts.get("log") else ""
-        except (OSError, ValueError, KeyError, TypeError):
+        last = self.read()
+        if last is None:
             return None
-        if "ended" in facts:
-            how = (
-                facts.get("description")
-                or f"ended with exit code {facts.get('returncode')} after the play was gone."
-            )
-            return f"{before} {how}{log}"
-        pid = facts.get("pid", -1)
-        if facts.get("born") is not None and process.birth_of(pid) == facts["born"]:
+        began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(last.began))
+        before = f"The last {last.operation} here, of {began},"
+        log = f" Its log: {last.log_path}" if last.log_path else ""
+        if last.still_runs():
             raise TerraformError(
-                f"{before} still runs as process {pid}, though what supervised it was killed. "
-                f"Wait for its end, or stop it cleanly: kill -INT {pid}{log}"
+                f"{before} still runs as process {last.pid}, though what supervised it was killed. "
+                f"Wait for its end, or stop it cleanly: kill -INT {last.pid}{log}"
             )
-        return f"{before} was killed before its end: {MAY_LACK}{log}"
+        return f"{before} {last.outcome or f'was killed before its end: {MAY_LACK}'}{log}"
+
+
+def _how(finished: Finished) -> str:
+    if finished.interrupted:
+        return describe_interruption(finished)
+    if finished.returncode < 0:
+        return describe_death(finished)
+    return f"ended with exit code {finished.returncode} after the play was gone."

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._run import process
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.programs import find_program
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 
 Version = tuple[int, ...]
@@ -87,9 +87,8 @@ def find_binary(name: str | None) -> str:
     Raises TerraformError.
     """
     for candidate in [name] if name else ["terraform", "tofu"]:
-        path = shutil.which(os.path.expanduser(candidate))  # noqa: PTH111 (Path would lose the dot of ./terraform)
-        if path is not None:
-            return os.path.abspath(path)  # noqa: PTH100 (links stay: their name tells the program)
+        if path := find_program(candidate):
+            return path
     if name:
         raise TerraformError(f"There is no program {name} (or it is not executable).")
     raise TerraformError(

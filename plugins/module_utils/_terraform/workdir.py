@@ -14,7 +14,7 @@ it, with links from the root. So it is found where it has always been, and no mo
 from __future__ import annotations
 
 import contextlib
-import json
+import filecmp
 import os
 import shutil
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import PARTIAL, read_json, write_private
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import (
     DEFAULT_STATE,
@@ -67,9 +68,8 @@ class _Manifest:
 
     @classmethod
     def read(cls, work_dir: Path) -> _Manifest:
-        try:
-            content = json.loads((work_dir / _MANIFEST).read_bytes())
-        except (OSError, ValueError):
+        content = read_json(work_dir / _MANIFEST)
+        if content is None:
             return cls([])
         found = cls(content) if isinstance(content, list) else cls(content["files"], Path(content["root"]))
         return replace(found, files=[name for name in found.files if not is_skipped(Path(name).name)])
@@ -109,9 +109,8 @@ def _last_written(work_dir: Path, name: str) -> dict[str, Any]:
     manifest = _Manifest.read(work_dir)
     for written in map(Path, manifest.files):
         if written.parent == manifest.root and written.name.endswith(name):
-            with contextlib.suppress(OSError, ValueError):
-                content: dict[str, Any] = json.loads((work_dir / written).read_bytes())
-                return content
+            content: dict[str, Any] = read_json(work_dir / written) or {}
+            return content
     return {}
 
 
@@ -129,7 +128,7 @@ def _same(path: Path, content: Path | bytes) -> bool:
             return there.st_size == len(content) and path.read_bytes() == content
         here = content.stat()
         same_mode = (there.st_mode ^ here.st_mode) & 0o100 == 0
-        return same_mode and there.st_size == here.st_size and path.read_bytes() == content.read_bytes()
+        return same_mode and filecmp.cmp(path, content, shallow=False)
     except OSError:
         return False
 
@@ -251,15 +250,14 @@ def _remove_empty_parents(work_dir: Path, folder: Path) -> None:
 def write_file(path: Path, content: Path | bytes) -> None:
     """Write a file as a whole: either the old one is there or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    if isinstance(content, bytes):
+        write_private(path, content)
+        return
+    partial = path.with_name(path.name + PARTIAL)
     try:
-        if isinstance(content, bytes):
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(content)
-        else:
-            shutil.copyfile(content, new)
-            new.chmod(0o755 if content.stat().st_mode & 0o100 else 0o644)
-        new.replace(path)
+        shutil.copyfile(content, partial)
+        partial.chmod(0o755 if content.stat().st_mode & 0o100 else 0o644)
+        partial.replace(path)
     except BaseException:
-        new.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise

@@ -241,6 +241,21 @@ def test_shadow() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("mount", "own", "read_only"),
+    [
+        ("rw,nosuid", "rw,errors=remount-ro", False),
+        ("rw,nosuid", "ro,errors=remount-ro", True),
+        ("rw,nosuid", "rw,errors=remount-ro,emergency_ro", True),
+        ("ro", "rw", True),
+        ("rw", "rw,prorata", False),
+    ],
+)
+def test_mounts_that_cannot_be_written(mount: str, own: str, read_only: bool) -> None:
+    table = f"30 22 259:1 / /data {mount} shared:1 - ext4 /dev/nvme1n1 {own}\n"
+    assert mounts.parse(table)["/data"].read_only is read_only
+
+
 def test_mounts() -> None:
     table = (
         "22 1 0:20 / / rw - overlay overlay rw\n"

@@ -445,7 +445,6 @@ ROOMY = health.Usage(100 * GIB, 50 * GIB, 1_000_000, 500_000)
         (replace(ROOMY, size=GIB // 4, free=3 * health.MIB), True, "/data is 99% full"),
         (replace(ROOMY, free_inodes=0), False, "/data has no inodes: room for 0 more files is left"),
         (replace(ROOMY, inodes=0, free_inodes=0), True, "/data is 50% full"),
-        (replace(ROOMY, read_only=True), False, "/data is read-only after an error on it"),
         (replace(ROOMY, size=0, free=0, inodes=0, free_inodes=0), True, "/data is 100% full"),
     ],
 )
@@ -458,7 +457,13 @@ def test_room(usage: health.Usage, ok: bool, detail: str) -> None:
 def test_room_here(tmp_path: Path) -> None:
     found = health.usage(tmp_path)
     assert 0 < found.free <= found.size
-    assert not found.read_only
+
+
+def test_room_on_a_disk_that_cannot_be_written() -> None:
+    found = health.judge("data volume", Path("/data"), ROOMY, read_only=True)
+    assert found == Check(
+        "data volume", False, "/data is read-only after an error on it: reboot, which mends it"
+    )
 
 
 def test_volume_that_is_not_mounted(here: Settings) -> None:

@@ -182,6 +182,23 @@ def test_upkeep_goes_on_whatever_fails(
     assert f"{broken} is broken" in caplog.text
 
 
+def test_volume_that_cannot_grow_now_is_told_once(
+    ssm: Ssm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    call(monkeypatch, "boot")
+    call(monkeypatch, "check")
+    monkeypatch.setattr(steps.volume, "fill", fail_with(InitError("resize2fs: Permission denied")))
+    for _ in range(2):
+        call(monkeypatch, "refresh")
+    (found,) = ssm.reports[-1]["checks"]
+    assert (ssm.reports[-1]["state"], found["name"]) == ("ready", "data volume's size")
+    assert found["detail"] == "the volume has grown; its file system will fill it from the next boot on"
+    assert caplog.text.count("resize2fs: Permission denied") == 1
+    monkeypatch.setattr(steps.volume, "fill", lambda *_: None)
+    call(monkeypatch, "refresh")
+    assert ssm.reports[-1]["checks"] == []
+
+
 def test_no_upkeep_on_a_machine_that_was_not_made_ready(
     ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

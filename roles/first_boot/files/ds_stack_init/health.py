@@ -25,7 +25,6 @@ class Usage:
     free: int
     inodes: int
     free_inodes: int
-    read_only: bool = False
 
 
 def usage(path: Path) -> Usage:
@@ -37,13 +36,12 @@ def usage(path: Path) -> Usage:
         found.f_bavail * found.f_frsize,
         found.f_files,
         found.f_favail,
-        bool(found.f_flag & os.ST_RDONLY),
     )
 
 
-def judge(name: str, path: Path, found: Usage) -> Check:
+def judge(name: str, path: Path, found: Usage, *, read_only: bool = False) -> Check:
     """Return whether users can work there."""
-    if found.read_only:
+    if read_only:
         return Check(name, False, f"{path} is read-only after an error on it: reboot, which mends it")
     if found.free < min(found.size * SHARE, LEAST_BYTES):
         return Check(name, False, f"{path} is full: {found.free // MIB} MiB are left for users")
@@ -56,10 +54,12 @@ def judge(name: str, path: Path, found: Usage) -> Check:
 
 def check(settings: Settings) -> list[Check]:
     """Look at the data volume and at the system's own disk."""
-    here = [(DATA, settings.data_mount), (SYSTEM, Path("/"))]
-    if str(settings.data_mount) not in mounts.current():
-        return [
-            Check(DATA, False, f"nothing is mounted at {settings.data_mount}"),
-            judge(SYSTEM, Path("/"), usage(Path("/"))),
-        ]
-    return [judge(name, path, usage(path)) for name, path in here]
+    table = mounts.current()
+    checks = []
+    for name, path in ((DATA, settings.data_mount), (SYSTEM, Path("/"))):
+        mounted = table.get(str(path))
+        if mounted is None:
+            checks.append(Check(name, False, f"nothing is mounted at {path}"))
+        else:
+            checks.append(judge(name, path, usage(path), read_only=mounted.read_only))
+    return checks

@@ -78,13 +78,13 @@ def upkeep(settings: Settings, log: Callable[[str], None]) -> None:
     if applied is None or services.is_due(services.READY_UNIT):
         return  # the machine was not made ready in this boot, or only now
     parts: list[Callable[[], object]] = [
-        lambda: volume.fill(settings, log),
+        lambda: _fill(settings, applied, log),
         lambda: users.end_leftovers(registry.load(settings.state), log),
         lambda: services.keep(settings.services, log),
     ]
     if settings.metadata_guard:
         # First: the services do not start without it.
-        parts.insert(0, lambda: _keep_guard(settings, applied, log))
+        parts.insert(0, lambda: _keep_guard(settings, log))
     for part in parts:
         try:
             part()
@@ -92,9 +92,22 @@ def upkeep(settings: Settings, log: Callable[[str], None]) -> None:
             log(explain(error))
 
 
-def _keep_guard(settings: Settings, applied: memory.Applied, log: Callable[[str], None]) -> None:
+def _keep_guard(settings: Settings, log: Callable[[str], None]) -> None:
     if guard.keep(_uids(settings), log):
-        memory.save(replace(applied, opened=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())))
+        memory.note(opened=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+
+
+def _fill(settings: Settings, applied: memory.Applied, log: Callable[[str], None]) -> None:
+    """Let the file system fill its volume; where the kernel refuses that is said once, and in the status."""
+    unfilled = None
+    try:
+        volume.fill(settings, log)
+    except InitError as error:
+        unfilled = str(error)
+    if unfilled != applied.unfilled:
+        memory.note(unfilled=unfilled)
+        if unfilled:
+            log(unfilled)
 
 
 def _uids(settings: Settings) -> list[int]:
@@ -120,6 +133,9 @@ def _check(context: Context, seconds: float) -> None:
         seconds,
     )
     checks += health.check(settings)
+    if applied.unfilled:
+        detail = "the volume has grown; its file system will fill it from the next boot on"
+        checks.append(Check("data volume's size", True, detail))
     if settings.metadata_guard:
         checks.append(guard.check(_uids(settings), applied.opened))
     checks += [Check(f"user {name}", False, problem) for name, problem in applied.problems.items()]
@@ -192,6 +208,7 @@ def _apply(context: Context, config: Config) -> None:
             at=time.time(),
             problems=problems,
             opened=before.opened if before else None,
+            unfilled=before.unfilled if before else None,
         )
     )
 

@@ -126,9 +126,7 @@ def prepare(settings: Settings, volume_id: str, log: Callable[[str], None]) -> N
     mounted = mounts.current().get(str(settings.data_mount))
     if mounted is None:
         _mount(device, settings.data_mount, log)
-    elif mounted.device == _number(device):
-        fill(settings, log)
-    else:
+    elif mounted.device != _number(device):
         raise InitError(f"{settings.data_mount} is taken by another file system than that of {volume_id}.")
     files.make_folder(settings.home, 0o755)
     files.make_folder(settings.state, 0o700)

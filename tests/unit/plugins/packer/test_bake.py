@@ -221,18 +221,6 @@ def test_no_packer() -> None:
         find_binary("no-such-packer")
 
 
-@pytest.mark.parametrize("name", ["./packer", "tools/packer", "~/packer"])
-def test_a_packer_by_its_path(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is looked for here and runs elsewhere."""
-    program = tmp_path / name.removeprefix("~/")
-    program.parent.mkdir(exist_ok=True)
-    program.touch(0o755)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert Path(find_binary(name)).is_absolute()
-    assert Path(find_binary(name)).samefile(program)
-
-
 @pytest.mark.parametrize(
     ("name", "good"),
     [

@@ -242,13 +242,3 @@ def test_the_newest_logs_are_kept(tmp_path: Path) -> None:
         path.touch()
         os.utime(path, (number, number))
     assert sorted(path.stem for path in work.logs.iterdir()) == sorted(f"bake-{n}" for n in range(2, 12))
-
-
-def test_private_files_are_private_from_the_start(tmp_path: Path) -> None:
-    path = tmp_path / "values.json"
-    (tmp_path / "values.json.partial").write_text("left by a killed run")
-    (tmp_path / "values.json.partial").chmod(0o666)
-    write_private_json(path, {"b": "é", "a": None})
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert json.loads(path.read_text()) == {"a": None, "b": "é"}
-    assert not (tmp_path / "values.json.partial").exists()

@@ -248,3 +248,32 @@ def test_the_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> Non
 )
 def test_durations(seconds: float, text: str) -> None:
     assert _process.format_seconds(seconds) == text
+
+
+def test_what_the_callbacks_learn_is_told(tmp_path: Path) -> None:
+    """They run in the supervisor and nowhere else; what they change in memory does not come here."""
+    lines: list[str] = []
+    pids = {os.getpid()}
+
+    def stdout(line: bytes) -> None:
+        lines.append(line.decode())
+        pids.add(os.getpid())
+
+    callbacks = _process.Callbacks(stdout=stdout, tell=lambda: {"lines": lines, "pids": sorted(pids)})
+    finished = _process.run(python("print('a\\nb')"), cwd=tmp_path, env=ENV, callbacks=callbacks)
+    assert finished.told["lines"] == ["a", "b"]
+    assert len(set(finished.told["pids"]) - {os.getpid()}) == 1
+    assert (lines, pids) == ([], {os.getpid()})
+
+
+@pytest.mark.parametrize("told", ["no JSON", "an error"])
+def test_what_cannot_be_told_is_nothing(tmp_path: Path, told: str) -> None:
+    def tell() -> object:
+        if told == "an error":
+            raise RuntimeError("broken")
+        return object()
+
+    finished = _process.run(
+        python("print('a')"), cwd=tmp_path, env=ENV, callbacks=_process.Callbacks(tell=tell)
+    )
+    assert (finished.returncode, finished.stdout, finished.told) == (0, b"a\n", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from threading import Thread
@@ -82,6 +83,71 @@ def test_what_is_no_status(text: str) -> None:
 )
 def test_description(last: Seen | None, told: str) -> None:
     assert logic.describe(WANTED, last) == told
+
+
+NOW = datetime(2026, 11, 27, 12, 0, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("time", "age"),
+    [
+        ("2026-11-27T11:59:48Z", 12),
+        ("2026-11-26T12:00:00Z", 86400),
+        ("2026-11-27T12:00:30Z", 0),  # its clock is ahead
+        ("yesterday", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_age(time: object, age: float | None) -> None:
+    assert logic.age({"time": time}, NOW) == age
+    assert logic.age({}, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (7.9, "8 seconds"),
+        (119, "119 seconds"),
+        (120, "2 minutes"),
+        (7300, "2 hours"),
+        (10 * 86400, "10 days"),
+    ],
+)
+def test_duration(seconds: float, told: str) -> None:
+    assert logic.duration(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("last", "age", "told"),
+    [
+        (seen("ready"), 59, ""),
+        (seen("ready"), None, ""),
+        (
+            seen("ready"),
+            301,
+            "It has reported nothing for 5 minutes: what it said last need not be so any more.",
+        ),
+        (seen("failed", message="nginx: the unit is failed"), 20, "nginx: the unit is failed"),
+        (seen("failed", message=None), 20, "It says that it has failed."),
+        (
+            seen("failed"),
+            7200,
+            "It has reported nothing for 2 hours: what it said last need not be so any more.",
+        ),
+        (seen("starting"), 1200, ""),
+        (
+            seen("starting"),
+            3000,
+            "It has reported nothing for 50 minutes: what it said last need not be so any more.",
+        ),
+        (seen("stopped"), 10, ""),
+        (seen("failed", instance_id="i-0"), 9, ""),
+        (None, None, ""),
+    ],
+)
+def test_complaint(last: Seen | None, age: float | None, told: str) -> None:
+    assert logic.complain("i-1", last, age) == told
 
 
 @pytest.fixture

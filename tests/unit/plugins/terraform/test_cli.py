@@ -13,10 +13,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils._run import log
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Finished
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import cli, hints, log
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import cli, hints
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import InitNeeded, TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Diagnostic
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.record import Record
@@ -308,7 +309,7 @@ def test_a_state_that_terraform_can_save_nowhere_is_kept(
 
 def test_record(tmp_path: Path) -> None:
     record = Record(tmp_path / "run.json")
-    assert record.report() is None
+    assert record.unseen() is None
     callbacks = record.begin("apply", tmp_path / "log")
     assert callbacks.started is not None
     assert callbacks.ended is not None
@@ -316,19 +317,19 @@ def test_record(tmp_path: Path) -> None:
     with pytest.raises(
         TerraformError, match=rf"still runs as process {os.getpid()}.*kill -INT {os.getpid()}"
     ):
-        record.report()
+        record.unseen()
     callbacks.started(2**22 + 1)  # nobody has this number
-    assert "was killed before its end" in str(record.report())
+    assert "was killed before its end" in str(record.unseen())
     callbacks.ended(Finished(1, "SIGTERM", duration=5), False)
-    assert "was interrupted (SIGTERM) after 5 s and stopped" in str(record.report())
+    assert "was interrupted (SIGTERM) after 5 s and stopped" in str(record.unseen())
     callbacks.ended(Finished(-9, duration=5), False)
-    assert "was killed (SIGKILL) after 5 s: its state may lack what it did last" in str(record.report())
+    assert "was killed (SIGKILL) after 5 s: its state may lack what it did last" in str(record.unseen())
     callbacks.ended(Finished(0), True)
-    assert "ended with exit code 0 after the play was gone" in str(record.report())
-    record.clear()
-    assert record.report() is None
+    assert "ended with exit code 0 after the play was gone" in str(record.unseen())
+    record.reported()
+    assert record.unseen() is None
     (tmp_path / "run.json").write_text("{broken")
-    assert record.report() is None
+    assert record.unseen() is None
 
 
 def test_old_logs_are_removed(tmp_path: Path) -> None:

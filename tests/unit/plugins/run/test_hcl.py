@@ -1,8 +1,8 @@
-"""What is read of a Terraform configuration without Terraform."""
+"""The top-level blocks of a text in HCL."""
 
 from __future__ import annotations
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.config import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.hcl import (
     attributes,
     top_level_blocks,
 )

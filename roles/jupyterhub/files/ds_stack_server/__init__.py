@@ -1,0 +1,1 @@
+"""What the users' servers have beside Jupyter's own."""

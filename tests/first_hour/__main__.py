@@ -1,0 +1,37 @@
+"""python -m tests.first_hour table                    print the table of the documentation
+python -m tests.first_hour http://ADDRESS:8000 USER    do it all; the password is in JUPYTERHUB_PASSWORD
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tests.clients.jupyterhub import Hub
+from tests.first_hour.session import do_all
+from tests.first_hour.table import table
+
+
+def main(arguments: list[str]) -> int:
+    """Do it, and say what came of it. Returns how many did not go as they should."""
+    if arguments == ["table"]:
+        print(table())
+        return 0
+    url, user = arguments
+    password = os.environ["JUPYTERHUB_PASSWORD"]
+    hub = Hub(url)
+    hub.wait_until_ready()
+    hub.sign_in(user, password)
+    hub.start_server()
+    failed = 0
+    for outcome in do_all(hub, password):
+        failed += bool(outcome.problem)
+        print(
+            f"{'FAILED' if outcome.problem else 'ok':6} {outcome.what} ({outcome.where}) {outcome.problem}",
+            flush=True,
+        )
+    return min(failed, 100)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
