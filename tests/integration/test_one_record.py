@@ -148,6 +148,7 @@ def test_the_record_is_what_was_given_and_no_secret(operator: Operator) -> None:
 
 
 def test_status_by_the_name_shows_the_addresses(operator: Operator, colleague: Operator) -> None:
+    report(operator)  # as a machine does all the time
     said = colleague.run("status")
     (machine,) = machines(operator)
     assert f"\n{NAME}: ready\n" in said

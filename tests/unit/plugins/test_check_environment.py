@@ -194,6 +194,12 @@ def test_credentials_that_aws_does_not_know(run: Any, answers: Answers, error: E
     assert said in found
 
 
+def test_what_others_have_found_is_told_with_the_rest(run: Any) -> None:
+    first, second = problems(run(problems=["The record cannot be read."], instance_type="t9.huge"))
+    assert first == "The record cannot be read."
+    assert second.startswith("ds_stack_instance_type: t9.huge is not offered")
+
+
 def test_a_profile_that_does_not_exist(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_environment, "boto3_inventory_conn", boto3_inventory_conn)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
