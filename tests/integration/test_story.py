@@ -8,6 +8,7 @@ With real bakes and machines the story is told on the local cloud, by tests/e2e.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -52,6 +53,25 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
         yield someone
 
 
+def say(operator: Operator, **changes: str) -> None:
+    """Let the machine say something else than it has said last."""
+    ssm, name = operator.client("ssm"), f"{PATH}/machine/status"
+    said = json.loads(ssm.get_parameter(Name=name)["Parameter"]["Value"])
+    ssm.put_parameter(Name=name, Value=json.dumps({**said, **changes}), Type="String", Overwrite=True)
+
+
+def look_at_a_machine_that_is_not_well(operator: Operator) -> None:
+    """What it said when it booted is not how it is: it fails, and it falls silent."""
+    say(operator, state="failed", message="nginx: the unit is failed")
+    status = operator.run("status", code=2)
+    assert f"\n{NAME}: not well\n" in status
+    assert f"{NAME} is not well. nginx: the unit is failed" in status
+    say(operator, time="2026-11-20T09:21:44Z")
+    status = operator.run("status", code=2)
+    assert "what it said last need not be so any more." in status
+    assert re.search(r"T09:21:44Z, \d+ seconds ago\)", status)
+
+
 @pytest.mark.fault(19)
 def test_a_stack_is_made_shown_and_destroyed(operator: Operator) -> None:
     checked = operator.run("bake", "--check", "-v")
@@ -92,6 +112,8 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator) -> None:
     assert f"\n{NAME}: ready\n" in status
     assert "It says      ready: All checks passed." in status
     assert "ok     jupyterhub: a stand-in says so" in status
+
+    look_at_a_machine_that_is_not_well(operator)
 
     destroyed = operator.run("destroy")
     assert f"{NAME} is destroyed." in destroyed

@@ -225,6 +225,23 @@ def test_no_other_site_frames_the_pages(host: Host) -> None:
 # Going on
 
 
+def test_first_server_starts_where_nothing_can_be_written(host: Host, browser: Hub) -> None:
+    """A home as it is made on a volume that others have filled: made by root, and not a byte is left."""
+    home = "/home/carol"
+    host.check_output(f"useradd --groups ds-users --home-dir {home} --no-create-home carol")
+    host.check_output(f"echo carol:{PASSWORD} | chpasswd && cp -r /etc/skel /opt/carol && mkdir {home}")
+    host.check_output(f"mount -t tmpfs -o size=1M tmpfs {home} && cp -r /opt/carol/. {home}")
+    host.check_output(f"chown -R carol: {home}")
+    try:
+        assert "No space left" in host.run(f"dd if=/dev/zero of={home}/all bs=1k").stderr
+        browser.sign_in("carol", PASSWORD)
+        browser.start_server()
+        assert browser.run_cell("6 * 7").output == "42"
+        browser.stop_server()
+    finally:
+        host.run(f"umount --lazy {home}; userdel carol; rm -r {home} /opt/carol")
+
+
 def test_busy_kernel_is_activity(alice: Hub) -> None:
     """A long cell that prints nothing must not look idle to the culler."""
     with alice.kernel() as kernel:
