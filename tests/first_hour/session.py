@@ -30,7 +30,7 @@ def do_all(hub: Hub, password: str) -> Iterator[Outcome]:
 
     The password is the user's, who has it again at the end.
     """
-    # One after the other: a server gives up a page that does not answer, and these clients answer while they wait.
+    # One after the other: a server gives up clients that do not answer, and these do so while they wait.
     with ExitStack() as stack:
         kernels = {
             PYTHON: stack.enter_context(hub.kernel("python3")),
@@ -141,7 +141,7 @@ def _exports(hub: Hub, _password: str) -> None:
     assert saved.status in (200, 201), saved
     offered = sorted(hub.server("GET", "api/nbconvert").json())
     assert {"html", "latex", "markdown", "rst"} <= set(offered) and "webpdf" not in offered, offered
-    for kind in offered:
+    for kind in (one for one in offered if one != "custom"):  # JupyterLab's menu leaves it out
         answer = hub.server("GET", f"nbconvert/{kind}/export.ipynb?download=true")
         assert answer.status == 200, (kind, answer.status, answer.text[:300])
         assert "6 * 7" in re.sub(r"<[^>]+>|\\[a-z]+\{|\{\}|[{}]", "", answer.text).replace("\\PYZ", ""), kind
