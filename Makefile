@@ -15,7 +15,7 @@ PLAY := scripts/on-localcloud ansible-playbook -e @examples/localcloud.yml
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/.cache/tools/bin:$(PATH)
 
 .PHONY: help setup setup-demo demo demo-users demo-destroy demo-stop test lint unit integration newest molecule e2e bench
-.PHONY: bench-site build clean
+.PHONY: bench-site vendor-check build clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,6 +57,10 @@ bench: setup ## Measure what a task of terraform_stack costs, on a machine that 
 
 bench-site: setup-demo ## Measure site.yml with nothing to change, after `make demo`
 	python -m tests.bench.site
+
+vendor-check: setup ## Ask the vendors for all that the defaults name (needs a network; ACCOUNT=1: make a stack on AWS too)
+	python -m tests.vendor.check
+	$(if $(ACCOUNT),python -m tests.vendor.account)
 
 build: setup ## Build the collection's tarball
 	ansible-galaxy collection build --force

@@ -82,11 +82,6 @@ class VolumeStore:
             self.detach(identifier)
         self._file(identifier).unlink(missing_ok=True)
 
-    def used_bytes(self, identifier: str) -> int:
-        """Bytes that the file really takes on the disk."""
-        file = self._file(identifier)
-        return file.stat().st_blocks * 512 if file.exists() else 0
-
     @staticmethod
     def _copy(source: Path, target: Path) -> None:
         run("cp", "--sparse=always", "--reflink=auto", str(source), str(target))

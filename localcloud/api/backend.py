@@ -233,7 +233,6 @@ class LocalEC2(EC2Backend):
     ) -> Snapshot:
         """CreateSnapshot, and the snapshot that belongs to an AMI."""
         snapshot = super().create_snapshot(volume_id, description, owner_id, from_ami)
-        snapshot.size_then = self.get_volume(volume_id).size
         if not from_ami:
             with self._held_still(volume_id):
                 self.cloud.volumes.snapshot(volume_id, snapshot.id)

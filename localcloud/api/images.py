@@ -1,16 +1,12 @@
 """AMIs: moto keeps the books, `RootDisks` the layers."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.models.amis import Ami
 from moto.ec2.responses import EC2Response
 
 from localcloud.root_disks import Layers
-
-if TYPE_CHECKING:
-    from localcloud.api.backend import LocalEC2
-
 
 ROOT_DEVICE = "/dev/xvda"
 BASE_ROOT_SIZE = 8
@@ -26,9 +22,8 @@ class LocalAmi(Ami):
     """
 
     __module__ = "moto.ec2.models"
-    ec2_backend: "LocalEC2"
 
-    def __init__(self, backend: "LocalEC2", ami_id: str, **options: Any) -> None:
+    def __init__(self, backend: Any, ami_id: str, **options: Any) -> None:
         self.root_size = BASE_ROOT_SIZE
         self.layers: Layers = (ami_id,)
         self.deprecation_time: str | None = None

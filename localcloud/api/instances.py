@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
@@ -14,17 +14,39 @@ from moto.iam.models import iam_backends
 
 from localcloud import security_groups
 from localcloud.api.rules import rules_of
-from localcloud.cloud import log, logged
+from localcloud.cloud import Cloud, log, logged
 from localcloud.credentials import Holder
 from localcloud.errors import LocalCloudError
 from localcloud.imds import Metadata, RoleCredentials
 from localcloud.machine import REBOOTED, Disk, Machine, Spec
 from localcloud.root_disks import RootDisk
 
-if TYPE_CHECKING:
-    from localcloud.api.backend import LocalEC2
-
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+
+
+class Books(Protocol):
+    """What an instance asks of moto's EC2 backend that keeps it."""
+
+    cloud: Cloud
+    addresses: list[Any]
+    amis: dict[str, Any]
+    key_pairs: dict[str, Any]
+    partition: str
+
+    def get_vpc(self, vpc_id: str) -> Any:
+        """A network."""
+
+    def all_instances(self) -> list[Any]:
+        """The instances of the region."""
+
+    def disk(self, volume_id: str) -> Disk | None:
+        """A data volume's place in its instance; None for a root disk."""
+
+    def synchronise(self) -> None:
+        """Bring security groups and public addresses of all regions into force. Needs the lock."""
+
+    def prune_layers(self) -> None:
+        """Remove the layers that no AMI and no instance uses any more."""
 
 
 class LocalInstance(Instance):
@@ -34,7 +56,7 @@ class LocalInstance(Instance):
     """
 
     __module__ = "moto.ec2.models"  # moto's metaclass reads the service's name out of it
-    ec2_backend: "LocalEC2"
+    ec2_backend: Books
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -291,7 +313,10 @@ class LocalInstance(Instance):
 
     def _rules(self) -> str:
         with self.ec2_backend.cloud.lock:
-            return security_groups.chains(rules_of(self, egress=False), rules_of(self, egress=True))
+            return security_groups.chains(
+                rules_of(self.security_groups, self.ec2_backend, egress=False),
+                rules_of(self.security_groups, self.ec2_backend, egress=True),
+            )
 
     def disks(self) -> dict[str, Disk]:
         """The attached data volumes by volume id."""

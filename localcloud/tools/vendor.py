@@ -80,7 +80,7 @@ def fetch(release: Release, folder: Path, base: str | None = None, machine: str 
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
         archive = Path(scratch) / name
-        found = _download(url, archive)
+        found = download(url, archive)
         if found != release.sha256[arch]:
             raise LocalCloudError(
                 f"{url} is not the pinned file: its SHA-256 is {found}, expected is {release.sha256[arch]}"
@@ -110,7 +110,7 @@ def put(made: Path, target: Path) -> None:
             raise
 
 
-def _download(url: str, target: Path) -> str:
+def download(url: str, target: Path) -> str:
     """Write what the address holds into a file; its SHA-256. Raises LocalCloudError."""
     digest = hashlib.sha256()
     try:

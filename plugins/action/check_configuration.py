@@ -11,8 +11,8 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.iac.ds_stack.plugins.module_utils._configuration import find_problems
-from ansible_collections.iac.ds_stack.plugins.module_utils._configuration_types import PREFIX
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration import find_problems
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_types import PREFIX
 
 
 class ActionModule(ActionBase):
@@ -20,7 +20,6 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = True
-    TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with every problem at once, or change nothing."""

@@ -16,7 +16,6 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = True
-    TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Print the text and change nothing."""

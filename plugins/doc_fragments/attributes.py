@@ -30,6 +30,17 @@ attributes:
     description: Has a corresponding action plugin, so that some parts of it run on the control machine.
 """
 
+    AWS = r"""
+options: {}
+attributes:
+  action_group:
+    description: >-
+      Use C(group/iac.ds_stack.aws) in C(module_defaults) to set defaults for this module, and for those of
+      amazon.aws.
+    support: full
+    membership: [iac.ds_stack.aws]
+"""
+
     STACK = r"""
 options: {}
 attributes:

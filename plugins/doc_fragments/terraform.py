@@ -5,15 +5,16 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The options that the Terraform modules share; their spec is in module_utils/_terraform_options.py."""
+    """The options that the Terraform modules share; their spec is in module_utils/_terraform/options.py."""
 
     DOCUMENTATION = r"""
 options:
   source:
     description:
       - The folder of the root module. It is copied to O(work_dir) and never written to.
-      - Modules outside of it that are called by a relative path are copied, too. Other files outside of it
-        cannot be found from the copy.
+      - Modules outside of it that are called by a relative path, and files outside that are named with
+        C(path.module), C(path.root) or in a function, are copied, too. The folders keep their layout, and
+        Terraform runs in the one in O(work_dir) that corresponds to this.
       - A state that lies in it, from runs of Terraform by hand, is not used. If O(work_dir) has none, the
         task fails and says what to do.
     type: path
@@ -22,6 +23,7 @@ options:
     description:
       - The folder in which Terraform runs, made if it does not exist. One for each stack. With a local
         backend the state lies here.
+      - It may lie in O(source).
       - A lock lets only one run at a time work in it.
     type: path
     required: true
@@ -79,11 +81,4 @@ options:
       - Seconds after which Terraform is asked to stop. It then finishes the operations it is in and saves its
         state, and the task fails. No limit by default.
     type: int
-attributes:
-  async:
-    description: Supports being used with the C(async) keyword.
-  check_mode:
-    description: Can run in C(check_mode) and tell what would change without changing anything.
-  diff_mode:
-    description: Can show in detail what changes or would change when in diff mode.
 """

@@ -62,10 +62,10 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import SENSITIVE
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site import read_outputs
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import known_outputs
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.outputs import read_outputs
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import known_outputs
 
 display = Display()
 

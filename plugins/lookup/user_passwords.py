@@ -57,8 +57,8 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry, RetryingBotoClientWrapper
-from ansible_collections.iac.ds_stack.plugins.module_utils._names import OptionError, check_stack
-from ansible_collections.iac.ds_stack.plugins.module_utils._parameters import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError, check_stack
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import (
     ParameterError,
     ParameterStore,
     Paths,

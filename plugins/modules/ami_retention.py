@@ -44,6 +44,7 @@ attributes:
     details: Shows the ids of the stack's images before and after.
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -102,9 +103,9 @@ from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
 )
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._image_retention import Image, decide
-from ansible_collections.iac.ds_stack.plugins.module_utils._names import OptionError, check_stack
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import tag_filter
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import Image, tag_filter
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.retention import decide
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError, check_stack
 
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},
@@ -165,16 +166,16 @@ def remove(client: Any, images: Iterable[Image]) -> None:
     removed, standing, left = [], [], []
     for image in images:
         try:
-            deregister_image(client, image.image_id)
+            deregister_image(client, image.ami_id)
         except AnsibleAWSError as error:
-            standing.append(f"{image.image_id}: {error}")
+            standing.append(f"{image.ami_id}: {error}")
             continue
         removed.append(image)
         for snapshot_id in image.snapshot_ids:
             try:
                 delete_snapshot(client, snapshot_id)
             except AnsibleAWSError as error:
-                left.append(f"{snapshot_id} of {image.image_id}: {error}")
+                left.append(f"{snapshot_id} of {image.ami_id}: {error}")
     problems = []
     if left:
         problems.append(
@@ -184,7 +185,7 @@ def remove(client: Any, images: Iterable[Image]) -> None:
     if standing:
         problems.append(f"These images could not be deregistered. Run this again. {'; '.join(standing)}")
     if problems:
-        gone = ", ".join(image.image_id for image in removed) or "none"
+        gone = ", ".join(image.ami_id for image in removed) or "none"
         raise RetentionError(f"Images deregistered: {gone}. {' '.join(problems)}", removed)
 
 
@@ -195,7 +196,7 @@ def retain(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     if keep < 1 or min_age < 0:
         raise OptionError("keep is at least 1, min_age at least 0.")
     images = stack_images(client, stack)
-    used = used_by_others(client, [image.image_id for image in images]) if images else {}
+    used = used_by_others(client, [image.ami_id for image in images]) if images else {}
     used.update(dict.fromkeys(module.params["protect"], "protected by the task"))
     decisions = decide(images, keep, timedelta(days=min_age), used)
     doomed = [decision.image for decision in decisions if not decision.keep]
@@ -206,15 +207,15 @@ def retain(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
         "removed": [_describe(image) for image in doomed],
         "kept": [_describe(one.image) | {"reason": one.reason} for one in decisions if one.keep],
         "diff": {
-            "before": {"images": [one.image.image_id for one in decisions]},
-            "after": {"images": [one.image.image_id for one in decisions if one.keep]},
+            "before": {"images": [one.image.ami_id for one in decisions]},
+            "after": {"images": [one.image.ami_id for one in decisions if one.keep]},
         },
     }
 
 
 def _describe(image: Image) -> dict[str, Any]:
     return {
-        "image_id": image.image_id,
+        "image_id": image.ami_id,
         "name": image.name,
         "creation_date": image.created.isoformat(timespec="seconds"),
         "snapshot_ids": list(image.snapshot_ids),

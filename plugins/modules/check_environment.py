@@ -111,6 +111,11 @@ options:
     description: Tags that everything gets. Dry runs carry them, for accounts that demand some.
     type: dict
     default: {}
+  problems:
+    description: What has been found already, to be told with the rest, each as a sentence.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: full
@@ -120,6 +125,7 @@ notes:
   - The names of the stack's variables in the messages are those of the role P(iac.ds_stack.preflight#role).
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -178,18 +184,18 @@ from ansible_collections.amazon.aws.plugins.module_utils.botocore import (
     get_aws_connection_info,
 )
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight as rules
-from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight_account as aws
-from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight_tools as tools
-from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError
-from ansible_collections.iac.ds_stack.plugins.module_utils._preflight import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import FingerprintError
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight as rules
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_account as aws
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_tools as tools
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import (
     BAKE,
     DESTROY,
     INSTANCE,
     NETWORK,
     STAGES,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import TerraformError
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},
@@ -223,6 +229,7 @@ ARGUMENTS: dict[str, Any] = {
     "kms_key_id": {"type": "str"},
     "dry_runs": {"type": "bool", "default": True},
     "tags": {"type": "dict", "default": {}},
+    "problems": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -304,7 +311,7 @@ def account_problems(
     if regions and (problem := rules.region_problem(wanted.region, regions)):
         return [problem], None
     account = aws.ask(make_client, wanted)
-    return rules.account_problems(wanted, account), account
+    return [*module.params["problems"], *rules.account_problems(wanted, account)], account
 
 
 def provider_problems(module: AnsibleAWSModule, wanted: rules.Wanted) -> Iterator[str]:

@@ -163,7 +163,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._conda import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.urls import mask
+from ansible_collections.iac.ds_stack.plugins.module_utils._software.conda import (
     Changes,
     Conda,
     CondaError,
@@ -182,7 +183,6 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._conda import (
     verify_local_files,
     write_record,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._urls import mask
 
 
 @dataclass

@@ -46,6 +46,7 @@ attributes:
     support: full
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -104,9 +105,9 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.iac.ds_stack.plugins.module_utils._machine_config import Parts, parse_document
-from ansible_collections.iac.ds_stack.plugins.module_utils._names import OptionError, check_stack
-from ansible_collections.iac.ds_stack.plugins.module_utils._parameters import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_config import Parts, parse_document
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError, check_stack
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import (
     SSH_KEYS,
     Parameter,
     ParameterStore,

@@ -99,7 +99,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._receipt import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._software.receipt import (
     ReceiptError,
     differences,
     dump,
@@ -107,7 +107,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._receipt import (
     says_the_same,
     text_of,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._receipt_sources import read_machine
+from ansible_collections.iac.ds_stack.plugins.module_utils._software.receipt_sources import read_machine
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},

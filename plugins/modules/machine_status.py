@@ -54,6 +54,7 @@ attributes:
     support: none
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -115,7 +116,7 @@ status:
       sample:
         - name: jupyterhub
           ok: true
-          detail: http://127.0.0.1:18000/hub/login answers 200
+          detail: http://127.0.0.1:980/hub/login answers 200
       contains:
         name:
           description: The service.
@@ -132,6 +133,19 @@ unanswered:
   type: list
   elements: str
   sample: []
+age:
+  description: Seconds since that report, or none where nothing was reported or it does not tell when.
+  returned: always
+  type: float
+  sample: 12.4
+complaint:
+  description:
+    - What is wrong with the machine by its own words, or that it has been silent for more than five minutes,
+      though it reports every minute; empty when nothing is.
+    - It is about a machine that runs. Of one that was stopped nothing else is to be expected.
+  returned: always
+  type: str
+  sample: "data volume: /data is full: 0 MiB are left for users"
 waited:
   description: Seconds that passed until then.
   returned: always
@@ -142,6 +156,7 @@ waited:
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
@@ -151,14 +166,14 @@ from ansible.module_utils.urls import open_url
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.iac.ds_stack.plugins.module_utils import _machine_status
-from ansible_collections.iac.ds_stack.plugins.module_utils._machine_status import Seen, Verdict, Wanted
-from ansible_collections.iac.ds_stack.plugins.module_utils._names import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import machine_status as _machine_status
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_status import Seen, Verdict, Wanted
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import (
     OptionError,
     check_instance,
     check_stack,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._parameters import ParameterStore, Paths
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import ParameterStore, Paths
 
 PAUSE_SECONDS = 3.0
 LOOKS = 5
@@ -271,12 +286,15 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
         seen, waited = wait_until_ready(store, name, wanted, module.params["timeout"], advice)
     else:
         seen, waited = look(store, name), 0.0
+    age = _machine_status.age(seen.document, datetime.now(timezone.utc)) if seen else None
     ready = _machine_status.judge(wanted, None, seen, waited) is Verdict.READY
     return {
         "changed": False,
         "ready": ready,
         "unanswered": unanswered(module.params["urls"]) if ready else module.params["urls"],
         "status": seen.document if seen else {},
+        "age": age,
+        "complaint": _machine_status.complain(wanted.instance_id, seen, age),
         "waited": round(waited, 1),
     }
 

@@ -146,12 +146,18 @@ extends_documentation_fragment:
   - iac.ds_stack.attributes.action
   - iac.ds_stack.attributes.async
   - iac.ds_stack.attributes.stack
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
 attributes:
   action:
     support: full
+  action_group:
+    description: >-
+      Use C(group/iac.ds_stack.stack), or C(group/iac.ds_stack.aws) that also sets those of amazon.aws, in
+      C(module_defaults) to set defaults for this module.
+    membership: [iac.ds_stack.aws, iac.ds_stack.stack]
   async:
     support: full
   check_mode:
@@ -284,23 +290,33 @@ left:
   sample: [image ami-0a1b2c3d4e5f60718]
 """
 
-import functools
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.warnings import warn
-from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
-from ansible_collections.amazon.aws.plugins.module_utils.ec2 import describe_regions
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.iac.ds_stack.plugins.module_utils import _packer_bake
-from ansible_collections.iac.ds_stack.plugins.module_utils._fingerprint import FingerprintError
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer import environment
-from ansible_collections.iac.ds_stack.plugins.module_utils._process import ProcessError, exit_on_signals
-from ansible_collections.iac.ds_stack.plugins.module_utils._progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_masks import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.account import Account
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.attempt import look_back
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.build import (
+    Tool,
+    begin,
+    build,
+    find_binary,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import environment
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.content import content_of
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.errors import BakeError
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.find import find, tell_late_images
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import FingerprintError
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.judge import facts_of, judge
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.report import Result, report
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.request import resolve
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import ProcessError
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import exit_on_signals
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import (
     SENSITIVE,
     Scrubber,
     secrets_in,
@@ -329,34 +345,6 @@ ARGUMENT_SPEC = {
 CONNECTION_OPTIONS = ("access_key", "secret_key", "session_token", "profile", "endpoint_url", "aws_ca_bundle")
 
 
-def read_request(module: AnsibleAWSModule) -> _packer_bake.Request:
-    """The module's options as a request. Raises BakeError for one that is missing."""
-    params = module.params
-    if not module.region:
-        raise _packer_bake.BakeError("Say in which region: with the option region or AWS_REGION.")
-    template = Path(params["template"]).absolute()
-    return _packer_bake.Request(
-        template=template,
-        overlay=Path(params["overlay"]).absolute() if params["overlay"] else None,
-        work_dir=Path(params["work_dir"]).absolute(),
-        name=params["name"],
-        region=module.region,
-        base_image_id=params["base_image_id"],
-        variables=params["variables"],
-        sensitive_variables=params["sensitive_variables"],
-        provisioner_variables=params["provisioner_variables"],
-        fingerprint_root=Path(params["fingerprint_root"] or template.parent).absolute(),
-        fingerprint_paths=tuple(params["fingerprint_paths"]),
-        fingerprint_exclude=tuple(params["fingerprint_exclude"]),
-        fingerprint_extra=params["fingerprint_extra"],
-        tags={name: str(value) for name, value in params["tags"].items()},
-        force=params["force"],
-        timeout=params["timeout"],
-        ansible_playbook=params["ansible_playbook"] or "ansible-playbook",
-        collections_path=tuple(params["collections_path"] or ()),
-    )
-
-
 def hide_secrets(module: AnsibleAWSModule) -> Scrubber:
     """Make Ansible mask the sensitive variables in the result; what masks them elsewhere.
 
@@ -372,56 +360,36 @@ def hide_secrets(module: AnsibleAWSModule) -> Scrubber:
     return Scrubber(secrets)
 
 
-def other_regions(module: AnsibleAWSModule, client: Any, names: set[str]) -> dict[str, Any]:
-    """Of regions by name those of the account other than this one, each with a client of EC2."""
-    if not names - {module.region}:
-        return {}
-    try:
-        names = names & {region["RegionName"] for region in describe_regions(client)}
-    except is_boto3_error_code("UnauthorizedOperation"):
-        pass  # what looks like a region's name is taken for one
-    return {name: module.client("ec2", region=name) for name in sorted(names - {module.region})}
-
-
-def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dict:
+def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dict[str, Any]:
     """Do what was asked for; the result."""
-    request = read_request(module)
     # The result repeats the options; a secret too short to be masked wherever it occurs is masked here.
-    module.params["sensitive_variables"] = dict.fromkeys(request.sensitive_variables, SENSITIVE)
-    client = module.client("ec2")
-    others = functools.partial(other_regions, module, client)
-    earlier = _packer_bake.look_back(request.work_dir, client, check_mode=module.check_mode, others=others)
+    params = {**module.params}
+    module.params["sensitive_variables"] = dict.fromkeys(params["sensitive_variables"], SENSITIVE)
+    request = resolve(params, module.region)
+    account = Account(module.client("ec2"), request.region, lambda name: module.client("ec2", region=name))
+    earlier = look_back(request.work_dir, account, check_mode=module.check_mode)
     if earlier:
         warn(earlier)
-    plan = _packer_bake.make_plan(request, client)
-    result = {
-        "changed": bool(plan.reasons),
-        "fingerprint": plan.fingerprint,
-        "reasons": plan.reasons,
-        "region": request.region,
-        "reused": not plan.reasons,
-    }
-    if plan.image and not plan.reasons:
-        image = plan.image
-        return {**result, **_packer_bake.image_facts(image)}
-    for text in _packer_bake.tell_late_images(request, client, earlier or ""):
+    found = find(request, content_of(request), account.client)
+    result = Result(found, request.region, found.image)
+    if not found.reasons:
+        return report(result)
+    for text in tell_late_images(request, account.client, earlier or ""):
         warn(text)
-    if module._diff:
-        result["diff"] = {name: scrubber.text(text) for name, text in plan.diff().items()}
-    if module.check_mode:
-        return result
-    connection = {name: module.params[name] for name in CONNECTION_OPTIONS}
-    baked = _packer_bake.bake(
-        request,
-        plan,
-        client,
-        binary=_packer_bake.find_binary(module.params["binary"]),
-        environment=environment(os.environ, {**connection, "region": request.region}),
-        scrubber=scrubber,
-        progress=progress,
-        others=others,
-    )
-    return {**result, **baked}
+    if not module.check_mode:
+        tool = Tool(find_binary(module.params["binary"]), environment(os.environ, connection_of(module)))
+        with begin(request, scrubber) as bake:
+            built = build(bake, request, found, tool, progress)
+            image = judge(bake, built, found, account)
+            bake.work.note_bake(found.bake_of(image))
+        result = Result(found, request.region, image, facts_of(bake, built, found))
+    diff = {name: scrubber.text(text) for name, text in found.diff().items()}
+    return {**report(result), **({"diff": diff} if module._diff else {})}
+
+
+def connection_of(module: AnsibleAWSModule) -> dict[str, str | None]:
+    """How the module reaches AWS, which is how Packer shall."""
+    return {**{name: module.params[name] for name in CONNECTION_OPTIONS}, "region": module.region}
 
 
 def main() -> None:
@@ -432,7 +400,7 @@ def main() -> None:
     try:
         with exit_on_signals():
             result = run(module, scrubber, progress)
-    except _packer_bake.BakeError as error:
+    except BakeError as error:
         message = progress.failure(str(error), error.facts.get("log_path"))
         module.fail_json(msg=message, **error.facts, **progress.result())
     except (FingerprintError, ProcessError) as error:

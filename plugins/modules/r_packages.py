@@ -116,7 +116,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._r import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._software.r import (
     Answer,
     Installed,
     R,

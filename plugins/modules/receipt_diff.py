@@ -93,7 +93,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._receipt import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._software.receipt import (
     ReceiptError,
     as_dict,
     differences,

@@ -19,8 +19,18 @@ description:
 requirements:
   - Terraform >= 1.10 or OpenTofu >= 1.10
 extends_documentation_fragment:
+  - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.action
+  - iac.ds_stack.attributes.async
+  - iac.ds_stack.attributes.stack
   - iac.ds_stack.terraform
+  - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.action
+  - iac.ds_stack.attributes.async
+  - iac.ds_stack.attributes.stack
 attributes:
+  action:
+    support: full
   async:
     support: full
   check_mode:
@@ -103,8 +113,9 @@ duration:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_drift import find_drift
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON, execute
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.line import find_drift
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import COMMON
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.report import execute
 
 
 def main() -> None:

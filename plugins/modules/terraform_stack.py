@@ -24,7 +24,15 @@ description:
 requirements:
   - Terraform >= 1.10 or OpenTofu >= 1.10
 extends_documentation_fragment:
+  - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.action
+  - iac.ds_stack.attributes.async
+  - iac.ds_stack.attributes.stack
   - iac.ds_stack.terraform
+  - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.action
+  - iac.ds_stack.attributes.async
+  - iac.ds_stack.attributes.stack
 options:
   state:
     description:
@@ -93,10 +101,8 @@ options:
     elements: str
     default: []
 attributes:
-  action_group:
-    description: Use C(group/iac.ds_stack.stack) in C(module_defaults) to set defaults for this module.
+  action:
     support: full
-    membership: [iac.ds_stack.stack]
   async:
     support: full
     details:
@@ -293,8 +299,9 @@ duration:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_options import COMMON, execute
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_stack import run
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.line import run
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import COMMON
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.report import execute
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **COMMON,

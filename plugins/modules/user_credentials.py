@@ -71,6 +71,7 @@ options:
     description:
       - With O(state=absent), whether the users' passwords and what the machine knows of users stay, because
         their homes do. A user who comes back to a home then keeps the password that they chose.
+      - The record of the stack and its lock stay with them.
     type: bool
     default: false
 attributes:
@@ -81,6 +82,7 @@ attributes:
     details: Shows who has a password before and after, and how often each has been given one.
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -171,14 +173,14 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.iac.ds_stack.plugins.module_utils import _credentials
-from ansible_collections.iac.ds_stack.plugins.module_utils._credentials import Action, Plan, Published
-from ansible_collections.iac.ds_stack.plugins.module_utils._names import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import credentials as _credentials
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.credentials import Action, Plan, Published
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import (
     OptionError,
     check_stack,
     check_users,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._parameters import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import (
     ParameterStore,
     Paths,
     Tagging,
@@ -351,7 +353,8 @@ def absent(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
     """Remove the parameters of the stack, all or all but the users', and return the module's result."""
     paths = Paths(check_stack(module.params["stack"]))
     found = sorted(f"{paths.root}/{name}" for name in store.below(paths.root, recursive=True))
-    kept = (f"{paths.passwords}/", f"{paths.machine_users}/") if module.params["keep_users"] else ()
+    of_users = (f"{paths.passwords}/", f"{paths.machine_users}/", paths.record, paths.lock)
+    kept = of_users if module.params["keep_users"] else ()
     names = [name for name in found if not name.startswith(kept)]
     if not module.check_mode:
         store.delete(names)

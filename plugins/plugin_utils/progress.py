@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the iac.ds_stack developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action plugin's end of live progress, see module_utils/_progress.py."""
+"""The action plugin's end of live progress, see module_utils/_run/progress.py."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ansible import constants as C
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.iac.ds_stack.plugins.module_utils._progress import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import (
     ANSWER,
     INTERVAL,
     LEASE,
@@ -41,7 +41,7 @@ PATIENCE = 60.0
 class Follower:
     """Shows the lines that a module says, as they come, and answers its question; a context manager.
 
-    directory: see module_utils/_progress.py. ask: returns the answer, empty when there is nobody to ask.
+    directory: see module_utils/_run/progress.py. ask: returns the answer, empty when there is nobody to ask.
     orphaned: called once when the process that started this one, which is the play, has died.
     """
 

@@ -6,9 +6,11 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_block_store import EBSBackend, Volume
 
 from tests.integration.operators import Operator
@@ -31,6 +33,15 @@ def make_image(operator: Operator, fingerprint: str, name: str = "image-1") -> s
     image = ec2.create_image(InstanceId=machine["InstanceId"], Name=name, TagSpecifications=tagged)
     ec2.terminate_instances(InstanceIds=[machine["InstanceId"]])
     return str(image["ImageId"])
+
+
+def make_older(image: str, days: int) -> None:
+    """Have an image made days ago, in all of moto's accounts: it simulates them in this process."""
+    made = datetime.now(timezone.utc) - timedelta(days=days)
+    for account in ec2_backends.values():
+        for region in account.values():
+            if image in region.amis:
+                region.amis[image].creation_date = made
 
 
 def machines(operator: Operator) -> list[dict[str, Any]]:

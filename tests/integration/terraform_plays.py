@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._process import DirectoryLock, DirectoryLocked
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import DirectoryLock, DirectoryLocked
 
 from tests.terraform_binary import BINARY
 from tests.which_ansible import PLAYBOOK

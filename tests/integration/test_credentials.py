@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.iac.ds_stack.plugins.module_utils import _credentials
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import credentials as _credentials
 from ansible_collections.iac.ds_stack.plugins.modules import machine_status, user_credentials
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer_images import find_image, leftovers
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import find_image, leftovers
 from ansible_collections.iac.ds_stack.plugins.modules import packer_image
 
 from tests.integration.packer_bakes import REGION, SECRET, SOURCE, Baker, wait_for
@@ -27,6 +29,11 @@ def image_tags(ec2: Any, ami_id: str) -> dict[str, str]:
 
 def everything_below(folder: Path) -> str:
     return "\n".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
+
+
+def names_below(folder: Path) -> set[Path]:
+    """Without those of the logs, which are others in each run."""
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.suffix != ".log"}
 
 
 def test_baked_once_for_the_same_content(baker: Baker, ec2: Any, base_image_id: str) -> None:
@@ -92,6 +99,12 @@ def test_what_changed_is_named(baker: Baker) -> None:
         "provisioner_variables.r_version",
     ]
     assert after[2] == 'provisioner_variables.r_version: "4.5.2"'
+
+
+def test_a_program_beside_the_template_is_not_taken_for_one_of_pythons(baker: Baker) -> None:
+    for name in ("signal", "subprocess"):
+        (baker.template / f"{name}.py").write_text("raise SystemExit('not this one')\n")
+    assert baker.bake()["changed"] is True
 
 
 def test_an_image_that_is_gone_is_baked_anew(baker: Baker, ec2: Any) -> None:
@@ -631,6 +644,75 @@ def test_names_and_folders_that_cannot_be(baker: Baker, options: dict[str, Any],
     before = everything_below(baker.template)
     assert message in baker.fail(**options)["msg"]
     assert everything_below(baker.template) == before
+
+
+@pytest.mark.fault(23)
+def test_the_same_folders_by_other_names(baker: Baker, tmp_path: Path) -> None:
+    """They come to the same image, and each run leaves the same files."""
+    (baker.folder / "roles").mkdir()
+    (baker.folder / "roles" / "main.yml").touch()
+    (baker.template / "sub").mkdir()
+    (baker.template / "sub" / "naïve\nfile").write_text("x")
+    (baker.folder / "to_template").symlink_to("template")
+    (baker.folder / "to_folder").symlink_to(tmp_path)
+    with contextlib.chdir(baker.folder):
+        baked = baker.bake(fingerprint_paths=["roles"])
+        left = names_below(baker.work)
+        for template, work_dir, force in (
+            ("template", "work/", False),
+            ("to_template/", "template/../work", True),
+            ("template/sub/..", "to_folder/work", False),
+            ("to_template/sub/../../template", "to_folder/to_template/../work", True),
+        ):
+            again = baker.bake(
+                template=template, work_dir=work_dir, fingerprint_paths=["./roles/"], force=force
+            )
+            assert again["fingerprint"] == baked["fingerprint"], template
+            assert again["reasons"] == (["force"] if force else [])
+            assert names_below(baker.work) == left
+
+
+@pytest.mark.fault(23)
+@pytest.mark.parametrize("name", ["template/link", "template/deep/in/link", "roles/link"])
+def test_a_link_to_the_work_dir_is_told_before_anything_is_baked(baker: Baker, name: str, ec2: Any) -> None:
+    link = baker.folder / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    (baker.folder / "out").mkdir()
+    link.symlink_to(baker.folder / "out")
+    (baker.folder / "roles").mkdir(exist_ok=True)
+    (baker.folder / "roles" / "main.yml").touch()
+    options = {"work_dir": str(baker.folder / "out" / "work"), "fingerprint_paths": ["roles"]}
+    for _run in range(2):
+        assert f"{link} leads to the folder {baker.folder}/out/work" in baker.fail(**options)["msg"]
+        assert list((baker.folder / "out").iterdir()) == []
+    link.unlink()
+    link.symlink_to(baker.folder / "roles" / "main.yml")
+    first = baker.bake(**options)
+    assert first["changed"]
+    assert baker.bake(**options)["fingerprint"] == first["fingerprint"]
+
+
+@pytest.mark.fault(23)
+def test_a_name_that_is_no_text_does_not_break_the_result(baker: Baker) -> None:
+    """Ansible refuses a result with it, after the work was done."""
+    (baker.template / os.fsdecode(b"latin\xe9")).write_text("x")
+    baked = baker.bake(_ansible_diff=True)
+    assert baked["changed"]
+    (baker.template / os.fsdecode(b"latin\xe9")).write_text("y")
+    diff = baker.bake(_ansible_diff=True, _ansible_check_mode=True)["diff"]
+    assert [line.partition(": ")[0] for line in diff["after"].splitlines()[1:]] == ["template/latin\\udce9"]
+    (baker.work / os.fsdecode(b"stray\xff")).touch()
+    assert "holds stray\\udcff, which" in baker.fail()["msg"]
+
+
+@pytest.mark.fault(7)
+@pytest.mark.parametrize("options", [{"variables": {"scirpt": ""}}, {"name": "a*"}, {"template": "/nowhere"}])
+def test_a_short_secret_is_not_in_the_options_that_an_error_repeats(
+    baker: Baker, options: dict[str, Any]
+) -> None:
+    result = baker.fail(sensitive_variables={"licence": "xQ7"}, **options)
+    assert result["invocation"]["module_args"]["sensitive_variables"] == {"licence": "(sensitive)"}
+    assert "xQ7" not in json.dumps(result)
 
 
 @pytest.mark.parametrize("home", [None, "", "/nonexistent"])

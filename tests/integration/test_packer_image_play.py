@@ -19,7 +19,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from ansible_collections.iac.ds_stack.plugins.module_utils._process import DirectoryLock, read_holder
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock, read_holder
 from ansible_collections.iac.ds_stack.plugins.modules import packer_image
 
 from tests.integration.packer_bakes import REPOSITORY, Baker, wait_for

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils import _fingerprint as fp
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer import fingerprint as fp
 
 from tests.integration.packer_bakes import PACKER, REGION, REPOSITORY
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._progress import LINES
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import LINES
 from ansible_collections.iac.ds_stack.plugins.plugin_utils import progress
 
 

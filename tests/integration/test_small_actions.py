@@ -64,3 +64,48 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     for part in ("ds_stack_naem", "ds_stack_name", "ds_stack_size"):
         assert part in said
     assert "Log in:" not in said
+
+
+def test_defaults_of_both_action_groups(tmp_path: Path) -> None:
+    """They reach the modules, with and without an action plugin; that of AWS also those of amazon.aws."""
+    folder = str(tmp_path)
+    tasks: dict[str, dict[str, Any]] = {
+        "terraform": {"iac.ds_stack.terraform_stack": {"source": folder}},
+        "packer": {"iac.ds_stack.packer_image": {"template": folder, "name": "a", "base_image_id": "ami-1"}},
+        "retention": {"iac.ds_stack.ami_retention": {"stack": "demo"}},
+        "other": {"amazon.aws.aws_az_info": {}},
+    }
+    messages = "{{ {" + ", ".join(f"'{name}': {name}.msg" for name in tasks) + "} | to_json }}"
+    aws = {"region": "eu-north-1", "endpoint_url": "http://127.0.0.1:9"}
+    defaults = {"group/iac.ds_stack.stack": {"work_dir": folder}, "group/iac.ds_stack.aws": aws}
+    copy = {"content": messages, "dest": str(tmp_path / "messages"), "mode": "0600"}
+    steps: list[Any] = [
+        *({**task, "register": name, "ignore_errors": True} for name, task in tasks.items()),
+        {"ansible.builtin.copy": copy},
+    ]
+    playbook = tmp_path / "play.yml"
+    playbook.write_text(
+        json.dumps(
+            [{"hosts": "localhost", "gather_facts": False, "module_defaults": defaults, "tasks": steps}]
+        )
+    )
+    done = subprocess.run(
+        [PLAYBOOK, str(playbook)],
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / ".cache/collections"),
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_MAX_ATTEMPTS": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads((tmp_path / "messages").read_text())
+    assert f"work_dir ({folder})" in said["terraform"]
+    # It asks for a region first.
+    assert f"The work_dir {folder} and the template {folder} lie in each other" in said["packer"]
+    for name in ("retention", "other"):
+        assert 'Could not connect to the endpoint URL: "http://127.0.0.1:9/"' in said[name]

@@ -13,8 +13,13 @@ import pytest
 from tests.which_ansible import PLAYBOOK
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("network", "data", "instance", "image", "packer")
-SHOWN = ", ".join(f"'{name}': __stack_{name}_variables" for name in PARTS)
+PARTS = ("network", "data", "instance")
+SHOWN = ", ".join(
+    [
+        *(f"'{name}': __stack_parts.{name}.variables" for name in PARTS),
+        *(f"'{name}': __stack_{name}_variables" for name in ("image", "packer")),
+    ]
+)
 PLAY = f"""
 - hosts: localhost
   gather_facts: false
@@ -57,10 +62,10 @@ MADE = {
 """What the stages have handed on."""
 
 
-def variables(folder: Path, *options: str, **given: Any) -> dict[str, dict[str, Any]]:
+def variables(folder: Path, *options: str, shown: str = SHOWN, **given: Any) -> dict[str, dict[str, Any]]:
     """Return what the playbooks would give to each part."""
     playbook, result = folder / "play.yml", folder / "result.json"
-    playbook.write_text(PLAY)
+    playbook.write_text(PLAY.replace(SHOWN, shown))
     extra = {"ds_stack_name": "demo", "ds_stack_region": "us-east-1", "result": str(result), **MADE, **given}
     played = subprocess.run(
         [PLAYBOOK, str(playbook), *options, "-e", json.dumps(extra)],
@@ -198,3 +203,17 @@ def test_check_mode_knows_what_is_known_already(tmp_path: Path) -> None:
 def test_outside_of_check_mode_a_missing_id_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="object of type 'dict' has no attribute 'image'"):
         variables(tmp_path, __stack_image={"reused": False})
+
+
+def test_a_part_asks_for_nothing_that_another_one_needs(tmp_path: Path) -> None:
+    """destroy.yml has no image; whoever makes the network has no machine."""
+    nothing_made: dict[str, Any] = {name: {} for name in MADE}
+    found = variables(
+        tmp_path,
+        shown="'source': __stack_parts.instance.source, 'network': __stack_parts['network'].variables.name",
+        **nothing_made,
+        __stack_root="/collection",
+    )
+    assert found == {"source": "/collection/terraform/instance", "network": "demo"}
+    with pytest.raises(AssertionError, match="has no attribute 'image'"):
+        variables(tmp_path, shown="'instance': __stack_parts.instance.variables", **nothing_made)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_cli import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_site import read_outputs
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.outputs import read_outputs
 
 from tests.integration.terraform_stacks import DRIFT, Stack, find_tofu, isolated_stack, snapshot
 from tests.terraform_binary import BINARY, IS_TOFU, NAME

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._process import read_holder
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import read_holder
 
 from tests.integration.interruptions import document, documented, observed
 from tests.integration.terraform_plays import SLOW, Play, wait_for

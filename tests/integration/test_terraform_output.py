@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform_state import local_outputs
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import local_outputs
 
 from tests.integration.terraform_stacks import MAIN, Stack, isolated_stack
 from tests.terraform_binary import BINARY

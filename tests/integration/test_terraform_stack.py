@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.iac.ds_stack.plugins.module_utils._process import DirectoryLock
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import DirectoryLock
 from ansible_collections.iac.ds_stack.plugins.modules import terraform_drift_info, terraform_stack
 
 from tests.integration.interruptions import document

@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils import _terraform_site as sites
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.init import cache_lock
 
 from localcloud import provider
 from tests.integration.terraform_stacks import DRIFT, Stack, isolated_stack
@@ -177,7 +177,7 @@ def test_one_init_at_a_time_writes_to_the_cache(
     order: list[str] = []
 
     def init(name: str) -> None:
-        with sites._cache_lock(cache):
+        with cache_lock(cache):
             order.append(f"{name} begins")
             held.set()
             threading.Event().wait(0.3)

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import FOLDER, FOREIGN_VOLUME, Machine, Operator
+from conftest import FOREIGN_VOLUME, Machine, Operator
 from passlib.hash import sha512_crypt
 
 PROGRAM = "ds-stack-init"
@@ -52,6 +52,9 @@ def test_first_boot(machine: Machine, operator: Operator, key: Path) -> None:
     assert [(one["name"], one["ok"]) for one in result["status"]["checks"]] == [
         ("hub", True),
         ("nginx", True),
+        ("data volume", True),
+        ("system disk", True),
+        ("metadata guard", True),
     ]
     assert result["status"]["image_id"] == "ami-0123456789abcdef0"
     assert result["status"]["boot_id"] == machine.run("cat /proc/sys/kernel/random/boot_id")
@@ -82,6 +85,14 @@ def test_ssh_key(machine: Machine, key: Path) -> None:
     assert ssh(machine, key, "alice") == 0
     assert ssh(machine, key, "bob") != 0
     assert machine.run("grep -c ssh-rsa /etc/ds-stack/authorized_keys/bob") == "4"
+
+
+def test_sshd_takes_no_password(machine: Machine) -> None:
+    """Whatever the base image has set in a file that comes later."""
+    machine.run("echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/50-cloud-init.conf")
+    options = machine.run("sshd -T").splitlines()
+    machine.run("rm /etc/ssh/sshd_config.d/50-cloud-init.conf")
+    assert {"passwordauthentication no", "kbdinteractiveauthentication no"} <= set(options)
 
 
 def test_another_key_is_there_when_the_machine_is_ready(
@@ -200,24 +211,6 @@ def test_new_address_gets_a_new_certificate(machine: Machine, operator: Operator
     machine.refresh()
     names = machine.run("openssl x509 -in /etc/ds-stack/tls/cert.pem -noout -ext subjectAltName")
     assert "IP Address:198.51.100.7" in names
-
-
-def test_larger_volume_is_used(machine: Machine, operator: Operator, key: Path) -> None:
-    with (FOLDER / "data.img").open("r+b") as file:
-        file.truncate(512 * 1024 * 1024)
-    loop = subprocess.run(
-        ["losetup", "--associated", FOLDER / "data.img", "--noheadings", "--output", "NAME"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    subprocess.run(["losetup", "--set-capacity", loop.stdout.strip()], check=True)
-    version = operator.configure(users(key))
-    # Where the kernel lets root grow a mounted file system it is done now, and at the next boot otherwise.
-    machine.refresh()
-    operator.wait_until_ready(version)
-    machine.reboot()
-    assert int(machine.run("findmnt -bno SIZE /data")) > 400 * 1024 * 1024
 
 
 def test_missing_service_is_told(machine: Machine, operator: Operator) -> None:

@@ -176,9 +176,7 @@ def test_kernels_do_not_listen_on_ports(host: Host, alice: Hub) -> None:
         assert alice.run_in(kernel, "print(1)").output == "1\n"
         listening = host.check_output("ss -Hltnp")
         assert "ipykernel" not in listening
-        assert (
-            len([line for line in listening.splitlines() if '"python' in line and ":8081" not in line]) <= 1
-        )
+        assert len([line for line in listening.splitlines() if '"python' in line and ":981" not in line]) <= 1
         files = host.run(f"su bob --shell /bin/sh --command 'ls /run/{UNIT}'")
         assert files.rc != 0
         assert host.file(f"/run/{UNIT}/kernel-{kernel}-ipc-1").is_socket
@@ -206,7 +204,22 @@ def test_only_nginx_listens_to_the_network(host: Host) -> None:
     assert {s for s in sockets if not s.startswith(("127.", "[::1]"))} - {"0.0.0.0:22", "[::]:22"} == {
         "0.0.0.0:8000"
     }
-    assert {"127.0.0.1:18000", "127.0.0.1:8081", "127.0.0.1:8001"} <= sockets
+    assert {"127.0.0.1:980", "127.0.0.1:981", "127.0.0.1:982"} <= sockets
+
+
+def test_no_user_listens_in_the_hubs_place(host: Host, alice: Hub) -> None:
+    """Not while it runs, and not while it is stopped, when nginx would show whatever answers there."""
+    listen = "import socket; socket.socket().bind(('127.0.0.1', {}))"
+    for port in (980, 981, 982):
+        assert "PermissionError" in alice.run_cell(listen.format(port)).error
+        tried = host.run(f'runuser -u bob -- python3 -c "{listen.format(port)}"')
+        assert "PermissionError" in tried.stderr
+
+
+def test_no_other_site_frames_the_pages(host: Host) -> None:
+    curl = "curl --silent --insecure --dump-header - --output /dev/null https://127.0.0.1:8000"
+    for path in ("/hub/login", "/hub/static/nothing", "/user/alice/lab"):
+        assert "content-security-policy: frame-ancestors 'self'" in host.run(f"{curl}{path}").stdout.lower()
 
 
 # Going on

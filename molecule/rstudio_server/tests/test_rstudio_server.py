@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,9 +83,34 @@ def test_who_leaves_the_group_is_out_though_signed_in(host: Host, browser: RStud
 
 
 def test_only_nginx_is_reachable_from_outside(host: Host) -> None:
-    assert host.socket("tcp://127.0.0.1:18787").is_listening
+    assert host.socket("tcp://127.0.0.1:987").is_listening
     assert host.socket("tcp://0.0.0.0:8787").is_listening
-    assert not host.socket("tcp://0.0.0.0:18787").is_listening
+    assert not host.socket("tcp://0.0.0.0:987").is_listening
+
+
+def test_no_user_listens_in_the_servers_place(host: Host) -> None:
+    listen = "import socket; socket.socket().bind(('127.0.0.1', 987))"
+    assert "PermissionError" in host.run(f'runuser -u alice -- python3 -c "{listen}"').stderr
+
+
+def test_a_taken_port_puts_the_server_out_for_its_time_alone(host: Host) -> None:
+    host.check_output(f"systemctl stop {UNIT}")
+    host.check_output("systemd-run --collect --unit thief python3 -m http.server --bind 127.0.0.1 987")
+    try:
+        wait_for(lambda: host.socket("tcp://127.0.0.1:987").is_listening, 10)
+        host.run(f"timeout 5 systemctl start {UNIT}")
+        wait_for(lambda: int(show(host, UNIT, "NRestarts")) > 2, 40)
+        assert show(host, UNIT, "ActiveState") == "activating"
+    finally:
+        host.check_output("systemctl stop thief")
+    wait_for(lambda: host.service(UNIT).is_running, 20)
+
+
+def wait_for(look: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.5)
 
 
 def test_all_sessions_share_a_slice_with_limits(host: Host) -> None:

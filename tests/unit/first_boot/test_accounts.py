@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from ds_stack_init.accounts import Account, Machine, Plan, plan, remember
+from ds_stack_init.accounts import END_UID, Account, Machine, Plan, closed, plan, recover, remember
 from ds_stack_init.config import Credential, User
-from ds_stack_init.errors import InitError
 from ds_stack_init.registry import Record, digest
 
 ISSUED, ISSUED_LATER, CHOSEN = "$6$first", "$6$second", "$y$own"
@@ -138,8 +138,9 @@ def test_user_who_lost_the_group() -> None:
 )
 def test_uid_of_a_new_user(others: dict[str, Account], homes: dict[str, int], uid: int | None) -> None:
     if uid is None:
-        with pytest.raises(InitError, match="home of 'ada' belongs to uid"):
-            make(record=None, others=others, homes=homes)
+        found = make(record=None, others=others, homes=homes)
+        assert found.users == ()
+        assert found.problems["ada"].startswith("The home of 'ada' belongs to uid")
     else:
         assert make(record=None, others=others, homes=homes).users[0].uid == uid
 
@@ -159,13 +160,74 @@ def test_uids_in_the_order_of_the_configuration() -> None:
     [
         (Machine({"ada": Account(1000)}), "has an account 'ada'"),
         (Machine({}, {"ada": 50}), "has a group 'ada'"),
+        (Machine({}, {"other": 2000}), "gid 2000 of 'ada' belongs to the image's group 'other'"),
         (Machine({"other": Account(2000)}), "uid 2000 of 'ada' belongs to the image's account 'other'"),
         (Machine({}, home_owners={"ada": 2007}), "chown -R 2000:2000"),
     ],
 )
-def test_conflicts(machine: Machine, told: str) -> None:
-    with pytest.raises(InitError, match=told):
-        plan([ADA], {}, {"ada": KNOWN}, machine, 2000)
+def test_conflict_of_one_user_is_no_other_users_affair(machine: Machine, told: str) -> None:
+    others = [User("bob"), ADA, User("eve")]
+    known = {"ada": KNOWN, "gone": Record(2001)}
+    accounts = {**machine.accounts, "gone": Account(2001)}
+    found = plan(others, {}, known, replace(machine, accounts=accounts), 2000)
+    assert set(found.problems) == {"ada"}
+    assert told in found.problems["ada"]
+    assert [one.user.name for one in found.users] == ["bob", "eve"]
+    assert found.close == ("gone",)
+    assert found.registry["ada"] == KNOWN
+
+
+def test_no_uid_is_left() -> None:
+    taken = {f"u{uid}": Account(uid) for uid in range(59999, END_UID)}
+    found = plan([User("bob"), User("eve")], {}, {}, Machine(taken), 59998)
+    assert [one.uid for one in found.users] == [59998]
+    assert found.problems == {"eve": "No uid from 59998 to 59999 is left for 'eve'."}
+
+
+@pytest.mark.parametrize(
+    ("account", "credential", "record"),
+    [
+        pytest.param(
+            Account(2000, password=CHOSEN, home="/data/home/ada"),
+            ISSUED,
+            Record(2000, issued=digest(ISSUED), password=CHOSEN),
+            id="keeps the password that works",
+        ),
+        pytest.param(
+            Account(2000, password=CHOSEN, home="/data/home/ada"),
+            None,
+            Record(2000, password=CHOSEN),
+            id="no word",
+        ),
+        pytest.param(
+            Account(2000, password="!", home="/data/home/ada"),
+            ISSUED,
+            Record(2000),
+            id="is given the issued one",
+        ),
+        pytest.param(Account(2000, password=CHOSEN, home="/home/ada"), ISSUED, None, id="not ours"),
+        pytest.param(Account(1000, password=CHOSEN, home="/data/home/ada"), ISSUED, None, id="the system's"),
+    ],
+)
+def test_registry_from_the_accounts(account: Account, credential: str | None, record: Record | None) -> None:
+    credentials = {"ada": Credential(credential, 1)} if credential else {}
+    found = recover({"root": Account(0), "ada": account}, credentials, Path("/data/home"), 2000)
+    assert found == ({"ada": record} if record else {})
+
+
+def test_who_must_not_run_anything() -> None:
+    registry = {
+        "ada": Record(2000),
+        "removed": Record(2001),
+        "of another image": Record(2002),
+        "reused": Record(2003),
+    }
+    accounts = {
+        "ada": Account(2000),
+        "removed": Account(2001, expired=True),
+        "image": Account(2003),
+    }
+    assert set(closed(registry, accounts)) == {"removed", "of another image"}
 
 
 def test_remember_takes_only_passwords_that_work() -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils import _names
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import names as _names
 from ds_stack_init import config, mounts, registry, settings, status, userdb
 from ds_stack_init.errors import InitError
 from ds_stack_init.identity import Identity
@@ -137,7 +137,17 @@ def test_registry_there_and_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "top-secret", "[]", "{}", '{"schema": 1, "users": {"ada": {"password": "top-secret"}}}']
+    "text",
+    [
+        "",
+        "top-secret",
+        "[]",
+        "{}",
+        '{"schema": 1, "users": {"ada": {"password": "top-secret"}}}',
+        '{"schema": 1, "users": {"ada": {"uid": "2000", "password": "top-secret"}}}',
+        '{"schema": 1, "users": {"ada": {"uid": true, "password": "top-secret"}}}',
+        '{"schema": 1, "users": {"ada": {"uid": 2000, "password": ["top-secret"]}}}',
+    ],
 )
 def test_damaged_registry_is_not_repeated(text: str) -> None:
     with pytest.raises(InitError, match="damaged") as caught:
@@ -231,12 +241,27 @@ def test_shadow() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("mount", "own", "read_only"),
+    [
+        ("rw,nosuid", "rw,errors=remount-ro", False),
+        ("rw,nosuid", "ro,errors=remount-ro", True),
+        ("rw,nosuid", "rw,errors=remount-ro,emergency_ro", True),
+        ("ro", "rw", True),
+        ("rw", "rw,prorata", False),
+    ],
+)
+def test_mounts_that_cannot_be_written(mount: str, own: str, read_only: bool) -> None:
+    table = f"30 22 259:1 / /data {mount} shared:1 - ext4 /dev/nvme1n1 {own}\n"
+    assert mounts.parse(table)["/data"].read_only is read_only
+
+
 def test_mounts() -> None:
     table = (
         "22 1 0:20 / / rw - overlay overlay rw\n"
-        "30 22 259:1 / /data rw,nosuid - ext4 /dev/nvme1n1 rw\n"
+        "30 22 259:1 / /data rw,nosuid shared:1 - ext4 /dev/nvme1n1 rw\n"
         "31 22 259:1 /state/hub /var/lib/with\\040space rw - ext4 /dev/nvme1n1 rw\n"
     )
     found = mounts.parse(table)
-    assert found["/data"] == mounts.Mount("259:1", "/")
-    assert found["/var/lib/with space"] == mounts.Mount("259:1", "/state/hub")
+    assert found["/data"] == mounts.Mount("259:1", "/", "/dev/nvme1n1")
+    assert found["/var/lib/with space"] == mounts.Mount("259:1", "/state/hub", "/dev/nvme1n1")

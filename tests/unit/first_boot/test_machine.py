@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,7 +14,19 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from ds_stack_init import certificate, files, memory, process, proxy, reporter, services, settings, users
+from ds_stack_init import (
+    certificate,
+    files,
+    guard,
+    health,
+    memory,
+    process,
+    processes,
+    proxy,
+    reporter,
+    services,
+    settings,
+)
 from ds_stack_init.errors import InitError
 from ds_stack_init.identity import Identity, discover
 from ds_stack_init.memory import Applied
@@ -178,19 +192,57 @@ def test_missing_program() -> None:
         process.run("no-such-program")
 
 
-def test_processes_of_a_user(tmp_path: Path) -> None:
+def test_processes_of_users(tmp_path: Path) -> None:
     for number, (state, uids) in {
         10: ("S (sleeping)", "2000\t2000\t2000\t2000"),
         11: ("R (running)", "0\t0\t0\t0"),
         12: ("S (sleeping)", "2000\t0\t0\t0"),  # has become root by sudo
         13: ("Z (zombie)", "2000\t2000\t2000\t2000"),
+        14: ("X (dead)", "2000\t2000\t2000\t2000"),
+        15: ("D (disk sleep)", "2001\t2001\t2001\t2001"),
+        16: ("S (sleeping)", "20000\t20000\t20000\t20000"),
     }.items():
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "status").write_text(f"Name:\tx: y\nState:\t{state}\nUid:\t{uids}\n")
-    (tmp_path / "14").mkdir()  # has just ended
+    (tmp_path / "17").mkdir()  # has just ended
     (tmp_path / "self").mkdir()
-    assert sorted(users.processes_of(2000, tmp_path)) == [10, 12]
-    assert os.getpid() in users.processes_of(os.getuid(), Path("/proc"))
+    found = processes.running([2000, 2001, 2002], tmp_path)
+    assert {uid: sorted(one) for uid, one in found.items()} == {2000: [10, 12], 2001: [15]}
+    assert os.getpid() in processes.running([os.getuid()])[os.getuid()]
+
+
+# Each of its processes lives for a moment: whoever looks for them one by one is always too late.
+FORK_LOOP = "exec perl -e 'while (1) { exit if fork }'"
+UID = 59017  # nobody's on any machine
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize(
+    "script", [FORK_LOOP, "sleep 1000", "while :; do :; done", "trap '' TERM HUP; setsid sleep 1000"]
+)
+def test_processes_end_for_certain(script: str) -> None:
+    # All of them have the pipe's other end, and it ends with the last of them, however short each one lives.
+    command = ["/bin/sh", "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, user=UID, group=UID, extra_groups=[]) as started:
+        assert started.stdout
+        assert not select.select([started.stdout], [], [], 0.5)[0]
+        processes.end(UID)
+        assert select.select([started.stdout], [], [], 5)[0]
+        assert started.stdout.read() == b""
+    assert processes.running([UID]) == {}
+
+
+def test_what_cannot_be_ended_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_kill_all", lambda _: None)
+    monkeypatch.setattr(processes, "running", lambda _: {UID: [12, 11]})
+    with pytest.raises(InitError, match=rf"2 processes of uid {UID} cannot be ended \(11, 12\): reboot"):
+        processes.end(UID, seconds=0)
+
+
+@pytest.mark.parametrize("uid", [0, -1])
+def test_nobody_ends_the_system(uid: int) -> None:
+    with pytest.raises(InitError, match=f"processes of uid {uid} are the system's own"):
+        processes.end(uid)
 
 
 # Files
@@ -205,6 +257,17 @@ def test_write(tmp_path: Path) -> None:
     assert files.write(path, "two", 0o644)
     assert files.read(path) == "two"
     assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208
+
+
+def test_write_with_a_spare_makes_no_further_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert files.write(path, "one", 0o600, spare=True)
+    before = {one.name: one.stat().st_ino for one in tmp_path.iterdir()}
+    assert files.write(path, "two", 0o600, spare=True)
+    after = {one.name: one.stat().st_ino for one in tmp_path.iterdir()}
+    assert before.keys() == after.keys() == {"file", ".file.new"}
+    assert after["file"] == before[".file.new"]
+    assert files.read(path) == "two"
 
 
 def test_link(tmp_path: Path) -> None:
@@ -332,6 +395,26 @@ def test_service_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert services.check(Service("hub"), "http", Path()).detail == "the unit is failed"
 
 
+def test_what_is_down_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"hub": "failed", "nginx": "inactive", "rstudio": "activating", "other": "active"}
+    done: list[tuple[str, ...]] = []
+
+    def run(*command: str, **_: object) -> str:
+        done.append(command)
+        return states[command[-1]] + "\n"
+
+    monkeypatch.setattr(services, "run", run)
+    said: list[str] = []
+    services.keep(tuple(Service(name) for name in (*states, "nginx")), said.append)
+    assert said == ["starting hub, which was failed", "starting nginx, which was inactive"]
+    assert [command for command in done if "is-active" not in command] == [
+        ("systemctl", "reset-failed", "hub"),
+        ("systemctl", "--no-block", "start", "hub"),
+        ("systemctl", "reset-failed", "nginx"),
+        ("systemctl", "--no-block", "start", "nginx"),
+    ]
+
+
 def test_services_get_time_to_start() -> None:
     answers = iter([False, False, True])
     found = services.check_all(
@@ -343,6 +426,103 @@ def test_services_get_time_to_start() -> None:
 def test_services_do_not_get_for_ever() -> None:
     found = services.check_all((Service("hub"),), lambda one: Check(one.name, False, "down"), 0)
     assert found == [Check("hub", False, "down")]
+
+
+# Room
+
+GIB = 1024**3
+ROOMY = health.Usage(100 * GIB, 50 * GIB, 1_000_000, 500_000)
+
+
+@pytest.mark.parametrize(
+    ("usage", "ok", "detail"),
+    [
+        (ROOMY, True, "/data is 50% full"),
+        (replace(ROOMY, free=0), False, "/data is full: 0 MiB are left for users"),
+        (replace(ROOMY, free=255 * health.MIB), False, "/data is full: 255 MiB are left for users"),
+        (replace(ROOMY, free=257 * health.MIB), True, "/data is 100% full"),
+        (replace(ROOMY, size=GIB // 4, free=2 * health.MIB), False, "is full: 2 MiB are left for users"),
+        (replace(ROOMY, size=GIB // 4, free=3 * health.MIB), True, "/data is 99% full"),
+        (replace(ROOMY, free_inodes=0), False, "/data has no inodes: room for 0 more files is left"),
+        (replace(ROOMY, inodes=0, free_inodes=0), True, "/data is 50% full"),
+        (replace(ROOMY, size=0, free=0, inodes=0, free_inodes=0), True, "/data is 100% full"),
+    ],
+)
+def test_room(usage: health.Usage, ok: bool, detail: str) -> None:
+    found = health.judge("data volume", Path("/data"), usage)
+    assert found.ok is ok
+    assert detail in found.detail
+
+
+def test_room_here(tmp_path: Path) -> None:
+    found = health.usage(tmp_path)
+    assert 0 < found.free <= found.size
+
+
+def test_room_on_a_disk_that_cannot_be_written() -> None:
+    found = health.judge("data volume", Path("/data"), ROOMY, read_only=True)
+    assert found == Check(
+        "data volume", False, "/data is read-only after an error on it: reboot, which mends it"
+    )
+
+
+def test_volume_that_is_not_mounted(here: Settings) -> None:
+    found = health.check(here)
+    assert found[0] == Check("data volume", False, f"nothing is mounted at {here.data_mount}")
+    assert found[1].name == "system disk"
+
+
+# The guard of the metadata service
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as another user")
+def test_who_reaches_the_metadata_service(url: str) -> None:
+    port = int(url.rpartition(":")[2])
+    assert guard.open_for([UID, 2000], [("127.0.0.1", port)]) == [guard.NOBODY, 2000, UID]
+    assert guard.open_for([UID], [("127.0.0.1", 9), ("::1", 9)]) == []
+    assert guard.open_for([], [("127.0.0.1", 9), ("127.0.0.1", port)]) == [guard.NOBODY]
+
+
+@pytest.mark.parametrize(
+    ("state", "reached", "done"),
+    [
+        ("active", [], []),
+        ("active", [2000], ["reload"]),
+        ("inactive", [], ["start"]),
+        ("failed", [65534], ["start"]),
+    ],
+)
+def test_guard_is_loaded_where_it_is_missing(
+    monkeypatch: pytest.MonkeyPatch, state: str, reached: list[int], done: list[str]
+) -> None:
+    verbs: list[str] = []
+
+    def run(_: str, verb: str, unit: str, **__: object) -> str:
+        assert unit == "ds-stack-metadata-guard.service"
+        verbs.append(verb)
+        return state + "\n"
+
+    monkeypatch.setattr(guard, "run", run)
+    monkeypatch.setattr(guard, "open_for", lambda _: reached)
+    said: list[str] = []
+    assert guard.keep([2000], said.append) is bool(reached)
+    assert verbs == ["is-active", *done]
+    assert len(said) == len(reached)
+
+
+@pytest.mark.parametrize(
+    ("reached", "opened", "told"),
+    [
+        ([], None, Check("metadata guard", True, "the metadata service is closed to users")),
+        ([], "T", Check("metadata guard", True, "closed again; users reached the metadata service at T")),
+        ([7], "T", Check("metadata guard", False, "uid 7 reaches the metadata service")),
+    ],
+)
+def test_guard_as_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, reached: list[int], opened: str | None, told: Check
+) -> None:
+    monkeypatch.setattr(guard, "open_for", lambda _: reached)
+    assert guard.check([], opened) == told
 
 
 # Reports

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ds_stack_init import __main__ as program
-from ds_stack_init import accounts, memory, registry, steps, userdb, users
+from ds_stack_init import accounts, memory, mounts, registry, steps, userdb, users
 from ds_stack_init.accounts import Account, Machine
 from ds_stack_init.config import Credential
 from ds_stack_init.errors import InitError
@@ -72,7 +73,12 @@ def ssm(here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ssm:
     monkeypatch.setattr(steps.volume, "prepare", lambda *_: None)
     monkeypatch.setattr(userdb, "read_machine", lambda _: Machine({}))
     monkeypatch.setattr(userdb, "read_accounts", dict)
-    monkeypatch.setattr(users, "apply", lambda *_: None)
+    monkeypatch.setattr(users, "apply", lambda *_: users.Problems())
+    monkeypatch.setattr(steps.services, "is_due", lambda _: False)
+    monkeypatch.setattr(steps.services, "keep", lambda *_: None)
+    monkeypatch.setattr(steps.volume, "fill", lambda *_: None)
+    monkeypatch.setattr(steps.health, "check", lambda _: [])
+    monkeypatch.setattr(steps.mounts, "current", lambda: {str(here.data_mount): mounts.Mount("7:1", "/")})
     monkeypatch.setattr(memory, "FOLDER", tmp_path / "run")
     return parameters
 
@@ -81,6 +87,14 @@ def call(monkeypatch: pytest.MonkeyPatch, command: str) -> int:
     monkeypatch.setattr(sys, "argv", ["ds-stack-init", command])
     code: int = program.main()
     return code
+
+
+def noting(plans: list[accounts.Plan]) -> Callable[..., users.Problems]:
+    def note(plan: accounts.Plan, *_: Any) -> users.Problems:
+        plans.append(plan)
+        return users.Problems()
+
+    return note
 
 
 def fail_with(error: Exception) -> Callable[..., None]:
@@ -100,13 +114,182 @@ def test_boot_then_check(ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPat
     assert registry.load(here.state)["ada"].password == HASH
 
 
-def test_refresh_ends_early_when_nothing_is_new(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refresh_without_news_only_looks_and_reports(
+    ssm: Ssm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     call(monkeypatch, "boot")
     call(monkeypatch, "check")
-    said = len(ssm.reports)
+    said, logged = len(ssm.reports), len(caplog.records)
     monkeypatch.setattr(steps.volume, "prepare", fail_with(AssertionError("was called")))
     assert call(monkeypatch, "refresh") == 0
+    assert [one["state"] for one in ssm.reports[said:]] == ["ready"]
+    assert len(caplog.records) == logged
+
+
+def test_refresh_reports_the_minute_and_not_the_boot(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+    call(monkeypatch, "boot")
+    call(monkeypatch, "check")
+    bad = [
+        steps.Check("data volume", False, "/data is full"),
+        steps.Check("system disk", True, "/ is 10% full"),
+    ]
+    monkeypatch.setattr(steps.health, "check", lambda _: bad)
+    call(monkeypatch, "refresh")
+    assert (ssm.reports[-1]["state"], ssm.reports[-1]["message"]) == ("failed", "data volume: /data is full")
+    monkeypatch.setattr(steps.health, "check", lambda _: bad[1:])
+    call(monkeypatch, "refresh")
+    assert (ssm.reports[-1]["state"], ssm.reports[-1]["message"]) == ("ready", "All checks passed.")
+
+
+def test_refresh_leaves_the_first_report_to_the_boots_check(
+    ssm: Ssm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(monkeypatch, "boot")
+    said = len(ssm.reports)
+    monkeypatch.setattr(steps.services, "is_due", lambda _: True)
+    monkeypatch.setattr(steps.services, "keep", fail_with(AssertionError("was called")))
+    assert call(monkeypatch, "refresh") == 0
     assert len(ssm.reports) == said
+
+
+@pytest.mark.parametrize("broken", ["volume.fill", "services.keep", "users.end_leftovers", "guard.keep"])
+def test_upkeep_goes_on_whatever_fails(
+    ssm: Ssm,
+    here: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    broken: str,
+) -> None:
+    """And whether SSM answers or not."""
+    monkeypatch.setattr(program.settings, "load", lambda: replace(here, metadata_guard=True))
+    monkeypatch.setattr(steps.guard, "check", lambda *_: steps.Check("metadata guard", True, ""))
+    call(monkeypatch, "boot")
+    call(monkeypatch, "check")
+    ssm.problem = Unavailable("SSM cannot be reached.")
+    done = []
+    for name in ("volume.fill", "services.keep", "users.end_leftovers", "guard.keep"):
+        module, function = name.split(".")
+
+        def work(*_: Any, name: str = name) -> None:
+            done.append(name)
+            if name == broken:
+                raise InitError(f"{name} is broken")
+
+        monkeypatch.setattr(getattr(steps, module), function, work)
+    call(monkeypatch, "refresh")
+    assert sorted(done) == ["guard.keep", "services.keep", "users.end_leftovers", "volume.fill"]
+    assert done[0] == "guard.keep"
+    assert f"{broken} is broken" in caplog.text
+
+
+def test_volume_that_cannot_grow_now_is_told_once(
+    ssm: Ssm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    call(monkeypatch, "boot")
+    call(monkeypatch, "check")
+    monkeypatch.setattr(steps.volume, "fill", fail_with(InitError("resize2fs: Permission denied")))
+    for _ in range(2):
+        call(monkeypatch, "refresh")
+    (found,) = ssm.reports[-1]["checks"]
+    assert (ssm.reports[-1]["state"], found["name"]) == ("ready", "data volume's size")
+    assert found["detail"] == "the volume has grown; its file system will fill it from the next boot on"
+    assert caplog.text.count("resize2fs: Permission denied") == 1
+    monkeypatch.setattr(steps.volume, "fill", lambda *_: None)
+    call(monkeypatch, "refresh")
+    assert ssm.reports[-1]["checks"] == []
+
+
+def test_no_upkeep_on_a_machine_that_was_not_made_ready(
+    ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps.services, "keep", fail_with(AssertionError("was called")))
+    steps.upkeep(here, print)
+
+
+def test_open_guard_is_told_until_the_next_boot(
+    ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guarded = replace(here, metadata_guard=True)
+    monkeypatch.setattr(program.settings, "load", lambda: guarded)
+    monkeypatch.setattr(steps.guard, "open_for", lambda _: [])
+    monkeypatch.setattr(steps.guard, "keep", lambda *_: True)
+    call(monkeypatch, "boot")
+    call(monkeypatch, "check")
+    call(monkeypatch, "refresh")
+    monkeypatch.setattr(steps.guard, "keep", lambda *_: False)
+    memory.forget_state()
+    call(monkeypatch, "refresh")
+    (found,) = ssm.reports[-1]["checks"]
+    assert found["ok"]
+    assert found["detail"].startswith("closed again; users reached the metadata service at 20")
+
+
+@pytest.mark.parametrize(
+    "text", [b"\xff\x00", b"", b"{}", b'{"schema": 1, "users": {"bob": 7}}', None], ids=str
+)
+def test_damaged_registry_is_made_anew(
+    ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPatch, text: bytes | None
+) -> None:
+    """Or one that somebody has moved away: whoever was removed is closed, the others keep their passwords."""
+    call(monkeypatch, "boot")
+    call(monkeypatch, "check")
+    homes = here.home
+    machine = Machine(
+        {
+            "ada": Account(2000, password="$y$own", home=str(homes / "ada")),
+            "bob": Account(2001, password="$y$bob", home=str(homes / "bob")),
+        }
+    )
+    plans: list[accounts.Plan] = []
+    closed: list[str] = []
+    monkeypatch.setattr(userdb, "read_machine", lambda _: machine)
+    monkeypatch.setattr(userdb, "read_accounts", lambda: machine.accounts)
+    monkeypatch.setattr(users, "close", lambda names, *_: closed.extend(names))
+    monkeypatch.setattr(users, "leftovers", lambda _: {})
+    monkeypatch.setattr(users, "apply", noting(plans))
+    if text is None:
+        (here.state / registry.NAME).unlink()
+    else:
+        (here.state / registry.NAME).write_bytes(text)
+    assert call(monkeypatch, "refresh") == 0
+    assert closed == ["bob"]
+    assert plans[0].users[0].password is None
+    assert registry.load(here.state)["ada"].password == "$y$own"
+    assert registry.load(here.state)["bob"].uid == 2001
+    assert ssm.reports[-1]["state"] == "ready"
+    if text is not None:
+        assert (here.state / registry.DAMAGED).read_bytes() == text
+
+
+def test_what_could_not_be_done_for_a_user_is_told_and_tried_again(
+    ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = users.Problems(ada="The home of ada cannot be made.")
+    with monkeypatch.context() as patched:
+        patched.setattr(users, "apply", lambda *_: broken)
+        call(patched, "boot")
+        call(patched, "check")
+    assert ssm.reports[-1]["message"] == "user ada: The home of ada cannot be made."
+    assert registry.load(here.state)["ada"].issued is None  # so that the password is set
+    call(monkeypatch, "refresh")
+    assert ssm.reports[-1]["state"] == "ready"
+    assert registry.load(here.state)["ada"].password == HASH
+
+
+def test_unreadable_hash_of_one_user_is_no_other_users_affair(
+    ssm: Ssm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssm.text = json.dumps({**CONFIG, "users": [{"name": "ada"}, {"name": "bob"}]})
+    found = {**ssm.credentials(), "bob": Parameter("nonsense", 1), "gone": Parameter("nonsense", 1)}
+    monkeypatch.setattr(ssm, "credentials", lambda: found)
+    plans: list[accounts.Plan] = []
+    monkeypatch.setattr(users, "apply", noting(plans))
+    assert call(monkeypatch, "boot") == 0
+    assert [(one.user.name, one.password) for one in plans[0].users] == [("ada", HASH), ("bob", None)]
+    call(monkeypatch, "check")
+    assert (
+        ssm.reports[-1]["message"] == "user bob: The password hash of bob in SSM cannot be read. Rotate it."
+    )
 
 
 def test_refresh_after_a_failed_check_looks_again(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +348,7 @@ def test_ssh_keys_from_both_places(
     keys: tuple[str, ...],
 ) -> None:
     plans: list[accounts.Plan] = []
-    monkeypatch.setattr(users, "apply", lambda plan, *_: plans.append(plan))
+    monkeypatch.setattr(users, "apply", noting(plans))
     ssm.text = json.dumps({**CONFIG, "users": [{"name": "ada", "ssh_keys": in_document}]})
     others = {"ada2/ssh_keys": Parameter("ssh-rsa ANOTHER", 1)}
     own = {"ada/ssh_keys": Parameter(apart, 5)} if apart else {}
@@ -183,7 +366,7 @@ def test_changed_ssh_keys_are_applied_by_the_next_refresh(ssm: Ssm, monkeypatch:
         ssm, "credential_versions", lambda: {name: one.version for name, one in found.items()}
     )
     plans: list[accounts.Plan] = []
-    monkeypatch.setattr(users, "apply", lambda plan, *_: plans.append(plan))
+    monkeypatch.setattr(users, "apply", noting(plans))
     assert call(monkeypatch, "refresh") == 0
     assert plans[0].users[0].user.ssh_keys == ("ssh-ed25519 NEW",)
     assert call(monkeypatch, "refresh") == 0

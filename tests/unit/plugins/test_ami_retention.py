@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from functools import cache
 from typing import Any
 
 import boto3
@@ -18,6 +19,13 @@ from moto.ec2.models import ec2_backends
 REGION = "eu-central-1"
 
 
+@cache
+def client() -> Any:
+    """A client of all tests: making one takes longer than most of them."""
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return boto3.client("ec2", region_name=REGION, **keys)
+
+
 @pytest.fixture
 def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
@@ -29,7 +37,7 @@ def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     }.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
-        yield boto3.client("ec2", region_name=REGION)
+        yield client()
 
 
 @pytest.fixture

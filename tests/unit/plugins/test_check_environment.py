@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import boto3_inventory_conn
-from ansible_collections.iac.ds_stack.plugins.module_utils import _preflight_tools
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_tools as _preflight_tools
 from ansible_collections.iac.ds_stack.plugins.modules import check_environment
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 from moto import mock_aws
+from moto.ec2.models import amis
 
 REGION = "us-east-1"
 CANONICAL = {"owner": "099720109477", "name": "ubuntu/images/hvm-ssd/ubuntu-trusty-14.04-amd64-server-*"}
@@ -54,6 +56,17 @@ def refuse(operation: str, code: str, message: str = "AWS' own words") -> Client
 def client(service: str, region: str) -> Any:
     """A client of all tests: making one reads megabytes of descriptions."""
     return boto3.client(service, region_name=region, aws_access_key_id="test", aws_secret_access_key="test")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_images() -> Iterator[None]:
+    """Of the vendors' images that moto knows those that the tests look for: thousands take long."""
+    found = [one for one in amis.AMIS if fnmatch(one["name"], CANONICAL["name"])]
+    assert found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(amis, "AMIS", found)
+        patch.setattr(amis, "load_resource", lambda _path: [])
+        yield
 
 
 @pytest.fixture

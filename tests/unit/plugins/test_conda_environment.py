@@ -35,7 +35,7 @@ class Machine:
     def __post_init__(self) -> None:
         (self.folder / "bin").mkdir()
         program = self.folder / "bin/conda"
-        program.write_text(f"#!{sys.executable}\n" + (FIXTURES / "fake_conda.py").read_text())
+        program.write_text(f"#!{sys.executable} -IS\n" + (FIXTURES / "fake_conda.py").read_text())
         program.chmod(0o755)
         self.script()
 

@@ -43,9 +43,23 @@ def test_the_attributes_are_told(name: str) -> None:
     assert {"check_mode", "diff_mode"} <= attributes.keys()
     for attribute, says in attributes.items():
         assert {"description", "support"} <= says.keys(), attribute
-    assert ("action" in attributes) is (PLUGINS / f"action/{name}.py").exists() or name.startswith(
-        "terraform_"
-    )
+    assert ("action" in attributes) is (PLUGINS / f"action/{name}.py").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_action_groups_are_told(name: str) -> None:
+    groups = yaml.safe_load((PLUGINS.parent / "meta/runtime.yml").read_text())["action_groups"]
+    told = documentation(name)["attributes"].get("action_group", {"membership": [], "description": ""})
+    assert told["membership"] == [
+        f"iac.ds_stack.{group}" for group in sorted(groups) if name in groups[group]
+    ]
+    assert all(group in told["description"] for group in told["membership"])
+
+
+def test_what_calls_aws_is_of_the_group_of_aws() -> None:
+    groups = yaml.safe_load((PLUGINS.parent / "meta/runtime.yml").read_text())["action_groups"]
+    callers = [name for name in NAMES if "amazon.aws.common.modules" in module(name).DOCUMENTATION]
+    assert [one for one in groups["aws"] if isinstance(one, str)] == callers
 
 
 @pytest.mark.parametrize("name", NAMES)

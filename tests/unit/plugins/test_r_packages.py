@@ -1,4 +1,4 @@
-"""The module r_packages against an R that plays recorded answers, and what is pure in module_utils/_r."""
+"""The module r_packages against an R that plays recorded answers, and what is pure in _software/r."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.iac.ds_stack.plugins.module_utils._r import (
+from ansible_collections.iac.ds_stack.plugins.module_utils._software.r import (
     RError,
     Wanted,
     clean_environment,
@@ -44,7 +44,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         program = self.folder / "Rscript"
-        program.write_text(f"#!{sys.executable}\n" + (FIXTURES / "fake_rscript.py").read_text())
+        program.write_text(f"#!{sys.executable} -IS\n" + (FIXTURES / "fake_rscript.py").read_text())
         program.chmod(0o755)
 
     def script(

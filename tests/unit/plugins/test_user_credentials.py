@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.iac.ds_stack.plugins.module_utils import _credentials
-from ansible_collections.iac.ds_stack.plugins.module_utils._credentials import Action, Published, plan
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import credentials as _credentials
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.credentials import Action, Published, plan
 from passlib.hash import sha512_crypt
 
 

@@ -51,9 +51,11 @@ def _run(command: str) -> int:
             logger.info("another run is at work")
             return 0
         if command in ("refresh", "stop"):
-            steps.remember_passwords(here)  # whatever else goes wrong
-        if command == "refresh" and _retry_boot():
-            return 0
+            steps.remember_passwords(here, logger.info)  # whatever else goes wrong
+        if command == "refresh":
+            if _retry_boot():
+                return 0
+            steps.upkeep(here, logger.info)  # whatever SSM says, and whether it answers
         return _run_for_stack(command, here)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from .config import Credential, User
 from .errors import InitError
 from .registry import Record, Registry, digest
+
+# Users' uids are below; beyond are systemd's own, such as those of units with DynamicUser.
+END_UID = 60000
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,14 @@ class Account:
     Attributes:
         password: second field of /etc/shadow.
         expired: whether an expiry date is set.
+        home: the home folder, wherever that may be.
     """
 
     uid: int
     shell: str = "/bin/bash"
     password: str = field(default="!", repr=False)
     expired: bool = False
+    home: str = ""
 
     @property
     def own_password(self) -> str | None:
@@ -74,12 +80,14 @@ class Plan:
         close: accounts of users who were removed.
         registry: what to remember from now on.
         without_password: users whom SSM and the registry know no password for.
+        problems: user for whom nothing can be done → why.
     """
 
     users: tuple[UserPlan, ...]
     close: tuple[str, ...]
     registry: Registry
     without_password: tuple[str, ...]
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan(
@@ -91,14 +99,19 @@ def plan(
 ) -> Plan:
     """Compare what is wanted with what is there.
 
-    Raises InitError when a name belongs to the image itself, or a home to somebody else.
+    A name that belongs to the image itself, or a home to somebody else, is a problem of that user's alone.
     """
     records = dict(registry)
     plans = []
+    problems = {}
     for user in users:
-        uid = _uid(user.name, records, machine, first_uid)
         account = machine.accounts.get(user.name)
-        _refuse_conflicts(user.name, uid, account, machine)
+        try:
+            uid = _uid(user.name, records, machine, first_uid)
+            _refuse_conflicts(user.name, uid, account, machine)
+        except InitError as error:
+            problems[user.name] = str(error)
+            continue
         record = records.get(user.name) or Record(uid)
         record, password = _password(record, credentials.get(user.name), account)
         records[user.name] = record
@@ -117,17 +130,47 @@ def plan(
         records[name] = _remember(records[name], machine.accounts.get(name))
     return Plan(
         users=tuple(plans),
-        close=tuple(
-            name
-            for name, record in sorted(records.items())
-            if name not in wanted
-            and name in machine.accounts
-            and machine.accounts[name].uid == record.uid
-            and not machine.accounts[name].expired
-        ),
+        close=to_close(wanted, records, machine.accounts),
         registry=records,
-        without_password=tuple(user.name for user in users if not records[user.name].password),
+        without_password=tuple(one.user.name for one in plans if not records[one.user.name].password),
+        problems=problems,
     )
+
+
+def to_close(wanted: Collection[str], registry: Registry, accounts: Mapping[str, Account]) -> tuple[str, ...]:
+    """Return the removed users whose accounts are still open."""
+    return tuple(
+        name
+        for name, record in sorted(registry.items())
+        if name not in wanted
+        and name in accounts
+        and accounts[name].uid == record.uid
+        and not accounts[name].expired
+    )
+
+
+def closed(registry: Registry, accounts: Mapping[str, Account]) -> Registry:
+    """Return the users as whom nothing may run: removed ones, with an account on this image or without."""
+    used = {account.uid for account in accounts.values() if not account.expired}
+    return {name: record for name, record in registry.items() if record.uid not in used}
+
+
+def recover(
+    accounts: Mapping[str, Account], credentials: Mapping[str, Credential], homes: Path, first_uid: int
+) -> dict[str, Record]:
+    """Return a registry of the accounts that this program has made, for one that cannot be read.
+
+    Their homes tell. A password that works stays: it counts as the one that was issued last.
+    """
+    return {
+        name: Record(
+            account.uid,
+            issued=digest(credentials[name].hash) if name in credentials and account.own_password else None,
+            password=account.own_password,
+        )
+        for name, account in accounts.items()
+        if account.uid >= first_uid and account.home == str(homes / name)
+    }
 
 
 def remember(registry: Registry, accounts: Mapping[str, Account]) -> dict[str, Record]:
@@ -164,7 +207,10 @@ def _uid(name: str, records: Registry, machine: Machine, first_uid: int) -> int:
     if owner is not None and owner >= first_uid and owner not in taken:
         return owner
     taken |= set(machine.home_owners.values())
-    return next(uid for uid in range(first_uid, 60000) if uid not in taken)
+    free = next((uid for uid in range(first_uid, END_UID) if uid not in taken), None)
+    if free is None:
+        raise InitError(f"No uid from {first_uid} to {END_UID - 1} is left for '{name}'.")
+    return free
 
 
 def _refuse_conflicts(name: str, uid: int, account: Account | None, machine: Machine) -> None:
@@ -172,6 +218,9 @@ def _refuse_conflicts(name: str, uid: int, account: Account | None, machine: Mac
         raise InitError(f"The image itself has an account '{name}': give that user another name.")
     if machine.groups.get(name, uid) != uid:
         raise InitError(f"The image itself has a group '{name}': give that user another name.")
+    groups = {other for other, gid in machine.groups.items() if gid == uid and other != name}
+    if groups:
+        raise InitError(f"The gid {uid} of '{name}' belongs to the image's group '{min(groups)}'.")
     others = {other for other, one in machine.accounts.items() if one.uid == uid and other != name}
     if others:
         raise InitError(f"The uid {uid} of '{name}' belongs to the image's account '{min(others)}'.")

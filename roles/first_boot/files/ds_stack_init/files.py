@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -14,19 +15,27 @@ def read(path: Path) -> str | None:
         return None
 
 
-def write(path: Path, text: str, mode: int) -> bool:
-    """Give a file this text and mode, owned by root. Return whether anything changed."""
-    if read(path) == text and path.stat().st_mode & 0o7777 == mode:
+def write(path: Path, text: str, mode: int, *, spare: bool = False) -> bool:
+    """Give a file this text and mode, owned by root. Return whether anything changed.
+
+    With ``spare`` an empty file stays beside it for the next time, which then needs no inode: a file system
+    keeps some blocks for root, but no inodes.
+    """
+    wanted = text.encode()
+    # As bytes: what is there may be no text.
+    if path.is_file() and path.read_bytes() == wanted and path.stat().st_mode & 0o7777 == mode:
         return False
     unfinished = path.with_name(f".{path.name}.new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)  # whatever the umask made of it
-        file.write(text)
+        file.write(wanted)
         file.flush()
         os.fsync(descriptor)
     unfinished.replace(path)
+    if spare:
+        with contextlib.suppress(OSError):
+            unfinished.touch(mode=0o600)
     return True
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from . import files
 from .status import READY
@@ -26,6 +27,10 @@ class Applied:
         names: under which the machine can be reached, which are those of its certificate.
         state: that was reported, or None when that did not succeed.
         at: time in seconds since 1970.
+        problems: user for whom something could not be done → why.
+        message: that was logged with the state.
+        opened: when the metadata service was found open to users.
+        unfilled: why the file system does not fill a volume that has grown.
     """
 
     config_version: int
@@ -34,6 +39,10 @@ class Applied:
     names: Sequence[str] = ()
     state: str | None = None
     at: float = 0.0
+    problems: Mapping[str, str] = field(default_factory=dict)
+    message: str = ""
+    opened: str | None = None
+    unfilled: str | None = None
 
     def covers(
         self, config_version: int, credentials: Mapping[str, int], names: Sequence[str], now: float
@@ -63,8 +72,13 @@ def save(applied: Applied) -> None:
     files.write(FOLDER / NAME, json.dumps(asdict(applied)), 0o600)
 
 
-def forget_state() -> None:
-    """Note that what was reported last is no longer so: the next refresh does everything again."""
+def note(**changes: Any) -> None:
+    """Note something more, if anything was done since the boot."""
     applied = load()
     if applied:
-        save(replace(applied, state=None))
+        save(replace(applied, **changes))
+
+
+def forget_state() -> None:
+    """Note that what was reported last is no longer so: the next refresh does everything again."""
+    note(state=None)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TABLE = Path("/proc/self/mountinfo")
+# The second is what kernels from 6.15 on say after an error, and not to statvfs.
+READ_ONLY = frozenset({"ro", "emergency_ro"})
 
 
 @dataclass(frozen=True)
@@ -16,10 +18,14 @@ class Mount:
     Attributes:
         device: major and minor number of the file system, as ``259:1``.
         root: the folder of that file system that is mounted; not ``/`` for a bind mount.
+        source: the device as it was named when it was mounted.
+        read_only: whether nothing can be written there.
     """
 
     device: str
     root: str
+    source: str = ""
+    read_only: bool = False
 
 
 def parse(table: str) -> dict[str, Mount]:
@@ -27,7 +33,10 @@ def parse(table: str) -> dict[str, Mount]:
     found = {}
     for line in table.splitlines():
         fields = line.split(" ")
-        found[_unescape(fields[4])] = Mount(fields[2], _unescape(fields[3]))
+        # Optional fields end with a hyphen; kind, source and the file system's own options come after it.
+        source, own = fields[fields.index("-", 6) + 2 :]
+        read_only = not READ_ONLY.isdisjoint([*fields[5].split(","), *own.split(",")])
+        found[_unescape(fields[4])] = Mount(fields[2], _unescape(fields[3]), _unescape(source), read_only)
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +18,11 @@ from .errors import InitError
 
 SCHEMA = 1
 NAME = "users.json"
+DAMAGED = "users.json.damaged"
+
+
+class DamagedError(InitError):
+    """What is there is no registry."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +58,18 @@ def parse(text: str | None) -> dict[str, Record]:
         if found["schema"] != SCHEMA:
             raise InitError(f"{NAME} on the data volume was written by another release: bake with that one.")
         known = Record.__dataclass_fields__
-        return {
+        users = {
             name: Record(**{key: value for key, value in one.items() if key in known})
             for name, one in found["users"].items()
         }
+        if not all(
+            type(one.uid) is int and isinstance(one.password, (str, type(None))) for one in users.values()
+        ):
+            raise TypeError
+        return users
     except (ValueError, KeyError, TypeError, AttributeError):
         # Not chained and not shown: the text holds password hashes.
-        raise InitError(
-            f"{NAME} on the data volume is damaged. Move it away: the homes keep their owners, and every "
-            "user gets the password in SSM again."
-        ) from None
+        raise DamagedError(f"{NAME} on the data volume is damaged.") from None
 
 
 def dump(registry: Registry) -> str:
@@ -70,11 +78,32 @@ def dump(registry: Registry) -> str:
     return json.dumps({"schema": SCHEMA, "users": users}, indent=1) + "\n"
 
 
+def is_there(state: Path) -> bool:
+    """Return whether the volume has a registry, whatever is in it."""
+    return (state / NAME).exists()
+
+
 def load(state: Path) -> dict[str, Record]:
-    """Return the registry in the volume's state folder. Raises InitError."""
-    return parse(files.read(state / NAME))
+    """Return the registry in the volume's state folder. Raises InitError, DamagedError among them."""
+    try:
+        text = files.read(state / NAME)
+    except (OSError, UnicodeDecodeError):
+        text = ""  # it is there, and no text
+    return parse(text)
+
+
+def set_aside(state: Path) -> None:
+    """Keep what is there instead of a registry, for whoever wants to look at it."""
+    found = state / NAME
+    if found.is_file():
+        shutil.copy2(found, state / DAMAGED)
+    else:
+        found.rename(state / DAMAGED)
 
 
 def save(state: Path, registry: Registry) -> bool:
-    """Write the registry, readable by root alone. Return whether it has changed."""
-    return files.write(state / NAME, dump(registry), 0o600)
+    """Write the registry, readable by root alone. Return whether it has changed. Raises InitError."""
+    try:
+        return files.write(state / NAME, dump(registry), 0o600, spare=True)
+    except OSError as error:
+        raise InitError(f"{NAME} on the data volume cannot be written: {error.strerror}.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
@@ -27,9 +28,10 @@ class Reporter:
         self._log = log
         self.config_version: int | None = None
 
-    def report(self, state: str, message: str, checks: Sequence[Check] = ()) -> bool:
-        """Write the status and return whether that succeeded."""
-        self._log(f"{state}: {message}")
+    def report(self, state: str, message: str, checks: Sequence[Check] = (), *, quiet: bool = False) -> bool:
+        """Write the status and return whether that succeeded. ``quiet``: it is as it was, and not logged."""
+        if not quiet:
+            self._log(f"{state}: {message}")
         document = status.document(
             self._identity,
             state,
@@ -51,10 +53,14 @@ def explain(error: BaseException) -> str:
     """Return what may be told about an error.
 
     An error of ours says what to do. Any other is a fault of this program, and its text might hold anything:
-    only its kind and its place are told.
+    only its kind and its place are told, and what the kernel calls it.
     """
     if isinstance(error, InitError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
-    return f"ds-stack-init has a fault: {type(error).__name__} at {place}. On the machine, see: {LOG_COMMAND}"
+    kernel = f" ({os.strerror(error.errno)})" if isinstance(error, OSError) and error.errno else ""
+    return (
+        f"ds-stack-init has a fault: {type(error).__name__} at {place}{kernel}. "
+        f"On the machine, see: {LOG_COMMAND}"
+    )

@@ -16,6 +16,8 @@ from .status import Check
 
 READY_UNIT = "ds-stack-ready.service"
 PAUSE_SECONDS = 2.0
+# A unit in between, such as one that systemd itself is about to start again, is "activating".
+DOWN = ("inactive", "failed")
 
 
 def start(services: tuple[Service, ...]) -> None:
@@ -24,6 +26,22 @@ def start(services: tuple[Service, ...]) -> None:
     Without waiting: they start when this program's own unit is done.
     """
     run("systemctl", "--no-block", "start", *(service.name for service in services), READY_UNIT)
+
+
+def is_due(unit: str) -> bool:
+    """Return whether systemd is going to start a unit, or is about to."""
+    return bool(run("systemctl", "list-jobs", "--no-legend", unit, ok=range(256)).strip())
+
+
+def keep(services: tuple[Service, ...], log: Callable[[str], None]) -> None:
+    """Have the services started that are down, whatever the reason. Raises InitError."""
+    for name in dict.fromkeys(service.name for service in services):
+        state = run("systemctl", "is-active", name, ok=range(256)).strip()
+        if state in DOWN:
+            log(f"starting {name}, which was {state}")
+            # It may have failed too often for systemd to start it once more.
+            run("systemctl", "reset-failed", name, ok=range(256))
+            run("systemctl", "--no-block", "start", name)
 
 
 def check_all(

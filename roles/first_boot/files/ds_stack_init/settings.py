@@ -54,6 +54,7 @@ class Settings:
     volume_seconds: int
     services_seconds: int
 
+    metadata_guard: bool = False
     tls_folder: Path = Path("/etc/ds-stack/tls")
     keys_folder: Path = Path("/etc/ds-stack/authorized_keys")
     proxy_folder: Path = Path("/etc/nginx/ds-stack")
@@ -91,6 +92,7 @@ def parse(text: str) -> Settings:
             ),
             volume_seconds=int(found["volume_seconds"]),
             services_seconds=int(found["services_seconds"]),
+            metadata_guard=bool(found.get("metadata_guard", False)),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InitError(f"{PATH} is not as the bake writes it: {error!r}. Bake again.") from error

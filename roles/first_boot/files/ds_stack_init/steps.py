@@ -6,14 +6,29 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from . import accounts, memory, proxy, registry, services, state_folders, status, userdb, users, volume
+from . import (
+    accounts,
+    guard,
+    health,
+    memory,
+    mounts,
+    proxy,
+    registry,
+    services,
+    state_folders,
+    status,
+    userdb,
+    users,
+    volume,
+)
+from .accounts import Account
 from .certificate import CERTIFICATE, wanted_names
 from .config import Config, Credential, User, parse_config, parse_credential, parse_ssh_keys
 from .errors import InitError
 from .identity import Identity
 from .parameters import SSH_KEYS, Parameter, Parameters, Unavailable
 from .registry import Record
-from .reporter import Reporter
+from .reporter import Reporter, explain
 from .settings import Settings
 from .status import Check
 
@@ -45,15 +60,60 @@ def boot(context: Context) -> None:
 
 
 def refresh(context: Context) -> None:
-    """Apply what has changed in SSM since the last time. Raises InitError."""
+    """Apply what has changed in SSM since the last time, and report how the machine is. Raises InitError."""
     applied = memory.load()
     found = context.parameters.config()
     versions = context.parameters.credential_versions()
     names = wanted_names(context.identity)
-    if applied and applied.covers(found.version, versions, names, time.time()):
-        return
-    _apply(context, _read_config(context, found))
+    if not (applied and applied.covers(found.version, versions, names, time.time())):
+        _apply(context, _read_config(context, found))
+    if services.is_due(services.READY_UNIT):
+        return  # the services are starting for the first time, and are given the time that takes
     _check(context, min(REFRESH_SECONDS, context.settings.services_seconds))
+
+
+def upkeep(settings: Settings, log: Callable[[str], None]) -> None:
+    """Put right what has gone wrong since the last time. Each part of it is logged when it fails."""
+    applied = memory.load()
+    if applied is None or services.is_due(services.READY_UNIT):
+        return  # the machine was not made ready in this boot, or only now
+    parts: list[Callable[[], object]] = [
+        lambda: _fill(settings, applied, log),
+        lambda: users.end_leftovers(registry.load(settings.state), log),
+        lambda: services.keep(settings.services, log),
+    ]
+    if settings.metadata_guard:
+        # First: the services do not start without it.
+        parts.insert(0, lambda: _keep_guard(settings, log))
+    for part in parts:
+        try:
+            part()
+        except Exception as error:
+            log(explain(error))
+
+
+def _keep_guard(settings: Settings, log: Callable[[str], None]) -> None:
+    if guard.keep(_uids(settings), log):
+        memory.note(opened=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+
+
+def _fill(settings: Settings, applied: memory.Applied, log: Callable[[str], None]) -> None:
+    """Let the file system fill its volume; where the kernel refuses that is said once, and in the status."""
+    unfilled = None
+    try:
+        volume.fill(settings, log)
+    except InitError as error:
+        unfilled = str(error)
+    if unfilled != applied.unfilled:
+        memory.note(unfilled=unfilled)
+        if unfilled:
+            log(unfilled)
+
+
+def _uids(settings: Settings) -> list[int]:
+    """Return the uids of this machine's users."""
+    here = userdb.read_accounts().values()
+    return [one.uid for one in here if settings.first_uid <= one.uid < accounts.END_UID]
 
 
 def check(context: Context) -> None:
@@ -72,12 +132,23 @@ def _check(context: Context, seconds: float) -> None:
         lambda one: services.check(one, proxy.scheme(applied.tls), settings.tls_folder / CERTIFICATE),
         seconds,
     )
+    checks += health.check(settings)
+    if applied.unfilled:
+        detail = "the volume has grown; its file system will fill it from the next boot on"
+        checks.append(Check("data volume's size", True, detail))
+    if settings.metadata_guard:
+        checks.append(guard.check(_uids(settings), applied.opened))
+    checks += [Check(f"user {name}", False, problem) for name, problem in applied.problems.items()]
+    known = registry.load(settings.state)
     checks += [
-        Check(f"password of {one}", False, "none is in SSM: run site.yml") for one in _locked(settings)
+        Check(f"removed user {name}", False, f"still runs {len(found)} processes")
+        for name, found in users.leftovers(known).items()
     ]
+    checks += [Check(f"password of {one}", False, "none is in SSM: run site.yml") for one in _locked(known)]
     state, message = status.verdict(checks)
-    written = context.reporter.report(state, message, checks)
-    memory.save(replace(applied, state=state if written else None))
+    as_before = (state, message) == (applied.state, applied.message)
+    written = context.reporter.report(state, message, checks, quiet=as_before)
+    memory.save(replace(applied, state=state if written else None, message=message))
 
 
 def stop(context: Context) -> None:
@@ -86,11 +157,17 @@ def stop(context: Context) -> None:
     memory.forget_state()
 
 
-def remember_passwords(settings: Settings) -> None:
-    """Note the passwords that users have changed, before this machine may be gone. Raises InitError."""
-    known = registry.load(settings.state)
-    if known:
-        registry.save(settings.state, accounts.remember(known, userdb.read_accounts()))
+def remember_passwords(settings: Settings, log: Callable[[str], None]) -> None:
+    """Note the passwords that users have changed, before this machine may be gone."""
+    try:
+        known = registry.load(settings.state)
+        if known:
+            registry.save(settings.state, accounts.remember(known, userdb.read_accounts()))
+        elif not registry.is_there(settings.state):
+            memory.forget_state()
+    except Exception as error:
+        log(explain(error))
+        memory.forget_state()  # so that everything is done again, which mends the registry
 
 
 def _read_config(context: Context, found: Parameter) -> Config:
@@ -113,17 +190,53 @@ def wait_for(read: Callable[[], Parameter], seconds: float, pause: float = PAUSE
 
 def _apply(context: Context, config: Config) -> None:
     settings, log = context.settings, context.log
+    # Before anything that could fail. At boot the volume, and who was removed, is not known yet.
+    _close_removed(settings, config, log)
     volume.prepare(settings, config.data_volume_id, log)
     found = context.parameters.credentials()
-    names = {user.name for user in config.users}
-    credentials = {name: parse_credential(name, one.value) for name, one in found.items() if name in names}
-    _apply_users(settings, [_with_keys(user, found) for user in config.users], credentials, log)
+    problems = _apply_users(settings, config.users, found, log)
     state_folders.attach(settings, log)
     proxy.configure(settings, context.identity, config.tls, log)
     versions = {name: one.version for name, one in found.items()}
+    before = memory.load()
     memory.save(
-        memory.Applied(config.version, config.tls, versions, wanted_names(context.identity), at=time.time())
+        memory.Applied(
+            config.version,
+            config.tls,
+            versions,
+            wanted_names(context.identity),
+            at=time.time(),
+            problems=problems,
+            opened=before.opened if before else None,
+            unfilled=before.unfilled if before else None,
+        )
     )
+
+
+def _close_removed(settings: Settings, config: Config, log: Callable[[str], None]) -> None:
+    if str(settings.data_mount) not in mounts.current():
+        return
+    try:
+        here = userdb.read_accounts()
+        try:
+            known = _registry(settings, here, {})[0]
+        except InitError:  # another release's: who is to be closed can be told from the accounts
+            known = accounts.recover(here, {}, settings.home, settings.first_uid)
+        users.close(accounts.to_close({user.name for user in config.users}, known, here), settings, log)
+    except Exception as error:
+        log(explain(error))
+
+
+def _registry(
+    settings: Settings, here: Mapping[str, Account], credentials: Mapping[str, Credential]
+) -> tuple[dict[str, Record], bool]:
+    """Return the registry, and whether it had to be made anew from the accounts of this machine."""
+    try:
+        if registry.is_there(settings.state):
+            return registry.load(settings.state), False
+    except registry.DamagedError:
+        pass
+    return accounts.recover(here, credentials, settings.home, settings.first_uid), True
 
 
 def _with_keys(user: User, found: Mapping[str, Parameter]) -> User:
@@ -132,23 +245,44 @@ def _with_keys(user: User, found: Mapping[str, Parameter]) -> User:
     return replace(user, ssh_keys=user.ssh_keys + parse_ssh_keys(own.value)) if own else user
 
 
+def _credentials(found: Mapping[str, Parameter], problems: users.Problems) -> dict[str, Credential]:
+    """Return what can be read of the users' passwords; the rest is a problem of each user's own."""
+    credentials = {}
+    for name, one in found.items():
+        if "/" not in name:
+            with problems.of(name):
+                credentials[name] = parse_credential(name, one.value)
+    return credentials
+
+
 def _apply_users(
     settings: Settings,
     wanted: Sequence[User],
-    credentials: Mapping[str, Credential],
+    found: Mapping[str, Parameter],
     log: Callable[[str], None],
-) -> None:
-    known = registry.load(settings.state)
-    plan = accounts.plan(wanted, credentials, known, userdb.read_machine(settings), settings.first_uid)
+) -> dict[str, str]:
+    """Make the users as they are wanted. Return what is wrong with whom."""
+    unreadable = users.Problems()
+    names = {user.name for user in wanted}
+    credentials = _credentials({name: one for name, one in found.items() if name in names}, unreadable)
+    machine = userdb.read_machine(settings)
+    known, recovered = _registry(settings, machine.accounts, credentials)
+    if recovered and registry.is_there(settings.state):
+        registry.set_aside(settings.state)
+        log(f"{registry.NAME} is damaged, and made anew from the accounts here: {', '.join(known) or 'none'}")
+    people = [_with_keys(user, found) for user in wanted]
+    plan = accounts.plan(people, credentials, known, machine, settings.first_uid)
     # First of all who has which uid, so that an interrupted run finds its own accounts again; that a password
     # was set only when it was.
-    registry.save(settings.state, {**{one.user.name: Record(one.uid) for one in plan.users}, **known})
-    users.apply(plan, settings, log)
-    registry.save(settings.state, plan.registry)
+    known = {**{one.user.name: Record(one.uid) for one in plan.users}, **known}
+    registry.save(settings.state, known)
+    problems = users.apply(plan, settings, log)
+    undone = {name: known[name] for name in problems if name in known}
+    registry.save(settings.state, {**plan.registry, **undone})
+    return {**unreadable, **problems}
 
 
-def _locked(settings: Settings) -> list[str]:
+def _locked(known: Mapping[str, Record]) -> list[str]:
     """Return the users of this machine whom nothing gives a password."""
     here = userdb.read_accounts()
-    known = registry.load(settings.state)
     return [name for name, one in known.items() if name in here and not (one.password or here[name].expired)]

@@ -28,7 +28,7 @@ def read_accounts() -> dict[str, Account]:
     found = {}
     for entry in pwd.getpwall():
         password, expired = shadow.get(entry.pw_name, ("!", False))
-        found[entry.pw_name] = Account(entry.pw_uid, entry.pw_shell, password, expired)
+        found[entry.pw_name] = Account(entry.pw_uid, entry.pw_shell, password, expired, entry.pw_dir)
     return found
 
 

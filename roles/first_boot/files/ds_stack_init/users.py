@@ -1,19 +1,23 @@
-"""Carrying out a plan for the users."""
+"""Carrying out a plan for the users.
+
+What goes wrong with one of them is that user's affair: it is noted, and the others are served.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-import signal
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from . import files
+from . import accounts, files, processes, userdb
 from .accounts import Plan, UserPlan
 from .config import User
+from .errors import InitError
 from .process import run
+from .registry import Registry
+from .reporter import explain
 from .settings import Settings
 
 SKELETON = Path("/etc/skel")
@@ -23,16 +27,66 @@ NO_SHELL = "/usr/sbin/nologin"
 LONG_AGO = "1"
 
 
-def apply(plan: Plan, settings: Settings, log: Callable[[str], None]) -> None:
-    """Make the accounts as planned. Raises InitError."""
+class Problems(dict[str, str]):
+    """User → what is wrong, in words for the operator."""
+
+    @contextlib.contextmanager
+    def of(self, user: str) -> Iterator[None]:
+        """Note an error about this user instead of raising it."""
+        try:
+            yield
+        except Exception as error:
+            self.setdefault(user, explain(error))
+
+
+def apply(plan: Plan, settings: Settings, log: Callable[[str], None]) -> Problems:
+    """Make the accounts as planned, the removed ones first. Return what could not be done."""
+    problems = close(plan.close, settings, log)
+    for name, problem in plan.problems.items():
+        problems.setdefault(name, problem)
+    fresh = []
     for one in plan.users:
-        _account(one, settings, log)
-    _set_passwords(plan, log)
+        with problems.of(one.user.name):
+            _account(one, settings, log)
+            if one.password:
+                run("chpasswd", "--encrypted", stdin=f"{one.user.name}:{one.password}\n")
+                fresh.append(one.user.name)
+    if fresh:
+        log(f"set the passwords of {', '.join(fresh)}")
+    _keys([one.user for one in plan.users], settings.keys_folder, problems, log)
     for one in plan.users:
-        _home(one, settings.home, log)
-    for name in plan.close:
-        _close(name, settings.users_group, log)
-    _keys([one.user for one in plan.users], settings.keys_folder, log)
+        if one.user.name not in problems:
+            with problems.of(one.user.name):
+                _home(one, settings.home, log)
+    return problems
+
+
+def close(names: Collection[str], settings: Settings, log: Callable[[str], None]) -> Problems:
+    """Let removed users in no longer, and end what they are running. The homes stay as they are."""
+    problems = Problems()
+    for name in names:
+        with problems.of(name):
+            _close(name, settings.users_group, log)
+    return problems
+
+
+def leftovers(known: Registry) -> dict[str, list[int]]:
+    """Return removed user → the processes that run as that user, however they came to be."""
+    names = {one.uid: name for name, one in accounts.closed(known, userdb.read_accounts()).items()}
+    return {names[uid]: found for uid, found in processes.running(names).items()}
+
+
+def end_leftovers(known: Registry, log: Callable[[str], None]) -> None:
+    """End what runs as a removed user. Raises InitError when something cannot be ended."""
+    problems = Problems()
+    for name, found in leftovers(known).items():
+        log(f"ending {len(found)} processes of {name}, who was removed")
+    # Whether any was seen or not: a process that forks and ends at once is hardly ever there to be seen.
+    for name, record in accounts.closed(known, userdb.read_accounts()).items():
+        with problems.of(name):
+            processes.end(record.uid)
+    if problems:
+        raise InitError(" ".join(problems.values()))
 
 
 def _account(one: UserPlan, settings: Settings, log: Callable[[str], None]) -> None:
@@ -52,71 +106,51 @@ def _account(one: UserPlan, settings: Settings, log: Callable[[str], None]) -> N
         run("usermod", "--append", "--groups", settings.users_group, name)
 
 
-def _set_passwords(plan: Plan, log: Callable[[str], None]) -> None:
-    fresh = {one.user.name: one.password for one in plan.users if one.password}
-    if fresh:
-        run("chpasswd", "--encrypted", stdin="".join(f"{name}:{value}\n" for name, value in fresh.items()))
-        log(f"set the passwords of {', '.join(fresh)}")
-
-
 def _home(one: UserPlan, homes: Path, log: Callable[[str], None]) -> None:
     """Make a home that is not there; one that is there is the user's own affair."""
     home = homes / one.user.name
     if home.exists():
         return
     unfinished = homes / f".{one.user.name}.new"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(SKELETON, unfinished, symlinks=True)
-    for folder, folders, names in os.walk(unfinished):
-        for path in [folder, *(str(Path(folder, name)) for name in [*folders, *names])]:
-            os.chown(path, one.uid, one.uid, follow_symlinks=False)
-    unfinished.chmod(0o700)
-    unfinished.rename(home)
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(SKELETON, unfinished, symlinks=True)
+        for folder, folders, names in os.walk(unfinished):
+            for path in [folder, *(str(Path(folder, name)) for name in [*folders, *names])]:
+                os.chown(path, one.uid, one.uid, follow_symlinks=False)
+        unfinished.chmod(0o700)
+        unfinished.rename(home)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        # What copytree raises tells of several files, and has no error number.
+        why = error.strerror or (error.args[0][0][2] if isinstance(error, shutil.Error) else error)
+        raise InitError(
+            f"The home of {one.user.name} cannot be made: {why}. Where the data volume has no space or no "
+            "inodes left, delete files or enlarge it."
+        ) from error
     log(f"made the home of {one.user.name}")
 
 
 def _close(name: str, group: str, log: Callable[[str], None]) -> None:
-    """Let a removed user in no longer, and end what they are running. The home stays as it is."""
     log(f"closing the account of {name}")
     # By the group the services know who may use them; it may have been left before.
     run("gpasswd", "--delete", name, group, ok=range(256))
-    run("usermod", "--lock", "--shell", NO_SHELL, name)
+    # Before what runs is ended, so that nothing new can begin.
+    run("usermod", "--lock", "--shell", NO_SHELL, "--expiredate", LONG_AGO, name)
+    run("loginctl", "disable-linger", name, ok=range(256))
     run("loginctl", "terminate-user", name, ok=range(256))
-    _end_processes(int(run("id", "--user", name)))
-    # Last what shows that the account is closed, so that an interrupted run begins again.
-    run("usermod", "--expiredate", LONG_AGO, name)
+    processes.end(int(run("id", "--user", name)))
 
 
-def _end_processes(uid: int, seconds: float = 5.0) -> None:
-    """Kill until there is nothing left; a process may start others while it is looked for."""
-    end = time.monotonic() + seconds
-    while (running := processes_of(uid, Path("/proc"))) and time.monotonic() < end:
-        for process in running:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
-                os.kill(process, signal.SIGKILL)
-        time.sleep(0.1)
-
-
-def processes_of(uid: int, proc: Path) -> list[int]:
-    """Return the processes that run as this uid, as the kernel has it in the folder ``proc``."""
-    found = []
-    for path in proc.glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has just ended
-            text = (path / "status").read_text(encoding="utf-8", errors="replace")
-            status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
-            if str(uid) in status["Uid"].split() and not status["State"].startswith("Z"):
-                found.append(int(path.name))
-    return found
-
-
-def _keys(users: list[User], folder: Path, log: Callable[[str], None]) -> None:
+def _keys(users: Collection[User], folder: Path, problems: Problems, log: Callable[[str], None]) -> None:
     """Write the configured SSH keys, to a folder of root's: in a home, the user could point us elsewhere."""
     files.make_folder(folder, 0o755)
     wanted = {user.name: "".join(f"{key}\n" for key in user.ssh_keys) for user in users if user.ssh_keys}
-    for name, text in wanted.items():
-        if files.write(folder / name, text, 0o644):
-            log(f"wrote the SSH keys of {name}")
     for path in folder.iterdir():
         if path.name not in wanted:
             path.unlink()
             log(f"removed {path}")
+    for name, text in wanted.items():
+        with problems.of(name):
+            if files.write(folder / name, text, 0o644):
+                log(f"wrote the SSH keys of {name}")

@@ -19,6 +19,10 @@ LABEL = "ds-data"
 BY_ID = Path("/dev/disk/by-id")
 MIB = 1024 * 1024
 SUPERBLOCK_OFFSET, SUPERBLOCK_BYTES = 1024, 1024
+# Nobody but root gets the last blocks: what is root's can be written while users have filled the volume.
+RESERVE_SHARE, RESERVE_BYTES, MOST_SHARE = 0.01, 256 * MIB, 0.05
+# An error of the device stops all writing, before it spreads.
+OPTIONS = "nodev,nosuid,errors=remount-ro"
 # ext4 leaves a last block group unused that would be too small; volumes grow by GiB.
 GROWN_BYTES = 64 * MIB
 FSCK_MENDED = (0, 1)
@@ -83,8 +87,17 @@ def filesystem_bytes(superblock: bytes) -> int | None:
         return None
     low, high = struct.unpack_from("<I", superblock, 0x4)[0], struct.unpack_from("<I", superblock, 0x150)[0]
     wide = struct.unpack_from("<I", superblock, 0x60)[0] & 0x80
-    block = 1024 << struct.unpack_from("<I", superblock, 0x18)[0]
-    return int((low + (high << 32 if wide else 0)) * block)
+    return int((low + (high << 32 if wide else 0)) * block_bytes(superblock))
+
+
+def reserve(size: int) -> int:
+    """Return how much of a file system of this many bytes is kept for root."""
+    return int(min(max(size * RESERVE_SHARE, RESERVE_BYTES), size * MOST_SHARE))
+
+
+def block_bytes(superblock: bytes) -> int:
+    """Return the size of a block of an ext4 file system."""
+    return 1024 << int(struct.unpack_from("<I", superblock, 0x18)[0])
 
 
 def has_grown(device_bytes: int, used_bytes: int | None) -> bool:
@@ -113,37 +126,36 @@ def prepare(settings: Settings, volume_id: str, log: Callable[[str], None]) -> N
     mounted = mounts.current().get(str(settings.data_mount))
     if mounted is None:
         _mount(device, settings.data_mount, log)
-    elif mounted.device == _number(device):
-        _grow_mounted(device, log)
-    else:
+    elif mounted.device != _number(device):
         raise InitError(f"{settings.data_mount} is taken by another file system than that of {volume_id}.")
     files.make_folder(settings.home, 0o755)
     files.make_folder(settings.state, 0o700)
 
 
+def fill(settings: Settings, log: Callable[[str], None]) -> None:
+    """Let the mounted file system fill a volume that has grown. Raises InitError where the kernel refuses."""
+    mounted = mounts.current().get(str(settings.data_mount))
+    if mounted is None or not has_grown(*_sizes(Path(mounted.source))):
+        return
+    run("resize2fs", mounted.source, seconds=900)
+    log(f"the file system fills {mounted.source} again, which has grown")
+
+
 def _mount(device: Path, place: Path, log: Callable[[str], None]) -> None:
     if decide(_inspect(device), str(device)) is Action.FORMAT:
         log(f"making a file system on the blank volume {device}")
-        run("mkfs.ext4", "-q", "-L", LABEL, "-m", "1", str(device), seconds=900)
+        run("mkfs.ext4", "-q", "-L", LABEL, str(device), seconds=900)
     run("e2fsck", "-p", str(device), ok=FSCK_MENDED, seconds=3600)
     if has_grown(*_sizes(device)):
         run("e2fsck", "-f", "-p", str(device), ok=FSCK_MENDED, seconds=3600)
         run("resize2fs", str(device), seconds=900)
         log(f"the file system fills {device} again, which has grown")
+    superblock = _superblock(device)
+    blocks = reserve(filesystem_bytes(superblock) or 0) // block_bytes(superblock)
+    run("tune2fs", "-r", str(blocks), str(device))
     files.make_folder(place, 0o755)
-    run("mount", "-t", "ext4", "-o", "nodev,nosuid", str(device), str(place))
+    run("mount", "-t", "ext4", "-o", OPTIONS, str(device), str(place))
     log(f"mounted {device} at {place}")
-
-
-def _grow_mounted(device: Path, log: Callable[[str], None]) -> None:
-    """Let a mounted file system fill a volume that has grown, if the kernel allows that now."""
-    if has_grown(*_sizes(device)):
-        try:
-            run("resize2fs", str(device), seconds=900)
-        except InitError as error:
-            log(f"the file system will fill {device}, which has grown, from the next boot on ({error})")
-        else:
-            log(f"the file system fills {device} again, which has grown")
 
 
 def _number(device: Path) -> str:
@@ -153,12 +165,15 @@ def _number(device: Path) -> str:
 
 def _sizes(device: Path) -> tuple[int, int | None]:
     """Return the size in bytes of a device, and that of the file system on it."""
-    descriptor = os.open(device, os.O_RDONLY)
-    try:
-        superblock = os.pread(descriptor, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET)
-        return os.lseek(descriptor, 0, os.SEEK_END), filesystem_bytes(superblock)
-    finally:
-        os.close(descriptor)
+    with device.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+    return size, filesystem_bytes(_superblock(device))
+
+
+def _superblock(device: Path) -> bytes:
+    with device.open("rb") as file:
+        file.seek(SUPERBLOCK_OFFSET)
+        return file.read(SUPERBLOCK_BYTES)
 
 
 def _inspect(device: Path) -> Content:

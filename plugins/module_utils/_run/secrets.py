@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets that are known by their values: wherever they occur in text they are replaced, however they are
+written there. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import plain
+
+SENSITIVE = "(sensitive)"
+
+SHORTEST_SECRET = 6
+"""Characters. Shorter values ("1", "dev", "admin") are not replaced wherever they occur: that would mask
+half of every text. They are still masked where Terraform marks them."""
+
+_CREDENTIAL = re.compile(r"password|secret|token|private_key|client_key|credentials", re.IGNORECASE)
+
+
+def secrets_in(values: Iterable[Any]) -> set[str]:
+    """The strings to look for: all leaves that are long enough, and the long lines of multi-line ones."""
+    found: set[str] = set()
+    for leaf in (leaf for value in values for leaf in leaves(value)):
+        found.update(part for part in (leaf, *leaf.splitlines()) if len(part.strip()) >= SHORTEST_SECRET)
+    return found
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as it is, in JSON, and in JSON in JSON; all of these also as `plain` text."""
+    once = _in_json(secret)
+    forms = {secret, *once, *(form for inner in once for form in _in_json(inner))}
+    return forms | {text for form in forms if len((text := plain(form)).strip()) >= SHORTEST_SECRET}
+
+
+def _in_json(text: str) -> set[str]:
+    """As Python and as Go write it in JSON: Go's own encoder escapes what means something in HTML."""
+    python = json.dumps(text, ensure_ascii=False)[1:-1]
+    go = "".join(_GO_ESCAPES.get(char, char) for char in python)
+    short = {"\\b": "\\u0008", "\\f": "\\u000c"}  # Go before 1.22
+    old_go = re.sub(r"\\.", lambda match: short.get(match[0], match[0]), go)
+    return {python, json.dumps(text)[1:-1], go, old_go}
+
+
+_GO_ESCAPES = {char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+
+
+def leaves(value: Any) -> Iterator[str]:
+    """All texts and numbers in a value, as text."""
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from leaves(item)
+    elif isinstance(value, list | tuple | set):
+        for item in value:
+            yield from leaves(item)
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
+
+
+class Scrubber:
+    """Replaces known secrets wherever they occur in text, in all the ways in which they may be written."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets: set[str] = set()
+        self._forms: list[str] = []
+        self.add(secrets)
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Replace these from now on, too."""
+        new = set(secrets) - self._secrets
+        self._secrets |= new
+        forms = {form for secret in new for form in _forms(secret)}
+        # The longest first: one may hold another.
+        self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)
+
+    @property
+    def secrets(self) -> list[str]:
+        """All that are replaced, the longest first, as they were given."""
+        return sorted(self._secrets, key=len, reverse=True)
+
+    def text(self, text: str) -> str:
+        """The text without the secrets."""
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, SENSITIVE)
+        return text
+
+    def value(self, value: Any) -> Any:
+        """A value without the secrets, at every depth. The keys of dictionaries stay."""
+        if isinstance(value, dict):
+            return {key: self.value(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(item) for item in value]
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return value if self.text(str(value)) == str(value) else SENSITIVE
+        return value
+
+
+def is_credential(name: str) -> bool:
+    """Whether something is called like a credential."""
+    return _CREDENTIAL.search(name) is not None
+
+
+def credentials_in(value: Any) -> Iterator[Any]:
+    """What lies under keys that are called like credentials: for options that may hold some."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if is_credential(str(key)):
+                yield item
+            else:
+                yield from credentials_in(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from credentials_in(item)

@@ -1,0 +1,438 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the values of a configuration may mean: rules over variables that have the right types.
+
+Each rule yields sentences that begin with the variable and say what to write instead. A variable that is not
+there was not set, or has been told to be wrong. Nothing here looks at this machine or at AWS.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+from typing import Any
+
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_packages import (
+    package_problems,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_types import either
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.locales import LOCALES
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import (
+    login_problem,
+    reserved_problem,
+    shown,
+    stack_problem,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.ssh_keys import key_problem
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.users import user_problems
+
+Values = Mapping[str, Any]
+Rule = Callable[[Values], Iterator[str]]
+
+POLICY = (
+    r"arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9+=,.@_/-]{1,512}",
+    "arn:aws:iam::123456789012:policy/NAME",
+)
+SUBNET = (r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
+FORMS = {
+    "ds_stack_base_image.name": (r"[A-Za-z0-9()\[\] ./'@_*?-]{3,128}", "debian-12-amd64-*"),
+    "ds_stack_base_image.owner": (r"[0-9]{12}|amazon|aws-marketplace|self", "'136693071363'"),
+    "ds_stack_base_image.root_device_name": (r"/dev/(sd|xvd)[a-z]{1,2}[0-9]*", "/dev/xvda"),
+    "ds_stack_base_image.ssh_username": (r"[a-z_][a-z0-9_-]{0,31}", "ubuntu"),
+    "ds_stack_bake_subnet_id": SUBNET,
+    "ds_stack_kms_key_id": (
+        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
+        "arn:aws:kms:REGION:123456789012:key/ID",
+    ),
+    "ds_stack_permissions_boundary": POLICY,
+    "ds_stack_policy_arns": POLICY,
+    # Playbooks look for a path that is not whole in folders of their own.
+    "ds_stack_receipts": (
+        r"/[^\x00-\x1f\x7f]+|[A-Za-z0-9][A-Za-z0-9._-]*",
+        "ami-0a1b2c3d4e5f60718, an image's name or /folder/receipt.json",
+    ),
+    "ds_stack_subnet_id": SUBNET,
+}
+"""What ids, ARNs and the like look like. Terraform and AWS say it too, but only after the bake. The KMS key
+is named by no alias: AWS answers with the key's own ARN, and Terraform would replace the volume for it."""
+
+WIDEST = 8
+"""Prefix length of the widest network that can be somebody's own: that of 10.0.0.0/8."""
+
+NOBODYS = {
+    "0.0.0.0/8": "hosts without an address",
+    "127.0.0.0/8": "a machine's own use",
+    "169.254.0.0/16": "link-local addresses",
+    "224.0.0.0/4": "multicast",
+    "240.0.0.0/4": "reserved addresses",
+}
+"""Networks that nobody calls from, and in which no machine can be (RFC 6890)."""
+
+RULES_OF_GROUP = 60
+"""Inbound rules of a security group, each a network and a port; the quota's default:
+https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups"""
+
+POLICIES_OF_ROLE = 10
+"""Managed policies of a role; the quota's default:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+TAGS = 40
+"""A resource of AWS has at most 50 tags; the rest is for those that the stack gives itself:
+https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html"""
+
+TAG_KEY = re.compile(r"[A-Za-z0-9+=._:@-]{1,128}")
+"""What all of EC2, IAM and Systems Manager take, on a machine whose tags its metadata service shows (there a
+key is a part of a path): https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html and the patterns
+of Tag in the API references of IAM and Systems Manager, which do without the comma."""
+
+OWN_TAGS = re.compile(r"aws:.*|ds-stack:.*|name", re.IGNORECASE)
+UNSHOWN_TAGS = (".", "..", "_index")
+
+SIZES = {"ds_stack_root_volume_size": (8, 65536), "ds_stack_data_volume_size": (1, 65536)}
+"""GiB. The most is a gp3 volume's: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html"""
+
+TIMES = {"ds_stack_bake_timeout": (1, 86400), "ds_stack_ready_timeout": (1, 86400)}
+"""Seconds."""
+
+AGES = {"ds_stack_image_max_age": (0, 36500)}
+"""Days."""
+
+INSTANCE_TYPE = re.compile(r"(?P<family>[a-z]+[0-9]*(?P<traits>[a-z]*)(-[a-z0-9]+)*)\.(?P<size>[a-z0-9-]+)")
+#: Without ``metal``, as DescribeInstanceTypes has them with hypervisor "xen", and those of
+#: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-nitro-instances.html that are gone.
+XEN_FAMILIES = frozenset(
+    "c1 c3 c4 cc1 cc2 cg1 cr1 d2 f1 g2 g3 g3s h1 hi1 hs1 i2 i3 m1 m2 m3 m4 p2 p3 r3 r4 t1 t2 x1 x1e".split()  # noqa: SIM905
+)
+
+REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}")
+ZONE = re.compile(r"(?P<region>[a-z]{2,}(-[a-z]+)+-[0-9]{1,2})[a-p]")
+"""A local zone has more in its name (us-west-2-lax-1a); a stack's network has no subnet there."""
+
+
+def meaning_problems(values: Values) -> list[str]:
+    """Return one sentence for each thing that is wrong, in an order fit for reading."""
+    return [problem for rule in RULES for problem in rule(values)]
+
+
+def _stack_name(values: Values) -> Iterator[str]:
+    if "ds_stack_name" in values and (problem := stack_problem(values["ds_stack_name"])):
+        yield f"ds_stack_name: {problem}"
+
+
+def _region(values: Values) -> Iterator[str]:
+    region = values.get("ds_stack_region")
+    if region is None or REGION.fullmatch(region):
+        return
+    lower = region.strip().lower()
+    zone = ZONE.fullmatch(lower)
+    if zone:
+        hint = f"{zone['region']} is the region of that zone."
+    else:
+        hint = f"Did you mean {lower}?" if REGION.fullmatch(lower) else "Write it like eu-central-1."
+    yield f"ds_stack_region: '{shown(region)}' is no region of AWS. {hint}"
+
+
+def _zone(values: Values) -> Iterator[str]:
+    zone, region = values.get("ds_stack_availability_zone"), values.get("ds_stack_region")
+    if zone is None:
+        return
+    found = ZONE.fullmatch(zone)
+    if not found:
+        yield (
+            f"ds_stack_availability_zone: '{shown(zone)}' is no zone that a stack can be in. Write the "
+            f"region and a letter, such as {region if REGION.fullmatch(region or '') else 'eu-central-1'}a."
+        )
+    elif region and found["region"] != region and REGION.fullmatch(region):
+        yield (
+            f"ds_stack_availability_zone: {zone} is in {found['region']}, and ds_stack_region is {region}. "
+            "Take a zone of that region."
+        )
+
+
+def _components(values: Values) -> Iterator[str]:
+    if values.get("ds_stack_components") == []:
+        yield "ds_stack_components names none. Take jupyterhub, rstudio or both."
+
+
+def _users(values: Values) -> Iterator[str]:
+    """Each name and key by itself; then of the right ones, what Parameter Store can hold."""
+    right = []
+    for user in values.get("ds_stack_users", []):
+        name, keys = user["name"], user.get("ssh_keys", [])
+        key_problems = [key_problem(key) for key in keys]
+        for number, problem in enumerate(key_problems, 1):
+            if problem:
+                yield f"ds_stack_users: SSH key {number} of '{shown(name)}': {problem}"
+        if problem := _user_name_problem(name):
+            yield f"ds_stack_users: {problem}"
+        elif not any(key_problems):
+            right.append({"name": name, "ssh_keys": keys})
+    yield from (f"ds_stack_users: {problem}" for problem in user_problems(right))
+
+
+def _user_name_problem(name: str) -> str | None:
+    lower, problem = name.lower(), reserved_problem(name) or login_problem(name)
+    if problem and lower != name and not (reserved_problem(lower) or login_problem(lower)):
+        return f"{problem} Did you mean {lower}?"
+    return problem
+
+
+def _networks(values: Values) -> Iterator[str]:
+    for variable in ("ds_stack_allowed_cidrs", "ds_stack_bake_source_cidrs", "ds_stack_vpc_cidr"):
+        value = values.get(variable, [])
+        for text in [value] if isinstance(value, str) else value:
+            length = 16 if variable == "ds_stack_vpc_cidr" else 32
+            if problem := _network_problem(text, length):
+                yield f"{variable}: {problem}"
+
+
+def _network_problem(text: str, length: int = 32) -> str | None:
+    return _cidr_problem(text, length) or _nobodys_problem(text)
+
+
+def _cidr_problem(text: str, length: int) -> str | None:
+    """Why a text is no network as Terraform and AWS write them: address, slash, number.
+
+    ``length`` is the one to propose where there is none.
+    """
+    if _is_ipv6(text):
+        return (
+            f"'{shown(text)}' is an IPv6 network, and a stack has IPv4 addresses only. Name an IPv4 network."
+        )
+    try:
+        network = IPv4Network(text, strict=False)
+    except ValueError:
+        what = "is no IPv4 network" if "/" in text else "has no prefix length and is no IPv4 address"
+        return f"'{shown(text)}' {what}. Write ADDRESS/LENGTH, for example 198.51.100.0/24."
+    if "/" not in text:
+        what = "For one address, write" if length == 32 else "Write"
+        return f"'{text}' has no prefix length. {what} {IPv4Network(f'{text}/{length}', strict=False)}."
+    if str(network) == text:
+        return None
+    address = text.partition("/")[0]
+    what = "an address inside a network" if address != str(network.network_address) else "not AWS's notation"
+    return f"'{text}' is {what}. Did you mean {network}?"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _nobodys_problem(text: str) -> str | None:
+    network = IPv4Network(text)
+    for other, what in NOBODYS.items():
+        if network.subnet_of(IPv4Network(other)):
+            return f"{text} is for {what}: nobody has such an address. Name a network of your own."
+    return None
+
+
+def _open_world(values: Values) -> Iterator[str]:
+    """Networks that together are wider than anybody's own: 0.0.0.0/1 and 128.0.0.0/1 are 0.0.0.0/0."""
+    if values.get("ds_stack_allow_world"):
+        return
+    for variable, what in (
+        ("ds_stack_allowed_cidrs", "the machine"),
+        ("ds_stack_bake_source_cidrs", "the bake's SSH port"),
+    ):
+        networks = [IPv4Network(text) for text in values.get(variable, []) if not _network_problem(text)]
+        wide = [network for network in collapse_addresses(networks) if network.prefixlen < WIDEST]
+        if wide:
+            to = "the whole internet" if wide[0].prefixlen == 0 else " and ".join(map(str, wide))
+            yield (
+                f"{variable} opens {what} to {to}. Name your own networks, or set ds_stack_allow_world to "
+                "true if that is what you want."
+            )
+
+
+def _rules_of_groups(values: Values) -> Iterator[str]:
+    components = values.get("ds_stack_components") or ("jupyterhub", "rstudio")
+    for variable, ports in (("ds_stack_allowed_cidrs", len(components)), ("ds_stack_bake_source_cidrs", 1)):
+        networks = values.get(variable, [])
+        if len(networks) * ports > RULES_OF_GROUP:
+            yield (
+                f"{variable}: {len(networks)} networks for {ports} port{'s' if ports > 1 else ''} are "
+                f"{len(networks) * ports} rules, and a security group holds {RULES_OF_GROUP}. Name fewer and "
+                "wider networks."
+            )
+
+
+def _vpc_size(values: Values) -> Iterator[str]:
+    cidr = values.get("ds_stack_vpc_cidr")
+    if cidr and not _network_problem(cidr) and not 16 <= IPv4Network(cidr).prefixlen <= 24:
+        yield f"ds_stack_vpc_cidr: {cidr} has the wrong size. Take a network between /16 and /24."
+
+
+def _tls(values: Values) -> Iterator[str]:
+    if values.get("ds_stack_tls") == "none" and values.get("ds_stack_allowed_cidrs"):
+        yield (
+            "ds_stack_tls: without TLS, passwords would go in plain text through the ports that "
+            "ds_stack_allowed_cidrs opens. Take self_signed, or open no port."
+        )
+
+
+def _numbers(values: Values) -> Iterator[str]:
+    for limits, unit in ((SIZES, "GiB"), (TIMES, "seconds"), (AGES, "days")):
+        for variable, (smallest, largest) in limits.items():
+            number = values.get(variable)
+            if number is None:
+                continue
+            if number < smallest:
+                yield f"{variable}: {number} {unit} is too small. Take {smallest} or more."
+            elif number > largest:
+                yield f"{variable}: {number} {unit} is too much. Take {largest} or less."
+
+
+def _instance_types(values: Values) -> Iterator[str]:
+    for variable in ("ds_stack_instance_type", "ds_stack_bake_instance_type"):
+        name = values.get(variable)
+        if name is not None and (problem := _type_problem(name, variable == "ds_stack_instance_type")):
+            yield f"{variable}: {problem}"
+
+
+def _type_problem(name: str, has_volume: bool) -> str | None:
+    found = INSTANCE_TYPE.fullmatch(name)
+    if not found:
+        lower = name.strip().lower()
+        if INSTANCE_TYPE.fullmatch(lower):
+            hint = f"Did you mean {lower}?"
+        else:
+            hint = "Write a family and a size, such as t3.large."
+        return f"'{shown(name)}' is no instance type. {hint}"
+    if found["family"].startswith("mac"):
+        return f"{name} is a Mac. Take a type with an x86 processor, such as t3.large."
+    if found["family"] == "a1" or "g" in found["traits"]:
+        return (
+            f"{name} has an Arm processor, and images and RStudio Server are for x86_64. Take a type with "
+            "another processor, such as t3.large."
+        )
+    if has_volume and found["family"] in XEN_FAMILIES and not found["size"].startswith("metal"):
+        return (
+            f"{name} is not of the Nitro system, where the machine finds its data volume by its id. Take a "
+            "newer type, such as t3.large or m5.large."
+        )
+    return None
+
+
+def _forms(values: Values) -> Iterator[str]:
+    for variable, (pattern, example) in FORMS.items():
+        name, _dot, key = variable.partition(".")
+        value = values.get(name, {}).get(key, []) if key else values.get(name, [])
+        for text in [value] if isinstance(value, str) else value:
+            if not re.fullmatch(pattern, text):
+                yield f"{variable}: '{shown(text)}' is not of the form {example}."
+
+
+def _policies(values: Values) -> Iterator[str]:
+    policies = values.get("ds_stack_policy_arns", [])
+    if len(policies) > POLICIES_OF_ROLE:
+        yield (
+            f"ds_stack_policy_arns: {len(policies)} policies are more than the {POLICIES_OF_ROLE} that a "
+            "role can have. Put some of them together."
+        )
+
+
+def _key_region(values: Values) -> Iterator[str]:
+    key, region = values.get("ds_stack_kms_key_id"), values.get("ds_stack_region")
+    if key and region and re.fullmatch(FORMS["ds_stack_kms_key_id"][0], key):
+        other = key.split(":")[3]
+        if other != region:
+            yield (
+                f"ds_stack_kms_key_id: the key is in {other}, and ds_stack_region is {region}. Take a key of "
+                "that region."
+            )
+
+
+def _tags(values: Values) -> Iterator[str]:
+    tags: Mapping[str, Any] = values.get("ds_stack_tags", {})
+    if len(tags) > TAGS:
+        yield (
+            f"ds_stack_tags: {len(tags)} tags are too many. AWS takes 50, of which the stack needs some "
+            f"itself: take {TAGS} or fewer."
+        )
+    for key, value in tags.items():
+        if problem := _tag_key_problem(key) or _tag_value_problem(key, value):
+            yield f"ds_stack_tags: {problem}"
+    lower = [key.lower() for key in tags]
+    for key in sorted({key for key in lower if lower.count(key) > 1}):
+        same = " and ".join(sorted(one for one in tags if one.lower() == key))
+        yield f"ds_stack_tags: {same} are the same to IAM. Keep one of them."
+
+
+def _tag_key_problem(key: str) -> str | None:
+    if OWN_TAGS.fullmatch(key):
+        return (
+            f"the key '{shown(key)}' is taken, as are Name and all that begin with aws: or ds-stack:. Choose "
+            "another."
+        )
+    if not TAG_KEY.fullmatch(key) or key in UNSHOWN_TAGS:
+        return (
+            f"AWS takes no key '{shown(key)}' here. Write 1 to 128 letters, digits and + = . _ : @ - without "
+            "spaces."
+        )
+    return None
+
+
+def _tag_value_problem(key: str, value: Any) -> str | None:
+    if not isinstance(value, str):
+        return f"the value of '{key}' is no text. Put it in quotes, as in {key}: \"4711\"."
+    if len(value) > 256:
+        return f"the value of '{key}' has {len(value)} characters. Take at most 256."
+    wrong = [
+        letter
+        for letter in value
+        if unicodedata.category(letter)[0] not in "LNZ" and letter not in "_.:/=+-@"
+    ]
+    if wrong:
+        return (
+            f"AWS takes no '{shown(wrong[0])}' in the value of '{key}'. Write letters, digits, spaces and "
+            "_ . : / = + - @"
+        )
+    return None
+
+
+def _locale(values: Values) -> Iterator[str]:
+    if "ds_stack_locale" in values and (problem := locale_problem(values["ds_stack_locale"])):
+        yield f"ds_stack_locale: {problem}"
+
+
+def locale_problem(name: str) -> str | None:
+    """Return why the machine cannot have a locale, as the rest of a sentence, or None."""
+    language, _dot, charset = name.partition(".")
+    if charset not in ("UTF-8", "utf8"):
+        hint = f"Write {language}.UTF-8." if language in LOCALES else "Write it like de_DE.UTF-8."
+        return f"'{shown(name)}' is no UTF-8 locale, which R and Python need. {hint}"
+    if language in LOCALES:
+        return None
+    same = [one for one in sorted(LOCALES) if one.lower() == language.lower()]
+    near = same or [one for one in sorted(LOCALES) if one.split("_")[0] == language.split("_")[0].lower()]
+    hint = f"Take {either([f'{one}.UTF-8' for one in near or ['C']])}."
+    return f"Debian and Ubuntu have no locale '{shown(name)}'. {hint}"
+
+
+RULES: Collection[Rule] = (
+    _stack_name,
+    _region,
+    _zone,
+    _components,
+    _users,
+    _networks,
+    _open_world,
+    _rules_of_groups,
+    _vpc_size,
+    _tls,
+    _numbers,
+    _instance_types,
+    _forms,
+    _policies,
+    _key_region,
+    _tags,
+    _locale,
+    package_problems,
+)

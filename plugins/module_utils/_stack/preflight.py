@@ -1,0 +1,549 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with the tools and the account for a stack: rules over facts. Nothing here asks anybody.
+
+Every rule yields sentences that say what is wrong and what to do. A fact that is None was not asked for, or
+could not be had; a rule says nothing about it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.versions import satisfies
+
+BAKE, NETWORK, INSTANCE, USERS, DESTROY = STAGES = ("bake", "network", "instance", "users", "destroy")
+
+#: Kinds of instances with an on-demand quota of their own, counted in vCPUs: families and the quota's code.
+VCPU_QUOTAS: Mapping[str, tuple[frozenset[str], str]] = {
+    "Standard": (frozenset({"a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"}), "L-1216C47A"),
+    "G and VT": (frozenset({"g", "gr", "vt"}), "L-DB2E81BA"),
+    "P": (frozenset({"p"}), "L-417A185B"),
+}
+
+#: Why AWS does not know who is asking: codes of the API, names of exceptions, and what to say to them.
+_CREDENTIALS: tuple[tuple[frozenset[str], str], ...] = (
+    (
+        frozenset({"NoCredentialsError", "PartialCredentialsError"}),
+        "There are no AWS credentials. Run `aws configure` or `aws sso login`, or set AWS_PROFILE or "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+    ),
+    (
+        frozenset({"ProfileNotFound"}),
+        "{message}. Set AWS_PROFILE to one of `aws configure list-profiles`, or unset it.",
+    ),
+    (
+        frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"}),
+        "The AWS credentials have expired. Get new ones, for example with `aws sso login`.",
+    ),
+    (
+        frozenset({"SSOTokenLoadError", "TokenRetrievalError", "UnauthorizedSSOTokenError"}),
+        "The sign-in for AWS has expired ({message}). Run `aws sso login`.",
+    ),
+    (
+        frozenset({"RequestTimeTooSkewed", "SignatureDoesNotMatch"}),
+        "AWS refuses the signature ({message}). Check the secret access key and this machine's clock.",
+    ),
+    (
+        frozenset({"AccessDenied", "AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"}),
+        "AWS does not accept the credentials ({code}: {message}). Check them: `aws sts get-caller-identity`.",
+    ),
+)
+_UNREACHABLE = (
+    "AWS cannot be asked who you are ({code}: {message}). Check the network, a proxy and AWS_ENDPOINT_URL."
+)
+
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+#: What keeps an account from starting anything at all; the API's message says why.
+_BLOCKED = frozenset({"Blocked", "OptInRequired", "PendingVerification"})
+
+
+@dataclass(frozen=True)
+class BaseImage:
+    """The image to bake from.
+
+    pinned_id: its id if it is pinned, else the newest with the name counts. pinned_in: the file that pins it.
+    """
+
+    owner: str
+    name: str
+    pinned_id: str | None = None
+    pinned_in: str | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a stack is to be, as far as it depends on the account."""
+
+    stack: str
+    region: str
+    stages: frozenset[str]
+    base_image: BaseImage | None = None
+    bake_instance_type: str | None = None
+    instance_type: str | None = None
+    root_volume_size: int | None = None
+    data_volume_size: int | None = None
+    availability_zone: str | None = None
+    subnet_id: str | None = None
+    bake_subnet_id: str | None = None
+    kms_key_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    dry_runs: bool = True
+
+    @property
+    def machines(self) -> Iterator[tuple[str, str]]:
+        """The machines that the stages start: the variable that names the type, and the type."""
+        if BAKE in self.stages and self.bake_instance_type:
+            yield "ds_stack_bake_instance_type", self.bake_instance_type
+        if INSTANCE in self.stages and self.instance_type:
+            yield "ds_stack_instance_type", self.instance_type
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program on the control machine.
+
+    name: what it is called for people. path: None when there is none on PATH. version: None when it does
+    not tell. constraint: of versions, as HashiCorp's tools write it; empty when any will do.
+    """
+
+    name: str
+    path: str | None
+    version: str | None
+    constraint: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The API did not answer a question.
+
+    operation: for example ``DescribeImages``. code: the API's, or the name of the exception.
+    """
+
+    operation: str
+    code: str
+    message: str
+
+    @property
+    def denied(self) -> bool:
+        """Whether these credentials may not ask that."""
+        return self.code in _DENIED
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """A type that the region offers, and in which of its zones. hypervisor: empty for bare metal."""
+
+    vcpus: int
+    architectures: frozenset[str]
+    zones: frozenset[str]
+    hypervisor: str = "nitro"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image, with its root disk: the device's name, and the size in GiB."""
+
+    image_id: str
+    name: str
+    architecture: str
+    root_size: int
+    root_device: str = "/dev/xvda"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An instance. state: as the API has it, such as "running"."""
+
+    instance_id: str
+    image_id: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """A subnet and its zone."""
+
+    subnet_id: str
+    zone: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """An instance that counts against a quota. own: it is the stack's, so that a new one takes its place."""
+
+    instance_type: str
+    vcpus: int
+    own: bool
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the account says. See the module's docstring for None.
+
+    regions: region → whether it is enabled. zones: of the region, ordered.
+    types: of those that are wanted, the ones that are offered. base_image: the pinned one, or the newest
+    with the name; False when there is none. has_baked: whether the stack has an image made from the pinned
+    one. newest_base: the newest with the name. own_image: the stack's newest. machines: the stack's own that
+    are not terminated. volume_id, volume_zone, volume_size: the data volume's, empty when there is none.
+    subnets: the one that the machine is to be in. bake_subnets: where a bake could run.
+    vpcs: how many there are, without the stack's own. has_vpc: whether the stack has one.
+    vcpu_limits: kind of instances → quota. key_state: of the KMS key, empty when there is no such key.
+    refusals: questions that were not answered, those of dry runs among them.
+    """
+
+    regions: Mapping[str, bool] | None = None
+    zones: Sequence[str] | None = None
+    types: Mapping[str, InstanceType] | None = None
+    base_image: Image | bool | None = None
+    newest_base: Image | None = None
+    has_baked: bool | None = None
+    own_image: Image | None = None
+    machines: Sequence[Machine] = ()
+    volume_id: str | None = None
+    volume_zone: str | None = None
+    volume_size: int | None = None
+    subnets: Sequence[Subnet] | None = None
+    bake_subnets: Sequence[Subnet] | None = None
+    vpcs: int | None = None
+    has_vpc: bool | None = None
+    vpc_limit: int | None = None
+    running: Sequence[Running] | None = None
+    vcpu_limits: Mapping[str, int] = field(default_factory=dict)
+    key_state: str | None = None
+    refusals: Sequence[Refusal] = ()
+
+    @property
+    def image(self) -> Image | None:
+        """What a machine of the stack would be started from, as far as it is known before the bake."""
+        return self.base_image if isinstance(self.base_image, Image) else self.own_image
+
+
+def vcpu_quota(instance_type: str) -> str | None:
+    """The kind of instances whose quota a type counts against; None where it is not known."""
+    family = re.match(r"[a-z]+", instance_type)
+    for kind, (families, _code) in VCPU_QUOTAS.items():
+        if family and family[0] in families:
+            return kind
+    return None
+
+
+def machine_zone(wanted: Wanted, account: Account) -> str | None:
+    """The zone of the machine: its volume's, the one that was asked for, or the first that there is."""
+    zones = [subnet.zone for subnet in account.subnets or ()] or account.zones
+    return account.volume_zone or wanted.availability_zone or (zones[0] if zones else None)
+
+
+def program_problems(programs: Sequence[Program]) -> Iterator[str]:
+    """Programs that are not there, or of the wrong version."""
+    for program in programs:
+        versions = f" {program.constraint}" if program.constraint else ""
+        if program.path is None:
+            yield f"There is no {program.name} on PATH. Install {program.name}{versions}."
+        elif program.version is None:
+            yield (
+                f"{program.path} does not tell its version, so it seems not to be {program.name}. "
+                f"Install {program.name}{versions}, before it on PATH."
+            )
+        elif not satisfies(program.version, program.constraint):
+            yield (
+                f"{program.path} has version {program.version}, and{versions} is needed. Install another "
+                f"{program.name}."
+            )
+
+
+def library_problems(missing: Sequence[str], python: str) -> Iterator[str]:
+    """Python packages that are not there."""
+    if missing:
+        names = " ".join(missing)
+        yield f"{python} lacks the Python package {names.replace(' ', ', ')}: {python} -m pip install {names}"
+
+
+def credential_problem(refusal: Refusal) -> str:
+    """Why AWS does not know who is asking."""
+    fitting = (sentence for codes, sentence in _CREDENTIALS if refusal.code in codes)
+    return next(fitting, _UNREACHABLE).format(code=refusal.code, message=refusal.message)
+
+
+def account_problems(wanted: Wanted, account: Account) -> list[str]:
+    """What is wrong with the account for what is wanted."""
+    return [problem for rule in _RULES for problem in rule(wanted, account)]
+
+
+def warnings(wanted: Wanted, account: Account) -> Iterator[str]:
+    """What does no harm today."""
+    base = wanted.base_image
+    if base and base.pinned_id and account.base_image is False and account.has_baked:
+        yield (
+            f"The base image {base.pinned_id} is gone from {wanted.region}. The image that was baked from it "
+            f"stays in use; the next bake needs another one: remove base_image from {base.pinned_in}."
+        )
+
+
+def not_checked(account: Account) -> list[str]:
+    """Questions whose answers would have been good to have: quotas, and keys of other accounts."""
+    return [
+        f"{refusal.operation}: {refusal.code}" for refusal in account.refusals if not _is_problem(refusal)
+    ]
+
+
+def region_problem(region: str, regions: Mapping[str, bool]) -> str | None:
+    """Whether the account has the region."""
+    if region not in regions:
+        nearest = get_close_matches(region, regions, n=1)
+        hint = f" Did you mean {nearest[0]}?" if nearest else f" There are {', '.join(sorted(regions))}."
+        return f"ds_stack_region: AWS has no region {region}.{hint}"
+    if not regions[region]:
+        return (
+            f"ds_stack_region: {region} is not enabled for this account. Enable it (aws account "
+            f"enable-region --region-name {region}) or take another."
+        )
+    return None
+
+
+def _refusals(wanted: Wanted, account: Account) -> Iterator[str]:
+    for refusal in account.refusals:
+        if not _is_problem(refusal):
+            continue
+        if refusal.denied:
+            # What follows can only be read with further rights, and is long.
+            reason = refusal.message.split("Encoded authorization failure message", 1)[0].strip()
+            yield (
+                f"These credentials may not call {refusal.operation} in {wanted.region}. Ask for that "
+                f"right, or take others.{_doubt(refusal)} AWS says: {reason}"
+            )
+        else:
+            yield f"{refusal.operation} fails in {wanted.region}. AWS says: {refusal.code}: {refusal.message}"
+
+
+def _doubt(refusal: Refusal) -> str:
+    """What to do about a dry run that a policy refuses for its placeholders."""
+    if refusal.operation.startswith(("Describe", "Get")):
+        return ""
+    return " If they may, and only this dry run is refused, set ds_stack_check_rights to false."
+
+
+def _is_problem(refusal: Refusal) -> bool:
+    return refusal.operation not in _OPTIONAL
+
+
+#: Questions whose answers are a courtesy: many may build without the right to ask them.
+_OPTIONAL = frozenset({"GetServiceQuota", "DescribeKey"})
+
+
+def is_objection(code: str) -> bool:
+    """Whether a dry run's error says that the call itself would be refused.
+
+    Its other errors are about the placeholders in it, or are found by a rule that can say more.
+    """
+    return code in _DENIED or code in _BLOCKED
+
+
+def _types(wanted: Wanted, account: Account) -> Iterator[str]:
+    if account.types is None:
+        return
+    for variable, name in wanted.machines:
+        if name not in account.types:
+            yield (
+                f"{variable}: {name} is not offered in {wanted.region}. Take one of: aws ec2 "
+                f"describe-instance-type-offerings --region {wanted.region}"
+            )
+
+
+def _zones(wanted: Wanted, account: Account) -> Iterator[str]:
+    zone = wanted.availability_zone
+    if INSTANCE not in wanted.stages or account.volume_zone or not zone or account.zones is None:
+        return
+    if zone not in account.zones:
+        yield (
+            f"ds_stack_availability_zone: {wanted.region} has no zone {zone}. Take one of "
+            f"{', '.join(account.zones)}."
+        )
+
+
+def _type_in_zone(wanted: Wanted, account: Account) -> Iterator[str]:
+    zone, name = machine_zone(wanted, account), wanted.instance_type
+    offered = (account.types or {}).get(name or "")
+    if INSTANCE not in wanted.stages or offered is None or zone is None or zone in offered.zones:
+        return
+    if zone not in (account.zones or (zone,)):
+        return  # that is the problem, and was told
+    zones = ", ".join(sorted(offered.zones))
+    if account.volume_zone:
+        yield (
+            f"ds_stack_instance_type: {name} is not offered in {zone}, where the data volume is (but in "
+            f"{zones}). Take another type."
+        )
+    else:
+        why = "" if wanted.availability_zone else ", where the machine would be"
+        yield (
+            f"ds_stack_instance_type: {name} is not offered in {zone}{why}. Set ds_stack_availability_zone "
+            f"to one of {zones}, or take another type."
+        )
+
+
+def _architectures(wanted: Wanted, account: Account) -> Iterator[str]:
+    image = account.image
+    if image is None:
+        return
+    for variable, name in wanted.machines:
+        offered = (account.types or {}).get(name)
+        if offered and image.architecture not in offered.architectures:
+            yield (
+                f"{variable}: {name} cannot run images for {image.architecture}, but those for "
+                f"{', '.join(sorted(offered.architectures))} alone. Take another type."
+            )
+
+
+def _hypervisors(wanted: Wanted, account: Account) -> Iterator[str]:
+    """The machine finds its data volume by the id that only an NVMe disk shows, which Xen does not have."""
+    name = wanted.instance_type or ""
+    offered = (account.types or {}).get(name)
+    if INSTANCE in wanted.stages and offered and offered.hypervisor == "xen":
+        yield (
+            f"ds_stack_instance_type: {name} is not of the Nitro system, where the machine finds its data "
+            "volume by its id. Take a newer type."
+        )
+
+
+def _base_image(wanted: Wanted, account: Account) -> Iterator[str]:
+    base = wanted.base_image
+    if base is None or account.base_image is not False:
+        return
+    if not base.pinned_id:
+        yield (
+            f"No image '{base.name}' of account {base.owner} is available in {wanted.region}. Choose another "
+            "region, or name an image with ds_stack_base_image."
+        )
+    elif not account.has_baked:
+        yield (
+            f"The base image {base.pinned_id} is gone from {wanted.region}. To pin the newest "
+            f"'{base.name}' in its place, remove base_image from {base.pinned_in}."
+        )
+
+
+def _root_volume(wanted: Wanted, account: Account) -> Iterator[str]:
+    image, size = account.image, wanted.root_volume_size
+    if image and size is not None and size < image.root_size:
+        yield (
+            f"ds_stack_root_volume_size: {size} GiB is smaller than the image "
+            f"{image.name or image.image_id}. Take {image.root_size} or more."
+        )
+
+
+def _data_volume(wanted: Wanted, account: Account) -> Iterator[str]:
+    """A volume of EBS never shrinks."""
+    size, now = wanted.data_volume_size, account.volume_size
+    if INSTANCE in wanted.stages and size is not None and now and size < now:
+        yield (
+            f"ds_stack_data_volume_size: {size} GiB is smaller than the data volume {account.volume_id} is, "
+            f"and a volume can only grow. Take {now} or more."
+        )
+
+
+def _subnet(wanted: Wanted, account: Account) -> Iterator[str]:
+    if account.subnets is None:
+        return
+    if not account.subnets:
+        yield f"ds_stack_subnet_id: there is no subnet {wanted.subnet_id} in {wanted.region}."
+        return
+    zone, other = account.subnets[0].zone, machine_zone(wanted, account)
+    if other != zone:
+        what = "the data volume is" if account.volume_zone else "ds_stack_availability_zone wants the machine"
+        yield (
+            f"ds_stack_subnet_id: {wanted.subnet_id} is in {zone}, and {what} in {other}. Take a subnet in "
+            f"{other}."
+        )
+
+
+def _bake_network(wanted: Wanted, account: Account) -> Iterator[str]:
+    if account.bake_subnets is None:
+        return
+    if wanted.bake_subnet_id and not account.bake_subnets:
+        yield f"ds_stack_bake_subnet_id: there is no subnet {wanted.bake_subnet_id} in {wanted.region}."
+    elif not account.bake_subnets:
+        yield (
+            f"{wanted.region} has no default VPC with subnets for the bake. Set ds_stack_bake_subnet_id to "
+            "a subnet with a way to the internet, or make the default VPC again: aws ec2 "
+            f"create-default-vpc --region {wanted.region}"
+        )
+    else:
+        name = wanted.bake_instance_type or ""
+        offered = (account.types or {}).get(name)
+        zones = {subnet.zone for subnet in account.bake_subnets}
+        if offered and not zones & offered.zones:
+            yield (
+                f"ds_stack_bake_instance_type: {name} is not offered in {', '.join(sorted(zones))}, where "
+                "the bake would run. Take another type, or a subnet for ds_stack_bake_subnet_id in one of "
+                f"{', '.join(sorted(offered.zones))}."
+            )
+
+
+def _vpc_quota(wanted: Wanted, account: Account) -> Iterator[str]:
+    if account.vpcs is None or account.vpc_limit is None or account.has_vpc:
+        return
+    if account.vpcs >= account.vpc_limit:
+        yield (
+            f"{wanted.region} has {account.vpcs} VPCs, and the account's quota is {account.vpc_limit}. "
+            f"Remove one, or ask for more: {_more('vpc', 'L-F678F1CE', account.vpcs + 1, wanted.region)}"
+        )
+
+
+def _vcpu_quotas(wanted: Wanted, account: Account) -> Iterator[str]:
+    for variable, name in wanted.machines:
+        kind = vcpu_quota(name)
+        offered = (account.types or {}).get(name)
+        if kind is None or kind not in account.vcpu_limits or offered is None or account.running is None:
+            continue
+        limit = account.vcpu_limits[kind]
+        used = sum(
+            one.vcpus for one in account.running if not one.own and vcpu_quota(one.instance_type) == kind
+        )
+        if used + offered.vcpus > limit:
+            more = _more("ec2", VCPU_QUOTAS[kind][1], used + offered.vcpus, wanted.region)
+            yield (
+                f"{variable}: {name} takes {offered.vcpus} vCPUs, and of the account's quota for running "
+                f"on-demand {kind} instances, {limit} in {wanted.region}, {used} are used. Take a smaller "
+                f"type, stop something, or ask for more: {more}"
+            )
+
+
+def _more(service: str, code: str, value: int, region: str) -> str:
+    return (
+        f"aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
+        f"--desired-value {value} --region {region}"
+    )
+
+
+def _key(wanted: Wanted, account: Account) -> Iterator[str]:
+    if account.key_state is None or account.key_state == "Enabled":
+        return
+    if account.key_state:
+        yield f"ds_stack_kms_key_id: {wanted.kms_key_id} is {account.key_state}. Enable it, or take another."
+    else:
+        yield (
+            f"ds_stack_kms_key_id: {wanted.region} has no key {wanted.kms_key_id}. Take the ARN of a key "
+            "in that region."
+        )
+
+
+_RULES: tuple[Callable[[Wanted, Account], Iterator[str]], ...] = (
+    _refusals,
+    _types,
+    _zones,
+    _type_in_zone,
+    _architectures,
+    _hypervisors,
+    _base_image,
+    _root_volume,
+    _data_volume,
+    _subnet,
+    _bake_network,
+    _vpc_quota,
+    _vcpu_quotas,
+    _key,
+)

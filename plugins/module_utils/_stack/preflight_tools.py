@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this machine has of the programs and Python packages that a stack needs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import (
+    Entry,
+    entries,
+    layered_entries,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.hcl import top_level_blocks
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import Program
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.line import fetch_providers as fetch
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import last_variables
+
+_VERSION = re.compile(r"^(?:Packer|Terraform|OpenTofu) v(\d\S*)", re.MULTILINE)
+
+#: Seconds; a program of the same name may wait for input for ever.
+_PATIENCE = 30
+
+
+def missing_libraries(names: Iterable[str]) -> list[str]:
+    """The Python packages among these that cannot be imported."""
+    return [name for name in names if importlib.util.find_spec(name) is None]
+
+
+def packer(template: Path, overlay: Path | None) -> Program:
+    """Packer, and the versions that the template with its overlay takes. Raises FingerprintError."""
+    files = layered_entries([template, *([overlay] if overlay else [])])
+    constraint = _constraint((file for file in files if file.name.endswith(".pkr.hcl")), "packer")
+    return _program("Packer", ["packer"], constraint)
+
+
+def terraform(root: Path) -> Program:
+    """Terraform or OpenTofu, and the versions that the root module takes. Raises FingerprintError."""
+    files = (file for file in entries(root) if file.name.endswith(".tf"))
+    return _program("Terraform or OpenTofu", ["terraform", "tofu"], _constraint(files, "terraform"))
+
+
+def fetch_providers(root: Path, work_dir: Path, overrides: Mapping[str, Any]) -> None:
+    """Have Terraform fetch the providers for a root module to where it will run; once, it keeps them there.
+
+    Raises TerraformError. Not from a thread: it forks.
+    """
+    # A stack that was applied has them, and the variables there are needed to destroy what was made.
+    if not last_variables(work_dir):
+        fetch(root, work_dir, overrides)
+
+
+def _constraint(files: Iterable[Entry], kind: str) -> str:
+    """What a configuration says of the versions of its own program."""
+    found = [
+        block.literal("required_version")
+        for file in files
+        if "/" not in file.name
+        for block in top_level_blocks(file.path.read_text(encoding="utf-8", errors="replace"))
+        if block.type == kind
+    ]
+    return ", ".join(constraint for constraint in found if constraint)
+
+
+def _program(name: str, candidates: Sequence[str], constraint: str) -> Program:
+    for candidate in candidates:
+        if path := shutil.which(candidate):
+            return Program(name, path, _version(path), constraint)
+    return Program(name, None, None, constraint)
+
+
+def _version(path: str) -> str | None:
+    environment, _warnings = clean_environment(os.environ)
+    try:
+        said = subprocess.run(
+            [path, "version"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = _VERSION.search(said.stdout)
+    return match[1] if match else None
