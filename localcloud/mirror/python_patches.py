@@ -49,6 +49,7 @@ def sysconfigdata(text: str) -> str:
     if "'prefix': '/usr'" not in text:
         raise ValueError("this is not the build configuration of Debian's Python")
     places = (
+        ("/usr/share/python-wheels", "/share/python-wheels"),
         ("/usr/lib/x86_64-linux-gnu", "/lib"),
         (f"/usr/lib/python{PYTHON}", f"/lib/python{PYTHON}"),
         ("/usr/include", "/include"),

@@ -19,6 +19,7 @@ from tests.clients import jupyterhub, rstudio
 from tests.clients.jupyterhub import Hub
 from tests.clients.rstudio import RStudio
 from tests.e2e.conftest import Stack, client
+from tests.first_hour.session import do_all
 
 pytestmark = pytest.mark.e2e
 
@@ -173,6 +174,13 @@ except OSError as error:
         assert run_cell(hub, ask).startswith("refused:")
 
 
+def test_the_first_hour(stack: Stack, tmp_path: Path) -> None:
+    """All that docs/first_hour.md lists, by the user who is signed in."""
+    with signed_in(stack, tmp_path) as hub:
+        outcomes = list(do_all(hub, stack.passwords()["alice"]))
+    assert [one for one in outcomes if one.problem] == []
+
+
 def test_a_closed_network_closes_the_ports(stack: Stack) -> None:
     stack.play("network", ds_stack_allowed_cidrs=["198.51.100.0/24"])
     assert not is_open(stack.machine()["PublicIpAddress"], 8000)
@@ -231,6 +239,7 @@ def test_a_removed_user_is_out_of_both(stack: Stack, tmp_path: Path) -> None:
 def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Stack, tmp_path: Path) -> None:
     before, passwords = stack.machine(), stack.passwords()
     # With less in it than the first image, which takes less time and can be told from outside.
+    stack.variables["ds_stack_preset"] = "minimal"
     stack.variables["ds_stack_image_variables"] = {
         "jupyterhub_memory_limit": "3G",
         "jupyterhub_kernel_environment_specs": ["python>=3.11,<3.15", "pip", "ipykernel"],

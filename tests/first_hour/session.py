@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 from tests.clients.jupyterhub import Hub, HubError, SignInRefusedError
-from tests.clients.terminal import Terminal, terminal
-from tests.first_hour.things import PLACES, PYTHON, TERMINAL, THINGS, R
+from tests.clients.terminal import terminal
+from tests.first_hour.things import PLACES, PYTHON, TERMINAL, THINGS, R, Thing
 
 SHOWN = 600
 
@@ -29,31 +31,38 @@ def do_all(hub: Hub, password: str) -> Iterator[Outcome]:
 
     The password is the user's, who has it again at the end.
     """
+    # One after the other: a server gives up clients that do not answer, and these do so while they wait.
     with ExitStack() as stack:
         kernels = {
             PYTHON: stack.enter_context(hub.kernel("python3")),
             R: stack.enter_context(hub.kernel("ir")),
         }
-        shell = stack.enter_context(terminal(hub))
-        for thing in THINGS:
-            try:
-                if thing.where == TERMINAL:
-                    came = shell.run(thing.code, thing.seconds)
-                else:
-                    cell = hub.run_in(kernels[thing.where], thing.code, timeout=thing.seconds)
-                    came = cell.output.strip() + (f" [{' '.join(cell.kinds)}]" if cell.kinds else "")
-                    came += cell.error
-                problem = "" if re.fullmatch(thing.comes, came) else f"{came[:SHOWN]!r} came"
-            except HubError as error:
-                problem = str(error)
-            yield Outcome(thing.what, PLACES[thing.where], problem)
-        for what, where, act in MORE:
-            try:
-                act(hub, shell, password)
-                problem = ""
-            except (AssertionError, HubError, KeyError, ValueError) as error:
-                problem = f"{error!r}"[:SHOWN]
-            yield Outcome(what, where, problem)
+        for thing in (one for one in THINGS if one.where in kernels):
+            yield _outcome(thing, partial(_cell, hub, kernels[thing.where], thing))
+    with terminal(hub) as shell:
+        for thing in (one for one in THINGS if one.where == TERMINAL):
+            yield _outcome(thing, partial(shell.run, thing.code, thing.seconds))
+    for what, where, act in MORE:
+        try:
+            act(hub, password)
+            problem = ""
+        except (AssertionError, HubError, KeyError, ValueError) as error:
+            problem = f"{error!r}"[:SHOWN]
+        yield Outcome(what, where, problem)
+
+
+def _outcome(thing: Thing, do: Callable[[], str]) -> Outcome:
+    try:
+        came = do()
+        problem = "" if re.fullmatch(thing.comes, came) else f"{came[:SHOWN]!r} came"
+    except HubError as error:
+        problem = str(error)
+    return Outcome(thing.what, PLACES[thing.where], problem)
+
+
+def _cell(hub: Hub, kernel: str, thing: Thing) -> str:
+    cell = hub.run_in(kernel, thing.code, timeout=thing.seconds)
+    return cell.output.strip() + (f" [{' '.join(cell.kinds)}]" if cell.kinds else "") + cell.error
 
 
 def _kernels(hub: Hub) -> dict[str, str]:
@@ -62,48 +71,50 @@ def _kernels(hub: Hub) -> dict[str, str]:
     return {name: one["spec"]["display_name"] for name, one in found.items()}
 
 
-def _own_environments_are_kernels(hub: Hub, _shell: Terminal, _password: str) -> None:
+def _own_environments_are_kernels(hub: Hub, _password: str) -> None:
     offered = _kernels(hub)
     for label, prefix in (("own", ".conda/envs/own"), ("hour", ".virtualenvs/hour")):
         found = [name for name, display in offered.items() if display == f"Python 3 ({label})"]
         if label == "hour":  # its packages are those of the users' Python, and so is its kernel
             continue
         assert len(found) == 1, offered
-        cell = hub.run_cell("import sys; print(sys.prefix); !command -v python", kernel=found[0])
+        cell = hub.run_cell("import sys; print(sys.prefix)\n!command -v python", kernel=found[0])
         assert re.fullmatch(rf"\S+/{prefix}\s+\S+/{prefix}/bin/python\s+", cell.output), cell
     cell = hub.run_cell("import sys; print(sys.prefix)", kernel="mine")
     assert cell.output.strip().endswith("/.virtualenvs/hour"), cell
 
 
-def _profile_that_hides_the_library(hub: Hub, shell: Terminal, _password: str) -> None:
-    shell.run(
-        "mkdir -p hidden/lib && cat > hidden/.Rprofile <<'END'\n"
-        '.libPaths("lib", include.site = FALSE)\ngreeting <- "from the profile"\nEND'
-    )
-    with hub.kernel("ir", "hidden") as kernel:
-        cell = hub.run_in(kernel, "cat(greeting, basename(.libPaths()[[1]]))")
-    assert cell.output == "from the profile lib", cell
+def _profile_that_hides_the_library(hub: Hub, _password: str) -> None:
+    with terminal(hub) as shell:
+        shell.run(
+            "mkdir -p hidden/lib && cat > hidden/.Rprofile <<'END'\n"
+            '.libPaths("lib", include.site = FALSE)\ngreeting <- "from the profile"\nEND'
+        )
+        with hub.kernel("ir", "hidden") as kernel:
+            cell = hub.run_in(kernel, "cat(greeting, basename(.libPaths()[[1]]))")
+        assert cell.output == "from the profile lib", cell
 
 
-def _profile_with_an_error(hub: Hub, shell: Terminal, _password: str) -> None:
-    shell.run("mkdir -p broken && echo 'library(no.such.package)' > broken/.Rprofile")
-    with hub.kernel("ir", "broken") as kernel:
-        cell = hub.run_in(kernel, "cat(6 * 7)")
-    assert cell.output == "42", cell
+def _profile_with_an_error(hub: Hub, _password: str) -> None:
+    with terminal(hub) as shell:
+        shell.run("mkdir -p broken && echo 'library(no.such.package)' > broken/.Rprofile")
+        with hub.kernel("ir", "broken") as kernel:
+            cell = hub.run_in(kernel, "cat(6 * 7)")
+        assert cell.output == "42", cell
 
 
-def _large_message(hub: Hub, _shell: Terminal, _password: str) -> None:
+def _large_message(hub: Hub, _password: str) -> None:
     with hub.kernel() as kernel:
         cell = hub.run_in(kernel, f"x = '{'a' * 12_000_000}'\nprint(len(x))")
     assert cell.output == "12000000\n", cell
 
 
-def _widgets_are_in_the_page(hub: Hub, _shell: Terminal, _password: str) -> None:
+def _widgets_are_in_the_page(hub: Hub, _password: str) -> None:
     page = hub.server("GET", "lab").text
     assert "@jupyter-widgets/jupyterlab-manager" in page
 
 
-def _no_question_about_news(hub: Hub, _shell: Terminal, _password: str) -> None:
+def _no_question_about_news(hub: Hub, _password: str) -> None:
     plugin = "@jupyterlab/apputils-extension:notification"
     found = hub.server("GET", f"lab/api/settings/{plugin}").json()
     settings = {name: one["default"] for name, one in found["schema"]["properties"].items()}
@@ -124,17 +135,17 @@ NOTEBOOK = {
 }  # fmt: skip
 
 
-def _exports(hub: Hub, _shell: Terminal, _password: str) -> None:
+def _exports(hub: Hub, _password: str) -> None:
     saved = hub.server(
         "PUT", "api/contents/export.ipynb", {"type": "notebook", "format": "json", "content": NOTEBOOK}
     )
     assert saved.status in (200, 201), saved
     offered = sorted(hub.server("GET", "api/nbconvert").json())
     assert {"html", "latex", "markdown", "rst"} <= set(offered) and "webpdf" not in offered, offered
-    for kind in offered:
+    for kind in (one for one in offered if one != "custom"):  # JupyterLab's menu leaves it out
         answer = hub.server("GET", f"nbconvert/{kind}/export.ipynb?download=true")
         assert answer.status == 200, (kind, answer.status, answer.text[:300])
-        assert "6 * 7" in re.sub(r"<[^>]+>|\\[a-z]+\{|\{\}|[{}]", "", answer.text).replace("\\PYZ", ""), kind
+        assert "forty-two" in answer.text or "6 * 7" in answer.text, kind
 
 
 def _activity(hub: Hub) -> timedelta:
@@ -143,36 +154,46 @@ def _activity(hub: Hub) -> timedelta:
     return datetime.now(timezone.utc) - datetime.fromisoformat(text)
 
 
-def _busy_terminal(hub: Hub, shell: Terminal, _password: str) -> None:
-    shell.run("sleep 1")
-    assert _activity(hub) > timedelta(seconds=0.5), "something is at work that nobody knows of"
-    shell.type("sleep 3\n")
-    assert _activity(hub) < timedelta(seconds=0.5)
-    shell.run("true")
+def _busy_terminal(hub: Hub, _password: str) -> None:
+    with terminal(hub) as shell:
+        shell.run("true")
+        time.sleep(2)  # what is said and asked is activity too
+        assert _activity(hub) > timedelta(seconds=1), "something is at work that nobody knows of"
+        shell.type("sleep 6\n")
+        time.sleep(3)
+        assert _activity(hub) < timedelta(seconds=1)
+        shell.run("true")
 
 
-def _detached_job(hub: Hub, shell: Terminal, _password: str) -> None:
-    shell.run("setsid sh -c 'timeout 20 yes >/dev/null' >/dev/null 2>&1 & disown; sleep 2")
-    assert _activity(hub) < timedelta(seconds=0.5)
-    shell.run("pkill -u $USER -x yes; sleep 1")
+def _detached_job(hub: Hub, _password: str) -> None:
+    with terminal(hub) as shell:
+        shell.run("setsid timeout 20 yes >/dev/null 2>&1 & disown")
+    time.sleep(4)
+    assert _activity(hub) < timedelta(seconds=1)
+    with terminal(hub) as shell:
+        shell.run("pkill -u $USER -x yes")
 
 
-def _kept(hub: Hub, shell: Terminal, _password: str) -> None:
-    shell.run("ds-keep 8h")
-    assert _activity(hub) < timedelta(seconds=0.5)
-    shell.run("ds-keep off")
+def _kept(hub: Hub, _password: str) -> None:
+    with terminal(hub) as shell:
+        shell.run("ds-keep 8h")
+    time.sleep(2)
+    assert _activity(hub) < timedelta(seconds=1)
+    with terminal(hub) as shell:
+        shell.run("ds-keep off")
 
 
-def _large_cookies(hub: Hub, _shell: Terminal, _password: str) -> None:
+def _large_cookies(hub: Hub, _password: str) -> None:
     own = "; ".join(f"{one.name}={one.value}" for one in hub.cookies if one.path in ("/", "/hub/"))
     others = "; ".join(f"company{number}={'c' * 3000}" for number in range(8))
     answer = hub.request("GET", "/hub/home", headers={"Cookie": f"{own}; {others}"})
     assert answer.status == 200 and answer.url.endswith("/hub/home"), answer.status
 
 
-def _broken_home(hub: Hub, shell: Terminal, _password: str) -> None:
+def _broken_home(hub: Hub, _password: str) -> None:
     """Leave old packages of the server's, and configurations that would keep it from starting."""
-    shell.run(BREAK)
+    with terminal(hub) as shell:
+        shell.run(BREAK)
     try:
         hub.stop_server()
         hub.start_server()
@@ -201,7 +222,7 @@ rm -rf ~/.jupyter/jupyter_server_config.* ~/.local/share/jupyter/kernels/odd ~/s
 (cd $(python -m site --user-site) && rm -f jupyter_server.py jupyterlab.py jupyterhub.py)"""
 
 
-def _password_in_a_terminal(hub: Hub, _shell: Terminal, password: str) -> None:
+def _password_in_a_terminal(hub: Hub, password: str) -> None:
     fresh = "Sesame-7-opened-wide"
     for old, new in ((password, fresh), (fresh, password)):
         with terminal(hub) as shell:
@@ -220,13 +241,13 @@ def _password_in_a_terminal(hub: Hub, _shell: Terminal, password: str) -> None:
             raise AssertionError("the old password still signs in")
 
 
-def _files_up_and_down(hub: Hub, _shell: Terminal, _password: str) -> None:
+def _files_up_and_down(hub: Hub, _password: str) -> None:
     text = "a,b\n" + "1,2\n" * 100_000
     hub.server("PUT", "api/contents/up.csv", {"type": "file", "format": "text", "content": text})
     assert hub.server("GET", "files/up.csv").text == text
 
 
-Act = Callable[[Hub, Terminal, str], None]
+Act = Callable[[Hub, str], None]
 MORE: tuple[tuple[str, str, Act], ...] = (
     (
         "Compute in a conda environment and a virtual environment of one's own",

@@ -23,6 +23,8 @@ WAITING = frozenset({"bash", "dash", "fish", "ksh", "sh", "zsh", "tmux: client",
 """In the foreground of a terminal these wait for somebody to type."""
 LEAST_SHARE = 0.01
 """The share of a processor above which a process does something, rather than to look around now and then."""
+LEAST = 0.5
+"""Seconds of processor time that a process may take to start, and be none that does something."""
 SHORTEST_LOOK = 30.0
 """Seconds over which that share is measured."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -85,7 +87,7 @@ class Look:
         for one in found:
             key = (one.pid, one.began)
             since, used = self._before.get(key, (one.began, 0.0))
-            computes = one.used - used > LEAST_SHARE * max(now - since, 1.0)
+            computes = one.used - used > LEAST + LEAST_SHARE * (now - since)
             if computes or (one.foreground and one.name not in WAITING):
                 at_work.append(one.name)
             seen[key] = (now, one.used) if now - since >= SHORTEST_LOOK else (since, used)
