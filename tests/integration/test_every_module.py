@@ -72,8 +72,13 @@ def calls(folder: Path, baker: Baker) -> dict[str, dict[str, Any]]:
         "r_packages": {"name": ["jsonlite"], "rscript": rscript},
         "receipt_diff": {"before": str(folder / "receipt.json"), "after": str(folder / "receipt.json")},
         "show_text": {"text": "a text\n  as it is"},
+        "stack_inventory_info": {**of_stack, "files": {"data": str(folder / "terraform.tfstate")}},
         "terraform_drift_info": stack,
         "terraform_stack": stack,
+        "terraform_state_move": {
+            "work_dir": str(folder / "moved"),
+            "backend": {"type": "local", "config": {"path": str(folder / "terraform.tfstate")}},
+        },
         "text_files": {"files": [{"path": str(folder / "text"), "content": "written"}]},
         "user_credentials": {**of_stack, "users": ["ada"]},
     }
