@@ -31,8 +31,10 @@ options:
     description: Of each part of the stack, the key of its state in O(bucket).
     type: dict
     default: {}
-  files:
-    description: Of each part of the stack, the file of its state, for those that are not in O(bucket).
+  work_dirs:
+    description:
+      - Of each part of the stack, the folder in which Terraform runs, see M(iac.ds_stack.terraform_stack). A
+        state that lies there is the one that counts.
     type: dict
     default: {}
 attributes:
@@ -54,10 +56,10 @@ EXAMPLES = r"""
   iac.ds_stack.stack_inventory_info:
     stack: demo
     region: eu-central-1
-    files:
-      network: .ds_stack/demo/terraform/network/terraform.tfstate
-      data: .ds_stack/demo/terraform/data/terraform.tfstate
-      instance: .ds_stack/demo/terraform/instance/terraform.tfstate
+    work_dirs:
+      network: .ds_stack/demo/terraform/network
+      data: .ds_stack/demo/terraform/data
+      instance: .ds_stack/demo/terraform/instance
   register: demo
 
 - name: Show what nobody looks after
@@ -100,13 +102,14 @@ volumes:
   sample:
     - {id: vol-0123456789abcdef0, size: 50, zone: eu-central-1a}
 states:
-  description: What each part's state has. Sensitive outputs are left out.
+  description: What each part's state has, without sensitive outputs. One that is C(here) lies in a folder.
   returned: success
   type: dict
   sample:
     data:
       where: s3://ds-stack-state-123456789012-eu-central-1/demo/data.tfstate
       exists: true
+      here: false
       outputs: {volume_id: vol-0123456789abcdef0}
       resources: {vol-0123456789abcdef0: module.data_volume.aws_ebs_volume.this}
 unknown:
@@ -169,13 +172,14 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack import invento
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import inventory_account as aws
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.audit import audit
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError, check_stack
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import state_file
 
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},
     "owner": {"type": "str"},
     "bucket": {"type": "str"},
     "keys": {"type": "dict", "default": {}, "no_log": False},
-    "files": {"type": "dict", "default": {}},
+    "work_dirs": {"type": "dict", "default": {}},
 }
 
 
@@ -203,6 +207,7 @@ def describe(found: kinds.Inventory) -> dict[str, Any]:
             state.part: {
                 "where": state.where,
                 "exists": state.exists,
+                "here": state.here,
                 "outputs": dict(state.outputs),
                 "resources": dict(state.things),
             }
@@ -228,7 +233,7 @@ def look(module: AnsibleAWSModule) -> dict[str, Any]:
     if params["bucket"]:
         bucket = aws.Bucket(params["bucket"], params["owner"], module.client("s3"))
         exists, finished = bucket.look()
-    files = {part: Path(path) for part, path in params["files"].items()}
+    files = {part: state_file(Path(path).absolute()) for part, path in params["work_dirs"].items()}
     places = aws.Places(bucket if exists else None, params["keys"], files)
     found = aws.inventory(module.client, stack, module.region, places)
     return {"bucket": {"exists": exists, "finished": finished}, **describe(found)}

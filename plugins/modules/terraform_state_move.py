@@ -90,7 +90,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import TerraformError
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.handover import NOTHING, hand_over
 
 ARGUMENTS: dict[str, Any] = {

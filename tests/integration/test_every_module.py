@@ -72,7 +72,7 @@ def calls(folder: Path, baker: Baker) -> dict[str, dict[str, Any]]:
         "r_packages": {"name": ["jsonlite"], "rscript": rscript},
         "receipt_diff": {"before": str(folder / "receipt.json"), "after": str(folder / "receipt.json")},
         "show_text": {"text": "a text\n  as it is"},
-        "stack_inventory_info": {**of_stack, "files": {"data": str(folder / "terraform.tfstate")}},
+        "stack_inventory_info": {**of_stack, "work_dirs": {"data": str(folder / "data")}},
         "terraform_drift_info": stack,
         "terraform_stack": stack,
         "terraform_state_move": {

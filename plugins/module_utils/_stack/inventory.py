@@ -71,7 +71,10 @@ class Thing:
 
 @dataclass(frozen=True)
 class State:
-    """What one of Terraform's states has. where: for people. things: id → address."""
+    """What one of Terraform's states has.
+
+    where: for people. things: id → address. exists: that it is not one of nothing. here: it lies in a file.
+    """
 
     part: str
     where: str
@@ -80,6 +83,7 @@ class State:
     outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     things: Mapping[str, str] = field(default_factory=dict)
     exists: bool = False
+    here: bool = False
 
     @classmethod
     def parse(cls, part: str, where: str, document: Any) -> State:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -323,14 +323,17 @@ def _parameters(ssm: Client, path: str) -> Things:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the states are. bucket: None where there is none. keys, files: of each part."""
+    """Where the states are: of a part the file, or the object in the bucket.
+
+    bucket: None where there is none.
+    """
 
     bucket: Bucket | None
     keys: Mapping[str, str]
     files: Mapping[str, Path]
 
     def read(self) -> list[State]:
-        """The states, of a part its object in the bucket, else its file.
+        """The states. One that lies in a file counts until it has been handed over.
 
         Raises StateError, S3Error, OSError.
         """
@@ -339,10 +342,12 @@ class Places:
             return list(pool.map(self._read, parts))
 
     def _read(self, part: str) -> State:
+        if part in self.files and self.files[part].exists():
+            return replace(State.parse(part, str(self.files[part]), read_file(self.files[part])), here=True)
         if self.bucket and part in self.keys:
             key = self.keys[part]
             return State.parse(part, f"s3://{self.bucket.name}/{key}", self.bucket.read(key))
-        return State.parse(part, str(self.files[part]), read_file(self.files[part]))
+        return State(part, str(self.files[part]))
 
 
 def inventory(make_client: MakeClient, stack: str, region: str, places: Places) -> Inventory:

@@ -18,16 +18,16 @@ from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._run import process as _process
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import (
-    TerraformError,
     clean_environment,
     private_directory,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import DEFAULT_STATE
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import (
     Tool,
     ToolError,
     find_tool,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import state_file
 
 PUSH, REMOTE, NOTHING = "push", "remote", "nothing"
 
@@ -86,7 +86,7 @@ def hand_over(
     work_dir: Path, backend: Mapping[str, Any], binary: str | None, environ: Mapping[str, str], *, check: bool
 ) -> Handover:
     """Hand the state in a work_dir over; the file stays beside its place. Raises TerraformError."""
-    path = work_dir / DEFAULT_STATE
+    path = state_file(work_dir)
     if not path.exists():
         return Handover(NOTHING)
     try:
