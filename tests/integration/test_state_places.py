@@ -99,7 +99,6 @@ def test_a_state_of_a_folder_is_handed_over(operator: Operator) -> None:
     s3 = operator.client("s3")
     assert s3.list_buckets()["Buckets"] == []
     work_dir = operator.folder / f".ds_stack/{NAME}/terraform/data"
-    lineage = json.loads((work_dir / "terraform.tfstate").read_text())["lineage"]
 
     checked = homes(operator, "--check")
     assert s3.list_buckets()["Buckets"] == [], "check mode makes no bucket"
@@ -112,8 +111,14 @@ def test_a_state_of_a_folder_is_handed_over(operator: Operator) -> None:
     assert f"The file is kept as {kept}." in said
     assert not (work_dir / "terraform.tfstate").exists()
     assert keys(operator) == [KEY]
-    assert state(operator)["lineage"] == lineage
     assert volumes(operator) == [volume]
+    assert [volume] == [one["instances"][0]["attributes"]["id"] for one in state(operator)["resources"]]
+
+    # Killed before it set the file aside: there is nothing to be decided.
+    kept.rename(work_dir / "terraform.tfstate")
+    said = homes(operator, "--check")
+    assert f"The state of data: the one in s3://{BUCKET}/{NAME} counts" in said
+    (work_dir / "terraform.tfstate").rename(kept)
 
 
 def test_the_bucket_is_private_and_keeps_versions(operator: Operator) -> None:
@@ -150,7 +155,8 @@ def test_an_older_state_of_a_folder_does_not_win(operator: Operator) -> None:
     (old,) = work_dir.glob("terraform.tfstate.moved-*")
     mine = json.loads(old.read_text())
     there = state(operator)
-    (work_dir / "terraform.tfstate").write_text(json.dumps(mine))
+    other = json.dumps(mine).replace(volumes(operator)[0], "vol-of-another-stack")
+    (work_dir / "terraform.tfstate").write_text(other)
     said = homes(operator, code=2)
     assert "There are two states, and nothing was changed." in said
     assert mine["lineage"] in said

@@ -37,18 +37,36 @@ LOCK_SECONDS = 60
 
 @dataclass(frozen=True)
 class Version:
-    """A state, as far as it matters which of two is the right one."""
+    """A state, as far as it matters which of two is the right one.
+
+    resources: what it has, by addresses and ids.
+    """
 
     lineage: str
     serial: int
-    resources: Any = field(repr=False)
+    resources: frozenset[str] = field(repr=False)
 
     @classmethod
     def parse(cls, document: Any) -> Version | None:
         """Read a state; None when there is none: Terraform shows one without a lineage then."""
         if not isinstance(document, dict) or not document.get("lineage"):
             return None
-        return cls(str(document["lineage"]), int(document["serial"]), document.get("resources") or [])
+        resources = frozenset(
+            " ".join(
+                str(part)
+                for part in (
+                    resource.get("module", ""),
+                    resource["type"],
+                    resource["name"],
+                    instance.get("index_key", ""),
+                    (instance.get("attributes") or {}).get("id", ""),
+                )
+            )
+            for resource in document.get("resources") or []
+            for instance in resource.get("instances") or []
+            if resource.get("mode") == "managed"
+        )
+        return cls(str(document["lineage"]), int(document["serial"]), resources)
 
     def __str__(self) -> str:
         count = len(self.resources)
@@ -75,11 +93,14 @@ def decide(local: Version | None, remote: Version | None) -> str:
         return REMOTE
     if remote is None:
         return PUSH
-    if local.lineage != remote.lineage:
-        raise TerraformError("They are of two different origins.")
-    if local.serial == remote.serial and local.resources != remote.resources:
+    if local.lineage == remote.lineage and local.serial != remote.serial:
+        return PUSH if local.serial > remote.serial else REMOTE
+    # Pushed to where there was none, a state gets another lineage: this one may have been pushed before.
+    if local.resources == remote.resources:
+        return REMOTE
+    if local.lineage == remote.lineage:
         raise TerraformError("They have the same number, and not the same content.")
-    return PUSH if local.serial > remote.serial else REMOTE
+    raise TerraformError("They are of two different origins.")
 
 
 def hand_over(

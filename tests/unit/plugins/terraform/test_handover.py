@@ -16,7 +16,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.handover i
 
 
 def version(lineage: str, serial: int, *resources: str) -> Version:
-    return Version(lineage, serial, list(resources))
+    return Version(lineage, serial, frozenset(resources))
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,8 @@ def version(lineage: str, serial: int, *resources: str) -> Version:
         (version("a", 3), version("b", 1, "vpc"), REMOTE),
         (version("a", 3, "vpc"), version("a", 2, "subnet"), PUSH),
         (version("a", 3, "vpc"), version("a", 2), PUSH),
-        (version("a", 3, "vpc"), version("a", 3, "vpc"), REMOTE),  # killed after the push
+        (version("a", 3, "vpc"), version("a", 3, "vpc"), REMOTE),
+        (version("a", 3, "vpc"), version("b", 1, "vpc"), REMOTE),  # killed after the push
         (version("a", 1, "vpc"), version("a", 3, "vpc", "subnet"), REMOTE),
         (version("a", 1, "vpc"), version("a", 3), REMOTE),
     ],
@@ -43,8 +44,8 @@ def test_the_newer_state_of_one_origin_counts(
 @pytest.mark.parametrize(
     ("local", "remote"),
     [
-        (version("a", 3, "vpc"), version("b", 1, "vpc")),
-        (version("a", 1, "vpc"), version("b", 9, "vpc")),
+        (version("a", 3, "vpc", "subnet"), version("b", 1, "vpc")),
+        (version("a", 1, "vpc"), version("b", 9, "vpc 2")),
         (version("a", 3, "vpc"), version("b", 1)),
         (version("a", 3, "vpc"), version("a", 3, "other vpc")),
     ],
@@ -60,6 +61,11 @@ def test_terraform_shows_a_state_that_does_not_exist_without_a_lineage(document:
 
 
 def test_a_state_is_named_without_its_content() -> None:
-    found = Version.parse({"lineage": "a", "serial": 2, "resources": [{"type": "secret"}]})
+    secret = {"attributes": {"id": "x-1", "password": "secret"}, "index_key": "one"}
+    resource = {"mode": "managed", "type": "x", "name": "y", "module": "module.m", "instances": [secret]}
+    read = {**resource, "mode": "data"}
+    found = Version.parse({"lineage": "a", "serial": 2, "resources": [resource, read]})
     assert str(found) == "lineage a, serial 2, 1 resource"
-    assert "secret" not in repr(found)
+    assert found
+    assert found.resources == {"module.m x y one x-1"}
+    assert "x-1" not in repr(found)
