@@ -13,6 +13,7 @@ PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 READS = {
     "ansible.builtin.debug",
     "ansible.builtin.fail",
+    "ansible.builtin.include_role",
     "ansible.builtin.set_fact",
     "ansible.builtin.stat",
     "iac.ds_stack.check_configuration",
@@ -37,7 +38,7 @@ def _tasks(tasks: list[dict[str, Any]], folder: Path) -> Iterator[tuple[dict[str
     """Each task with its module; of a block those in it, not those that follow a failure."""
     for task in tasks:
         if "block" in task:
-            yield from _tasks(task["block"], folder)
+            yield from _tasks([*task["block"], *task.get("always", [])], folder)
             continue
         (module,) = task.keys() - KEYWORDS
         if module in ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks"):
