@@ -114,12 +114,6 @@ def test_a_state_of_a_folder_is_handed_over(operator: Operator) -> None:
     assert volumes(operator) == [volume]
     assert [volume] == [one["instances"][0]["attributes"]["id"] for one in state(operator)["resources"]]
 
-    # Killed before it set the file aside: there is nothing to be decided.
-    kept.rename(work_dir / "terraform.tfstate")
-    said = homes(operator, "--check")
-    assert f"The state of data: the one in s3://{BUCKET}/{NAME} counts" in said
-    (work_dir / "terraform.tfstate").rename(kept)
-
 
 def test_the_bucket_is_private_and_keeps_versions(operator: Operator) -> None:
     s3 = operator.client("s3")
@@ -203,7 +197,11 @@ def test_the_last_destroy_takes_the_states_with_it(operator: Operator, tmp_path:
     assert (
         "the homes as they were when they were destroyed" in said.partition("What the account still has")[2]
     )
-    assert "There was nothing of homes in eu-west-1." in someone.run("destroy", ds_stack_region="eu-west-1")
+
+    (tmp_path / "another").mkdir()
+    said = elsewhere(operator, tmp_path / "another").run("destroy", ds_stack_region="eu-west-1")
+    assert "There was nothing of homes in eu-west-1. Is it in another region?" in said
+    assert "is destroyed" not in said
 
 
 def test_a_bucket_of_somebody_else_is_refused(
