@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.s3.models import s3_backends
+from moto.s3.exceptions import S3ClientError
+from moto.s3.models import S3Backend, s3_backends
 
 from tests import listings
 from tests.integration.moto_stacks import leave_volumes_without_a_snapshot, volumes
@@ -218,3 +219,18 @@ def test_a_bucket_of_somebody_else_is_refused(
     assert f"The bucket {BUCKET} for Terraform's states belongs to another account than {ACCOUNT}" in said
     assert "ds_stack_state: local" in said
     assert listings.account(operator.client) == before
+
+
+def test_who_may_make_no_bucket_reads_what_else_can_be_done(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: Any, **_options: Any) -> None:
+        raise S3ClientError("AccessDenied", "no identity-based policy allows the s3:CreateBucket action")
+
+    monkeypatch.delitem(s3_backends[ACCOUNT]["aws"].buckets, BUCKET)
+    monkeypatch.setattr(S3Backend, "create_bucket", refuse)
+    said = homes(elsewhere(operator, tmp_path), code=2)
+    assert f"The bucket {BUCKET} for Terraform's states cannot be made, and nothing else was." in said
+    assert "s3:CreateBucket" in said
+    assert "-e ds_stack_state=local" in said
+    assert volumes(operator) == []
