@@ -16,17 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run import process as _process
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import (
-    clean_environment,
-    private_directory,
-)
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import ProcessError, run_plainly
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import (
-    Tool,
-    ToolError,
-    find_tool,
-)
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import Tool, find_tool
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import PRIVATE
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import state_file
 
 PUSH, REMOTE, NOTHING = "push", "remote", "nothing"
@@ -113,11 +108,13 @@ def hand_over(
     try:
         if check:
             return Handover(_compared(path, backend, binary, environ, push=False))
+        private = work_dir / PRIVATE
+        private.mkdir(mode=0o700, exist_ok=True)
         purpose = "terraform_state_move"
-        with _process.DirectoryLock(private_directory(work_dir) / "lock", purpose, work_dir):
+        with DirectoryLock(private / "lock", purpose, work_dir):
             action = _compared(path, backend, binary, environ, push=True)
             return Handover(action, _set_aside(path))
-    except (_process.DirectoryLocked, _process.ProcessError, ToolError) as error:
+    except ProcessError as error:
         raise TerraformError(str(error)) from error
     except OSError as error:
         raise TerraformError(f"{error.filename or path}: {error.strerror or error}") from error
@@ -190,7 +187,7 @@ class _There:
     def run(self, *arguments: str) -> str:
         """Run a command. Raises TerraformError."""
         argv = [self.tool.path, *arguments]
-        said = _process.run_plainly(argv, cwd=self.directory, env=self.environment)
+        said = run_plainly(argv, cwd=self.directory, env=self.environment)
         text = said.stdout.decode("utf-8", "replace")
         if said.returncode:
             words = (said.stderr.decode("utf-8", "replace") or text).strip()
