@@ -46,6 +46,7 @@ attributes:
     details: This module changes nothing.
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
