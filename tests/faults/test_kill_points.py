@@ -86,6 +86,12 @@ def account(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator
         yield replace(someone, variables={**someone.variables, "ds_stack_subnet_id": str(subnet["SubnetId"])})
 
 
+@pytest.fixture(scope="module")
+def made() -> list[Operator]:
+    """The stacks that the tests of site.yml have made, for those of destroy.yml."""
+    return []
+
+
 def of_stack(account: Operator, name: str) -> Operator:
     """The same person, with a stack of that name to make."""
     someone = replace(
@@ -118,7 +124,9 @@ def row(matrix: list[str], fault: str, left: Look, again: str) -> None:
 
 
 @pytest.mark.parametrize("task", points(SITE, NOT_REACHED, "Apply the data volume"))
-def test_site_goes_on_where_it_was_killed(account: Operator, task: str, matrix: list[str]) -> None:
+def test_site_goes_on_where_it_was_killed(
+    account: Operator, task: str, matrix: list[str], made: list[Operator]
+) -> None:
     operator = of_stack(account, f"site-{SITE.index(task)}")
     name = operator.variables["ds_stack_name"]
     with a_thread_for_the_machine(operator):
@@ -131,16 +139,21 @@ def test_site_goes_on_where_it_was_killed(account: Operator, task: str, matrix: 
     assert doubled(there) == []
     assert (len(there.volumes), len(there.attachments), len(there.hashes)) == (1, 1, 1)
     assert there.attachments == there.machines
+    made.append(operator)
 
 
 @pytest.mark.parametrize(
     "task", points(DESTROY, NOT_REACHED_BY_DESTROY, "Make a final snapshot of the homes")
 )
-def test_destroy_goes_on_where_it_was_killed(account: Operator, task: str, matrix: list[str]) -> None:
-    operator = of_stack(account, f"end-{DESTROY.index(task)}")
+def test_destroy_goes_on_where_it_was_killed(
+    account: Operator, task: str, matrix: list[str], made: list[Operator]
+) -> None:
+    if not made:
+        made.append(of_stack(account, f"end-{DESTROY.index(task)}"))
+        with a_thread_for_the_machine(made[0]):
+            made[0].run("site")
+    operator = made.pop()
     name = operator.variables["ds_stack_name"]
-    with a_thread_for_the_machine(operator):
-        operator.run("site")
     (volume,) = volumes(operator)
     theirs = snapshot(operator, volume, "by hand")
     everything = {"ds_stack_destroy_data": True, "ds_stack_destroy_images": True}
@@ -153,8 +166,8 @@ def test_destroy_goes_on_where_it_was_killed(account: Operator, task: str, matri
     assert left.snapshots.items() <= there.snapshots.items(), "no snapshot is lost"
     assert theirs in there.snapshots
     finals = [one for one, purpose in there.snapshots.items() if purpose == "final"]
-    (made, *_more) = operator.client("ec2").describe_snapshots(SnapshotIds=finals)["Snapshots"]
-    assert (made["VolumeId"], made["State"]) == (volume, "completed")
+    (final, *_more) = operator.client("ec2").describe_snapshots(SnapshotIds=finals)["Snapshots"]
+    assert (final["VolumeId"], final["State"]) == (volume, "completed")
 
 
 def test_the_points_are_those_of_the_playbooks() -> None:
