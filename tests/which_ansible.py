@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+IS_OWN = not os.environ.get("DS_STACK_TEST_ANSIBLE")
 PROGRAMS = Path(os.environ.get("DS_STACK_TEST_ANSIBLE") or Path(sys.executable).parent)
 PLAYBOOK = str(PROGRAMS / "ansible-playbook")
 VAULT = str(PROGRAMS / "ansible-vault")

@@ -111,6 +111,11 @@ options:
     description: Tags that everything gets. Dry runs carry them, for accounts that demand some.
     type: dict
     default: {}
+  problems:
+    description: What has been found already, to be told with the rest, each as a sentence.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: full
@@ -225,6 +230,7 @@ ARGUMENTS: dict[str, Any] = {
     "kms_key_id": {"type": "str"},
     "dry_runs": {"type": "bool", "default": True},
     "tags": {"type": "dict", "default": {}},
+    "problems": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -307,7 +313,8 @@ def account_problems(
     if regions and (problem := rules.region_problem(wanted.region, regions)):
         return [problem], None
     account = aws.ask(make_client, wanted)
-    return rules.account_problems(wanted, account), (identity, account)
+    problems = [*module.params["problems"], *rules.account_problems(wanted, account)]
+    return problems, (identity, account)
 
 
 def provider_problems(module: AnsibleAWSModule, wanted: rules.Wanted) -> Iterator[str]:

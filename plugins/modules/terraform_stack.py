@@ -24,6 +24,10 @@ description:
 requirements:
   - Terraform >= 1.10 or OpenTofu >= 1.10
 extends_documentation_fragment:
+  - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.action
+  - iac.ds_stack.attributes.async
+  - iac.ds_stack.attributes.stack
   - iac.ds_stack.terraform
   - iac.ds_stack.attributes
   - iac.ds_stack.attributes.action

@@ -71,6 +71,7 @@ options:
     description:
       - With O(state=absent), whether the users' passwords and what the machine knows of users stay, because
         their homes do. A user who comes back to a home then keeps the password that they chose.
+      - The record of the stack and its lock stay with them.
     type: bool
     default: false
 attributes:
@@ -352,7 +353,8 @@ def absent(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
     """Remove the parameters of the stack, all or all but the users', and return the module's result."""
     paths = Paths(check_stack(module.params["stack"]))
     found = sorted(f"{paths.root}/{name}" for name in store.below(paths.root, recursive=True))
-    kept = (f"{paths.passwords}/", f"{paths.machine_users}/") if module.params["keep_users"] else ()
+    of_users = (f"{paths.passwords}/", f"{paths.machine_users}/", paths.record, paths.lock)
+    kept = of_users if module.params["keep_users"] else ()
     names = [name for name in found if not name.startswith(kept)]
     if not module.check_mode:
         store.delete(names)

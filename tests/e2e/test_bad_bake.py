@@ -32,7 +32,8 @@ def test_a_download_with_a_wrong_checksum_names_role_task_and_url_and_leaves_not
     assert "URL: http" in error
     assert "It left no instance, key pair, security group, volume or image in the account." in error
 
-    assert stack.left() == {}
+    # The account remembers that it was tried, and from where.
+    assert stack.left() == {"parameter": [f"/ds-stack/{stack.name}/operator/stack"]}
     assert ec2.describe_key_pairs()["KeyPairs"] == []
     assert {group["GroupId"] for group in ec2.describe_security_groups()["SecurityGroups"]} == groups
     states = [{"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}]

@@ -132,7 +132,7 @@ def test_site_goes_on_where_it_was_killed(
     with a_thread_for_the_machine(operator):
         killed(operator, "site", task)
         left = look(operator.client, name)
-        again = operator.run("site")
+        again = operator.run("site", ds_stack_take_over=True)  # the lock of a run that is dead
     there = look(operator.client, name)
     row(matrix, f"site.yml killed after: {task}", left, again)
     assert lost(left, there) == []
@@ -159,7 +159,7 @@ def test_destroy_goes_on_where_it_was_killed(
     everything = {"ds_stack_destroy_data": True, "ds_stack_destroy_images": True}
     killed(operator, "destroy", task, **everything)
     left = look(operator.client, name)
-    again = operator.run("destroy", **everything)
+    again = operator.run("destroy", **everything, ds_stack_take_over=True)
     there = look(operator.client, name)
     row(matrix, f"destroy.yml killed after: {task}", left, again)
     assert [there.volumes, there.machines, there.groups, there.hashes] == [set(), (), (), {}]

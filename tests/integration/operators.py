@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,36 @@ from tests.which_ansible import PLAYBOOK
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
+
+
+@cache  # to make one takes as long as hundreds of its calls
+def _client(service: str, endpoint: str, region: str) -> Any:
+    return boto3.client(
+        service,
+        region_name=region,
+        endpoint_url=endpoint,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
+
+
+@contextmanager
+def running_provider(binary: Path, environment: dict[str, str]) -> Iterator[None]:
+    """Start the AWS provider once for all of Terraform's commands in an environment, which is told.
+
+    Terraform would start it two or three times for each command, and read its 700 MB through before.
+    """
+    with subprocess.Popen(
+        [binary, "-debug"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout
+        reattach = next(line for line in process.stdout if "TF_REATTACH_PROVIDERS=" in line)
+        environment["TF_REATTACH_PROVIDERS"] = reattach.partition("'")[2].rpartition("'")[0]
+        try:
+            yield
+        finally:
+            del environment["TF_REATTACH_PROVIDERS"]
+            process.terminate()
 
 
 @dataclass(frozen=True)
@@ -53,15 +86,27 @@ class Operator:
         }
         return cls(folder / "home", environment, given)
 
-    def client(self, service: str) -> Any:
-        """Return an API client of the account."""
-        return boto3.client(
-            service,
-            region_name=REGION,
-            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
+    def elsewhere(self, folder: Path) -> Operator:
+        """Return a colleague in an empty folder, who knows nothing but the stack's name and the region."""
+        known = ("ds_stack_name", "ds_stack_region")
+        return replace(
+            self,
+            folder=folder,
+            environment={**self.environment, "PWD": str(folder)},
+            variables={name: self.variables[name] for name in known},
         )
+
+    def running_provider(self) -> AbstractContextManager[None]:
+        """Start the AWS provider once for all that is run in the meantime, where it lies on this machine."""
+        mirror = provider.find()
+        if mirror is None:
+            return nullcontext()
+        (binary,) = mirror.glob("registry.terraform.io/hashicorp/aws/*/*/terraform-provider-aws_*")
+        return running_provider(binary, self.environment)
+
+    def client(self, service: str, region: str = REGION) -> Any:
+        """Return an API client of the account."""
+        return _client(service, self.environment["AWS_ENDPOINT_URL"], region)
 
     def run(self, playbook: str, *options: str, code: int = 0, **variables: Any) -> str:
         """Run a playbook, ours or a file, to its end, which must have the exit code; what it printed."""

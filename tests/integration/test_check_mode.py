@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -21,8 +22,10 @@ VARIABLES = {"ds_stack_name": "empty", "ds_stack_users": [{"name": "ada"}, {"nam
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Operator:
-    return Operator.with_account(tmp_path_factory.mktemp("operator"), endpoint, **VARIABLES)
+def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[Operator]:
+    someone = Operator.with_account(tmp_path_factory.mktemp("operator"), endpoint, **VARIABLES)
+    with someone.running_provider():
+        yield someone
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,11 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
         ds_stack_users=[{"name": "ada"}],
         ds_stack_state="local",
     )
-    with pytest.MonkeyPatch.context() as monkeypatch, a_thread_for_the_machine(someone):
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        a_thread_for_the_machine(someone),
+        someone.running_provider(),
+    ):
         leave_volumes_without_a_snapshot(monkeypatch)
         make_image(someone, "1")
         someone.run("network")
@@ -66,31 +69,45 @@ def made(operator: Operator) -> str:
 
 
 def parameters(operator: Operator) -> dict[str, tuple[str, int]]:
-    """The stack's parameters but the status: value and version."""
+    """The stack's parameters but the status and the record: value and version."""
     found = operator.client("ssm").get_parameters_by_path(
         Path=f"/ds-stack/{operator.variables['ds_stack_name']}", Recursive=True, WithDecryption=True
     )
-    # What a machine says of itself, it says when it likes.
+    # What a machine says of itself, it says when it likes; what runs say of themselves, they always say.
     return {
         one["Name"]: (one["Value"], one["Version"])
         for one in found["Parameters"]
-        if not one["Name"].endswith("/machine/status")
+        if not one["Name"].endswith(("/machine/status", "/operator/stack"))
     }
+
+
+def account(operator: Operator) -> dict[str, Any]:
+    """All that the account has, but the record of the stack."""
+    found = listings.account(operator.client)
+    record = f"{PATH}/operator/stack"
+    return {**found, "parameters": [one for one in found["parameters"] if one["Name"] != record]}
+
+
+def runs(operator: Operator) -> list[dict[str, str]]:
+    """What the record says of the last runs."""
+    found = operator.client("ssm").get_parameter(Name=f"{PATH}/operator/stack")["Parameter"]["Value"]
+    return list(json.loads(found)["runs"])
 
 
 def refused(operator: Operator, **variables: Any) -> str:
     """Run a destroy that must stop before anything is changed, and return what it said."""
-    before = listings.account(operator.client), parameters(operator)
+    before = account(operator), parameters(operator)
     said = operator.run("destroy", code=2, ds_stack_destroy_images=True, **variables)
-    after = listings.account(operator.client), parameters(operator)
+    after = account(operator), parameters(operator)
     assert after == before
     assert f"{NAME} is destroyed" not in said
     return said.replace("\\n", "\n")
 
 
 def test_another_folder_stops_it(operator: Operator, tmp_path: Path) -> None:
-    elsewhere = replace(operator, folder=tmp_path, environment={**operator.environment, "PWD": str(tmp_path)})
-    said = refused(elsewhere)
+    """One that is named. Else the record knows the folder."""
+    said = refused(operator, ds_stack_dir=f"{tmp_path}/.ds_stack/{NAME}")
+    assert (runs(operator)[0]["playbook"], runs(operator)[0]["outcome"]) == ("destroy", "failed")
     assert f"{NAME} was not destroyed, and nothing was changed." in said
     assert re.search(rf"^  machine +{machines(operator)[0]['InstanceId']}$", said, re.MULTILINE)
     assert re.search(rf"^  data volume +{volumes(operator)[0]}$", said, re.MULTILINE)
@@ -102,10 +119,8 @@ def test_another_folder_stops_it(operator: Operator, tmp_path: Path) -> None:
 
 def test_another_region_stops_it(operator: Operator) -> None:
     said = refused(operator, ds_stack_region="eu-west-1", ds_stack_destroy_data=True)
-    assert "has parts of it that are not in eu-west-1:" in said
-    assert f"  {machines(operator)[0]['InstanceId']}\n" in said
-    assert f"  {volumes(operator)[0]}\n" in said
-    assert "-e ds_stack_region=" in said
+    sentence = f"Nothing was done: {NAME} is in {REGION}, not in eu-west-1 (say -e ds_stack_region={REGION})."
+    assert sentence in said
 
 
 def test_one_part_that_the_state_does_not_have_stops_it(operator: Operator) -> None:
@@ -134,20 +149,35 @@ def test_printed_commands_are_about_this_stack(made: str, operator: Operator) ->
         }
 
 
-def test_passwords_stay_while_the_homes_stay(operator: Operator) -> None:
+def test_passwords_stay_when_nobody_is_named(operator: Operator) -> None:
+    """Whoever is named again has the home and the password; until then the machine lets nobody in."""
+    before, config = parameters(operator), f"{PATH}/machine/config"
+    operator.run("instance", ds_stack_users=[])
+    after = parameters(operator)
+    assert {name: one for name, one in after.items() if name != config} == {
+        name: one for name, one in before.items() if name != config
+    }
+    assert json.loads(before[config][0])["users"] == [{"name": "ada"}]
+    assert json.loads(after[config][0])["users"] == []
+
+
+def test_passwords_stay_while_the_homes_stay(operator: Operator, tmp_path: Path) -> None:
+    """By somebody in an empty folder who knows nothing but the name."""
     (volume,) = volumes(operator)
+    colleague = operator.elsewhere(tmp_path)
     snapshot(operator, volume, f"{NAME}: before the machine is replaced", purpose("before-replacement"))
     before, kept = parameters(operator), snapshots(operator)
-    said = operator.run("destroy")
+    said = colleague.run("destroy")
     users = {f"{PATH}/operator/passwords/ada", f"{PATH}/machine/users/ada"}
     assert machines(operator) == []
     assert parameters(operator) == {name: before[name] for name in users}
+    assert (runs(operator)[0]["playbook"], runs(operator)[0]["outcome"]) == ("destroy", "succeeded")
     assert snapshots(operator) == kept
     assert f"The data volume {volume} is kept, and its users' passwords" in said
 
 
 @pytest.fixture
-def homes(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Operator:
+def homes(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
     """Somebody who has homes and users' passwords, and no machine."""
     leave_volumes_without_a_snapshot(monkeypatch)
     someone = Operator.with_account(tmp_path, endpoint, ds_stack_name=HOMES, ds_stack_state="local")
@@ -166,8 +196,9 @@ def homes(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Ope
     }
     file = someone.folder.parent / "homes.yml"
     file.write_text(json.dumps([play]))
-    someone.run(str(file))
-    return someone
+    with someone.running_provider():
+        someone.run(str(file))
+        yield someone
 
 
 def test_a_final_snapshot_outlives_what_fails_and_what_follows(

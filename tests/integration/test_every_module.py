@@ -71,6 +71,7 @@ def calls(folder: Path, baker: Baker) -> dict[str, dict[str, Any]]:
         "packer_image": {**baker.options, "variables": {"script": "echo started"}},
         "r_packages": {"name": ["jsonlite"], "rscript": rscript},
         "receipt_diff": {"before": str(folder / "receipt.json"), "after": str(folder / "receipt.json")},
+        "stack_record": {**of_stack, "state": "begun", "playbook": "status", "kind": "reads"},
         "show_text": {"text": "a text\n  as it is"},
         "stack_inventory_info": {**of_stack, "work_dirs": {"data": str(folder / "data")}},
         "terraform_drift_info": stack,
@@ -145,6 +146,7 @@ def test_every_module_returns_what_it_has_done(results: dict[str, dict[str, Any]
     assert results["packer_image"]["ami_id"].startswith("ami-")
     assert results["packer_image"]["reused"] is False
     assert [one["name"] for one in results["r_packages"]["packages"]] == ["jsonlite"]
+    assert (results["stack_record"]["record"], results["stack_record"]["problem"]) == ({}, "")
     assert results["terraform_drift_info"]["drifted"] is False
     assert results["terraform_stack"]["outputs"] == {"n": 7}
     assert (tmp_path / "text").read_text() == "written"

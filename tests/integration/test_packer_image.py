@@ -101,6 +101,12 @@ def test_what_changed_is_named(baker: Baker) -> None:
     assert after[2] == 'provisioner_variables.r_version: "4.5.2"'
 
 
+def test_a_program_beside_the_template_is_not_taken_for_one_of_pythons(baker: Baker) -> None:
+    for name in ("signal", "subprocess"):
+        (baker.template / f"{name}.py").write_text("raise SystemExit('not this one')\n")
+    assert baker.bake()["changed"] is True
+
+
 def test_an_image_that_is_gone_is_baked_anew(baker: Baker, ec2: Any) -> None:
     first = baker.bake()
     ec2.deregister_image(ImageId=first["ami_id"])

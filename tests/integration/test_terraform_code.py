@@ -15,7 +15,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import boto3
 import pytest
 
 from localcloud import provider
+from tests.integration.operators import running_provider
 from tests.terraform_binary import BINARY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -171,25 +172,6 @@ def roots(tmp_path_factory: pytest.TempPathFactory, terraform_environment: dict[
     return found
 
 
-@contextmanager
-def running_provider(root: Root) -> Iterator[None]:
-    """Start the provider that a root has got, for all of Terraform's commands in it."""
-    (binary,) = root.path.glob(
-        ".terraform/providers/registry.terraform.io/*/aws/*/*/terraform-provider-aws_*"
-    )
-    with subprocess.Popen(
-        [binary, "-debug"],
-        env=root.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdout
-        reattach = next(line for line in process.stdout if "TF_REATTACH_PROVIDERS=" in line)
-        root.environment["TF_REATTACH_PROVIDERS"] = reattach.partition("'")[2].rpartition("'")[0]
-        try:
-            yield
-        finally:
-            process.terminate()
-
-
 @pytest.fixture(scope="module")
 def account(roots: dict[str, Root], endpoint: str) -> Iterator[dict[str, str]]:
     """An empty simulated AWS account: the settings that lead a client to it. The roots' providers run."""
@@ -202,7 +184,10 @@ def account(roots: dict[str, Root], endpoint: str) -> Iterator[dict[str, str]]:
     with ExitStack() as providers:
         for root in roots.values():
             root.environment |= settings
-            providers.enter_context(running_provider(root))
+            (binary,) = root.path.glob(
+                ".terraform/providers/registry.terraform.io/*/aws/*/*/terraform-provider-aws_*"
+            )
+            providers.enter_context(running_provider(binary, root.environment))
         yield settings
 
 

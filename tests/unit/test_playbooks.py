@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 FACTS = yaml.safe_load((ROOT / "playbooks/vars/stack.yml").read_text())
+RECORD = yaml.safe_load((ROOT / "playbooks/vars/record.yml").read_text())
 COMPONENTS = yaml.safe_load((ROOT / "playbooks/vars/components.yml").read_text())
 OPTIONS = yaml.safe_load((ROOT / "roles/preflight/meta/argument_specs.yml").read_text())["argument_specs"][
     "configuration"
@@ -57,6 +58,33 @@ def chosen(*components: str) -> dict[str, list[str]]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     found: dict[str, list[str]] = json.loads(done.stdout.partition("=> ")[2])["msg"]
     return found
+
+
+def test_what_the_record_leaves_out_are_variables_that_there_are() -> None:
+    assert set(RECORD["__stack_of_one_run"] + RECORD["__stack_withheld"]) <= set(OPTIONS)
+
+
+def test_of_what_may_hold_anything_the_record_has_no_values() -> None:
+    """But for tags, which everything in the account shows."""
+    free = {name for name, option in OPTIONS.items() if option["type"] == "dict" and "options" not in option}
+    assert set(RECORD["__stack_withheld"]) == free - {"ds_stack_tags"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.stem)
+def test_every_playbook_about_a_stack_begins_with_its_record(path: Path) -> None:
+    """The others work on files of this machine, or on the machine that becomes the image."""
+    text = path.read_text()
+    if "import_playbook" in text or path.stem in ("image", "cite", "diff"):
+        return
+    (play,) = yaml.safe_load(text)
+    first, *others = play["tasks"]
+    if play["vars"]["__stack_kind"] == "reads":
+        assert first["ansible.builtin.import_tasks"] == "tasks/begin.yml"
+        return
+    assert others == []
+    assert first["block"][0]["ansible.builtin.import_tasks"] == "tasks/begin.yml"
+    assert first["block"][-1]["ansible.builtin.set_fact"] == {"__stack_went_well": True}
+    assert first["always"][0]["ansible.builtin.import_tasks"] == "tasks/end.yml"
 
 
 def test_every_component_can_be_chosen() -> None:

@@ -226,7 +226,8 @@ class Packer:
         argv = [self.binary, command, "-machine-readable", *arguments]
         self.log.write(f"$ {' '.join(argv)}")
         finished = run(
-            [sys.executable, "-c", _LIKE_A_TERMINAL, *argv],
+            # It needs Python's own library alone, whatever lies in the template's folder or is installed.
+            [sys.executable, "-I", "-S", "-c", _LIKE_A_TERMINAL, *argv],
             cwd=self.folder,
             env=self.env,
             callbacks=callbacks,

@@ -54,6 +54,16 @@ class Paths:
         return f"{self.root}/operator/passwords"
 
     @property
+    def record(self) -> str:
+        """What the account remembers of the stack. Where that is long, the rest of it lies below."""
+        return f"{self.root}/operator/stack"
+
+    @property
+    def lock(self) -> str:
+        """Who changes the stack at present."""
+        return f"{self.root}/operator/lock"
+
+    @property
     def machine_users(self) -> str:
         """Password hashes by user, for the machine."""
         return f"{self.root}/machine/users"

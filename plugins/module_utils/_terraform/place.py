@@ -175,7 +175,8 @@ def _working(asked: Asked, tree: Tree, make_cli: MakeCli) -> Iterator[Place]:
             record.reported()
         finally:
             _remove_secrets(private)
-            workdir.settle(options.work_dir, cli.directory)
+            with contextlib.suppress(OSError, TerraformError):  # the next run does it, and says why not
+                workdir.settle(options.work_dir, cli.directory)
             cli.log.close()
 
 

@@ -90,7 +90,7 @@ def test_another_sysconfigdata_is_noticed() -> None:
 
 
 def test_the_python_package_tells_debians_revision() -> None:
-    names = (*python_package.PYTHON_DEBS, *python_package.LIBRARY_DEBS)
+    names = (*python_package.PYTHON_DEBS, *python_package.COMPLEMENT_DEBS, *python_package.LIBRARY_DEBS)
     recipe = python_package.recipe(dict.fromkeys(names, "3.11.2-6+deb12u6"))
     assert recipe.stem == "python-3.11.2-6_deb12u6_cpython"
     assert "libssl3 3.11.2-6+deb12u6" in recipe.source

@@ -117,7 +117,7 @@ class Activity(AsyncMappingKernelManager):
         self._last_message = moment
 
     def _busy(self) -> bool:
-        kernels = list(self._kernels.values())
+        kernels = [self.get_kernel(one) for one in self.list_kernel_ids()]
         if any(getattr(kernel, "execution_state", "") == "busy" for kernel in kernels):
             return True
         if kept(Path.home(), time.time()):

@@ -1,0 +1,291 @@
+"""The account knows the stack: each playbook by somebody in an empty folder who knows nothing but its name.
+
+On moto, with a machine that was started by hand: nothing here gets as far as Terraform. The tests build on
+each other in the order of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.moto_stacks import machines, make_image, report
+from tests.integration.operators import REGION, Operator
+from tests.which_ansible import PLAYBOOK
+
+NAME = "known"
+PATH = f"/ds-stack/{NAME}"
+SECRET = "hunter2-of-the-proxy"
+APPLYING = ("site", "bake", "network", "instance")
+OTHERS = ("status", "users", "stop", "start", "destroy")
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Operator:
+    """Somebody who has baked, with ports open to the office; and a machine that reports."""
+    someone = Operator.with_account(
+        tmp_path_factory.mktemp("operator"),
+        endpoint,
+        ds_stack_name=NAME,
+        ds_stack_users=[{"name": "ada", "ssh_keys": []}, {"name": "grace"}],
+        ds_stack_allowed_cidrs=["198.51.100.0/24"],
+        ds_stack_components=["jupyterhub"],
+        ds_stack_downloads={"r_cran_url": f"https://me:{SECRET}@mirror.example/cran"},
+        ds_stack_take_over=False,
+    )
+    checked = someone.run("bake", "--check", "-v")
+    fingerprint = re.search(r"\bfingerprint: '?([0-9a-f]{64})", checked)
+    assert fingerprint, checked
+    assert parameters(someone) == []  # check mode keeps no record
+    image = make_image(someone, fingerprint[1])
+    someone.run("bake")
+    tags = {"ds-stack:name": NAME, "ds-stack:part": "instance"}
+    someone.client("ec2").run_instances(
+        ImageId=image,
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[
+            {
+                "ResourceType": "instance",
+                "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            }
+        ],
+    )
+    ssm = someone.client("ssm")
+    ssm.put_parameter(Name=f"{PATH}/machine/config", Value="{}", Type="String")
+    for user in ("ada", "eve"):
+        ssm.put_parameter(Name=f"{PATH}/operator/passwords/{user}", Value=f"of {user}", Type="SecureString")
+    report(someone)
+    return someone
+
+
+@pytest.fixture
+def colleague(operator: Operator, tmp_path: Path) -> Operator:
+    """Somebody else, in an empty folder."""
+    return operator.elsewhere(tmp_path)
+
+
+def parameters(operator: Operator, region: str = REGION) -> list[str]:
+    """The names of the stack's parameters."""
+    found = operator.client("ssm", region).get_parameters_by_path(Path=PATH, Recursive=True)["Parameters"]
+    return sorted(one["Name"] for one in found)
+
+
+def value(operator: Operator, name: str) -> dict[str, Any]:
+    """A parameter of the operators'."""
+    found = operator.client("ssm").get_parameter(Name=f"{PATH}/operator/{name}")["Parameter"]["Value"]
+    return dict(json.loads(found))
+
+
+def last_runs(operator: Operator) -> list[tuple[str, str]]:
+    """Playbook and outcome of the last runs, the newest first."""
+    return [(one["playbook"], one["outcome"]) for one in value(operator, "stack")["runs"]]
+
+
+def error(said: str) -> str:
+    """The one error that a playbook ended with."""
+    (found,) = re.findall(r"^\[ERROR\]: Task failed: Module failed: ((?:.*\n)+?)Origin: ", said, re.MULTILINE)
+    return str(found).rstrip("\n")
+
+
+def begun(operator: Operator, playbook: str) -> subprocess.Popen[str]:
+    """Start a playbook."""
+    return subprocess.Popen(
+        [PLAYBOOK, f"iac.ds_stack.{playbook}", "-e", json.dumps(operator.variables)],
+        cwd=operator.folder,
+        env=operator.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture
+def starting(operator: Operator) -> Iterator[subprocess.Popen[str]]:
+    """A start.yml that waits for a machine that says nothing."""
+    ssm = operator.client("ssm")
+    ssm.delete_parameter(Name=f"{PATH}/machine/status")
+    process = begun(operator, "start")
+    try:
+        end = time.monotonic() + 120
+        while ("start", "began") not in last_runs(operator)[:1]:
+            assert time.monotonic() < end
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.3)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+        report(operator)
+
+
+def test_the_record_is_what_was_given_and_no_secret(operator: Operator) -> None:
+    found = value(operator, "stack")
+    assert found["configuration"] == {
+        "ds_stack_allowed_cidrs": ["198.51.100.0/24"],
+        "ds_stack_base_image": operator.variables["ds_stack_base_image"],
+        "ds_stack_components": ["jupyterhub"],
+        "ds_stack_users": ["ada", "grace"],
+    }
+    assert found["withheld"] == {"ds_stack_downloads": ["r_cran_url"]}
+    assert (found["state"]["type"], found["state"]["folder"]) == (
+        "local",
+        f"{operator.folder}/.ds_stack/{NAME}/terraform",
+    )
+    assert SECRET not in json.dumps(found)
+    assert last_runs(operator) == [("bake", "succeeded")]
+    assert f"{PATH}/operator/lock" not in parameters(operator)
+
+
+def test_status_by_the_name_shows_the_addresses(operator: Operator, colleague: Operator) -> None:
+    said = colleague.run("status")
+    (machine,) = machines(operator)
+    assert f"\n{NAME}: ready\n" in said
+    assert f"  jupyterhub   https://{machine['PublicIpAddress']}:8000\n" in said
+    assert "://localhost" not in said
+    assert "8787" not in said  # RStudio is not among its components
+    assert re.search(r"^  Last run     bake by arn:\S+ \(\S+@\S+\) at 20\S+Z:\n +succeeded at 20", said, re.M)
+
+
+def test_users_by_the_name_tells_who_is_not_named(colleague: Operator) -> None:
+    said = colleague.run("users")
+    assert re.search(r"^ada +of ada$", said, re.MULTILINE)
+    assert re.search(r"^eve +of eve   \(is not named any more, and may not sign in\)$", said, re.MULTILINE)
+
+
+def test_what_is_not_mentioned_stops_those_that_apply(operator: Operator, colleague: Operator) -> None:
+    before = value(operator, "stack")
+    with ThreadPoolExecutor(2) as pool:
+        said = dict(zip(APPLYING, pool.map(lambda one: colleague.run(one, code=2), APPLYING), strict=True))
+    for playbook, text in said.items():
+        told = error(text).splitlines()
+        base = json.dumps(operator.variables["ds_stack_base_image"])
+        assert told[1:-1] == [
+            "  ds_stack_allowed_cidrs: 198.51.100.0/24",
+            f"  ds_stack_base_image: {base}",
+            "  ds_stack_components: jupyterhub",
+            "  ds_stack_downloads: with r_cran_url (the values are not in the record)",
+            "  ds_stack_users: ada, grace",
+        ], playbook
+        assert "ds_stack_as_given=true" in told[-1]
+        assert " failed=1 " in text
+    assert value(operator, "stack") == before
+    assert f"{PATH}/operator/lock" not in parameters(operator)
+    assert [*colleague.folder.iterdir()] == []
+
+
+def test_in_a_wrong_region_the_right_one_is_named(operator: Operator, colleague: Operator) -> None:
+    before = value(operator, "stack"), parameters(operator)
+    playbooks = (*APPLYING, *OTHERS)
+
+    def run(playbook: str) -> str:
+        extra = {"ds_stack_destroy_data": True} if playbook == "destroy" else {}
+        return colleague.run(playbook, code=2, ds_stack_region="eu-west-1", **extra)
+
+    with ThreadPoolExecutor(2) as pool:
+        said = dict(zip(playbooks, pool.map(run, playbooks), strict=True))
+    for playbook, text in said.items():
+        sentence = error(text)
+        assert sentence.startswith(
+            f"Nothing was done: {NAME} is in {REGION}, not in eu-west-1 (say -e ds_stack_region={REGION}"
+        ), playbook
+        assert sentence.count(". ") == 0, playbook
+        assert " changed=0 " in text
+    assert (value(operator, "stack"), parameters(operator)) == before
+    assert parameters(operator, "eu-west-1") == []
+    assert [*colleague.folder.iterdir()] == []
+
+
+def test_the_second_of_two_operators_reads_who_was_first(
+    operator: Operator, colleague: Operator, starting: subprocess.Popen[str]
+) -> None:
+    refused = error(colleague.run("stop", code=2))
+    assert re.match(
+        rf"Nothing was done\. {NAME} is locked: start has held it since 20\S+Z, run by arn:\S+ on \S+@\S+\. ",
+        refused,
+    )
+    assert machines(operator)[0]["State"]["Name"] == "running"
+    looked = colleague.run("status")
+    assert re.search(r"^  Last run     start by .*:\n +it goes on$", looked, re.MULTILINE)
+    assert "  Locked       by start, run by arn:" in looked
+
+    report(operator)
+    said, _ = starting.communicate(timeout=120)
+    assert starting.returncode == 0, said
+    assert f"https://{machines(operator)[0]['PublicIpAddress']}:8000" in said
+    assert f"{PATH}/operator/lock" not in parameters(operator)
+    assert last_runs(operator) == [("start", "succeeded"), ("bake", "succeeded")]
+
+
+def test_a_killed_run_leaves_a_lock_that_can_be_taken_over(
+    operator: Operator, colleague: Operator, starting: subprocess.Popen[str]
+) -> None:
+    starting.send_signal(signal.SIGKILL)
+    starting.wait(30)
+    assert last_runs(operator)[0] == ("start", "began")
+    assert "-e ds_stack_take_over=true" in error(colleague.run("stop", code=2))
+    stopped = colleague.run("stop", ds_stack_take_over=True)
+    assert f"{NAME} is stopped" in stopped
+    assert f"{PATH}/operator/lock" not in parameters(operator)
+    assert last_runs(operator)[:2] == [("stop", "succeeded"), ("start", "began")]
+    # The switch is about that run alone, and the configuration still the bake's.
+    assert set(value(operator, "stack")["configuration"]) == {
+        "ds_stack_allowed_cidrs",
+        "ds_stack_base_image",
+        "ds_stack_components",
+        "ds_stack_users",
+    }
+
+
+def test_a_run_that_fails_gives_the_lock_back_and_says_where(operator: Operator) -> None:
+    folder = operator.folder / f".ds_stack/{NAME}/packer"
+    kept = folder.rename(folder.with_name("packer.kept")) if folder.exists() else None
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("no folder")
+    try:
+        operator.run("bake", code=2)
+    finally:
+        folder.unlink()
+        if kept:
+            kept.rename(folder)
+    assert last_runs(operator)[0] == ("bake", "failed")
+    assert value(operator, "stack")["runs"][0]["play"] == "Bake the image"
+    assert f"{PATH}/operator/lock" not in parameters(operator)
+
+
+def test_a_run_as_given_replaces_what_the_record_has(operator: Operator, colleague: Operator) -> None:
+    base = operator.variables["ds_stack_base_image"]
+    overlay = operator.variables["ds_stack_packer_overlay"]
+    colleague.run(
+        "bake",
+        "--check",
+        ds_stack_as_given=True,
+        ds_stack_base_image=base,
+        ds_stack_packer_overlay=overlay,
+    )
+    assert "ds_stack_users" in value(operator, "stack")["configuration"]
+    operator.run("bake", ds_stack_users=[])  # an empty list is an answer
+    assert value(operator, "stack")["configuration"]["ds_stack_users"] == []
+
+
+def test_what_terraform_needs_and_the_record_does_not_tell_is_asked_for(
+    operator: Operator, colleague: Operator
+) -> None:
+    found = value(operator, "stack")
+    found["withheld"]["ds_stack_terraform_overrides"] = ["provider"]
+    operator.client("ssm").put_parameter(
+        Name=f"{PATH}/operator/stack", Value=json.dumps(found), Type="String", Overwrite=True
+    )
+    said = " ".join(colleague.run("destroy", code=2).split())
+    assert f"Nothing was done. {NAME} was made with ds_stack_terraform_overrides." in said
+    assert f"{PATH}/operator/lock" not in parameters(operator)
