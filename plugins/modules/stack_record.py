@@ -99,6 +99,7 @@ notes:
   - What a run writes about itself is no change of the stack, so this module never reports C(changed).
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
