@@ -12,6 +12,8 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -53,7 +55,8 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
 
 
 @pytest.mark.fault(19)
-def test_a_stack_is_made_shown_and_destroyed(operator: Operator) -> None:
+def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
     checked = operator.run("bake", "--check", "-v")
     fingerprint = re.search(r"\bfingerprint: '?([0-9a-f]{64})", checked)
     assert fingerprint, checked
@@ -93,7 +96,15 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator) -> None:
     assert "It says      ready: All checks passed." in status
     assert "ok     jupyterhub: a stand-in says so" in status
 
-    destroyed = operator.run("destroy")
+    # From another folder, with nothing but the name.
+    elsewhere.mkdir()
+    alone = {name: operator.variables[name] for name in ("ds_stack_name", "ds_stack_region")}
+    destroyed = replace(
+        operator,
+        folder=elsewhere,
+        environment={**operator.environment, "PWD": str(elsewhere)},
+        variables=alone,
+    ).run("destroy")
     assert f"{NAME} is destroyed." in destroyed
     assert machines(operator) == []
     left = listings.account(operator.client)
