@@ -14,7 +14,7 @@ PLAY := scripts/on-localcloud ansible-playbook -e @examples/localcloud.yml
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/.cache/tools/bin:$(PATH)
 
-.PHONY: help setup setup-demo demo demo-users demo-destroy demo-stop test lint unit integration newest molecule e2e bench
+.PHONY: help setup setup-demo demo demo-users demo-destroy demo-stop test lint unit integration newest molecule e2e soak bench
 .PHONY: bench-site vendor-check build clean
 
 help: ## Show this list
@@ -51,6 +51,9 @@ test: setup ## Run every test, with a table of the times at the end
 
 lint unit integration newest molecule e2e: setup ## Run one tier of the tests
 	python tests/run.py $@
+
+soak: setup ## Kill site.yml and destroy.yml after each task that changes something, and run them again (an hour)
+	DS_STACK_SOAK=1 python -m pytest -q -s tests/faults
 
 bench: setup ## Measure what a task of terraform_stack costs, on a machine that does nothing else
 	python -m tests.bench.terraform_stack

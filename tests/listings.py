@@ -43,6 +43,7 @@ def account(client: Callable[[str], Any]) -> dict[str, Any]:
         for role in iam.list_roles()["Roles"]
     ]
     found["profiles"] = iam.list_instance_profiles()["InstanceProfiles"]
+    found["buckets"] = client("s3").list_buckets()["Buckets"]
     # What a machine says of itself, it says when it likes.
     found["parameters"] = [
         parameter

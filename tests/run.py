@@ -201,6 +201,7 @@ def parts() -> Iterator[Part]:
     yield pytest_part("e2e", "pytest", "tests/e2e", cloud=True, after=SETUP, minutes=60)
     yield from molecule_parts()
     yield from integration_parts()
+    yield pytest_part("integration", "kill_points", "tests/faults")
     yield from newest_parts()
     yield Part(
         "coverage", "lines of plugins", ("scripts/coverage",), after=frozenset({"unit", "integration"})

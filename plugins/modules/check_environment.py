@@ -156,22 +156,23 @@ found:
     base_image:
       description: The newest image with the name in O(base_image), without keys when there is none.
       type: dict
-    data_volumes:
-      description: The stack's data volume, with the names that M(amazon.aws.ec2_vol_info) has for it.
-      type: list
-      elements: dict
-    machines:
-      description: The stack's machine, with the names that M(amazon.aws.ec2_instance_info) has for it.
-      type: list
-      elements: dict
+    account_id:
+      description: Id of the account.
+      type: str
+    host:
+      description: Name of the machine on which this ran.
+      type: str
+    partition:
+      description: The part of AWS that the account belongs to.
+      type: str
   sample:
+    account_id: "123456789012"
     base_image: {image_id: ami-0a1b2c3d4e5f60718, name: debian-12-amd64-20261116-2300}
-    data_volumes:
-      - {id: vol-0123456789abcdef0, zone: eu-central-1a}
-    machines:
-      - {image_id: ami-0f1e2d3c4b5a69788, instance_id: i-0123456789abcdef0, state: {name: running}}
+    host: desk
+    partition: aws
 """
 
+import platform
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -299,19 +300,21 @@ def client_maker(module: AnsibleAWSModule) -> aws.MakeClient:
 
 def account_problems(
     module: AnsibleAWSModule, wanted: rules.Wanted
-) -> tuple[list[str], rules.Account | None]:
-    """What is wrong with credentials, region or account; what the account said when it could be asked."""
+) -> tuple[list[str], tuple[rules.Identity, rules.Account] | None]:
+    """What is wrong with credentials, region or account; what was found when that could be asked."""
     make_client = client_maker(module)
     homes = aws.home_regions(wanted.region)
     with ThreadPoolExecutor() as pool:
-        identity = pool.submit(aws.refusal_to_identify, make_client, homes)
+        identified = pool.submit(aws.identify, make_client, homes)
         regions = aws.enabled_regions(make_client, homes)
-    if refusal := identity.result():
-        return [rules.credential_problem(refusal)], None
+    identity = identified.result()
+    if isinstance(identity, rules.Refusal):
+        return [rules.credential_problem(identity)], None
     if regions and (problem := rules.region_problem(wanted.region, regions)):
         return [problem], None
     account = aws.ask(make_client, wanted)
-    return [*module.params["problems"], *rules.account_problems(wanted, account)], account
+    problems = [*module.params["problems"], *rules.account_problems(wanted, account)]
+    return problems, (identity, account)
 
 
 def provider_problems(module: AnsibleAWSModule, wanted: rules.Wanted) -> Iterator[str]:
@@ -337,35 +340,31 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     libraries = ["boto3", "botocore", *(["passlib"] if INSTANCE in wanted.stages else [])]
     missing = tools.missing_libraries(libraries)
     found: list[str] = []
-    account = None
+    answers = None
     with ThreadPoolExecutor() as pool:
         programs = pool.submit(lambda: list(needed_programs(module, wanted.stages)))
         if not {"boto3", "botocore"} & set(missing):
-            found, account = account_problems(module, wanted)
+            found, answers = account_problems(module, wanted)
     tool_problems = list(rules.program_problems(programs.result()))
     problems = [*rules.library_problems(missing, sys.executable), *tool_problems, *found]
     if not tool_problems:
         problems += provider_problems(module, wanted)
-    if problems:
+    if problems or answers is None:
         raise UnfitError(problems)
-    if account is None:
-        return {"changed": False, "not_checked": [], "found": found_in(rules.Account())}
+    identity, account = answers
     for warning in rules.warnings(wanted, account):
         module.warn(warning)
-    return {"changed": False, "not_checked": rules.not_checked(account), "found": found_in(account)}
+    return {"changed": False, "not_checked": rules.not_checked(account), "found": found_in(identity, account)}
 
 
-def found_in(account: rules.Account) -> dict[str, Any]:
-    """What others want to know of the account, named as their modules name it."""
+def found_in(identity: rules.Identity, account: rules.Account) -> dict[str, Any]:
+    """What others want to know."""
     newest = account.newest_base
-    volume = {"id": account.volume_id, "zone": account.volume_zone}
     return {
+        "account_id": identity.account_id,
         "base_image": {"image_id": newest.image_id, "name": newest.name} if newest else {},
-        "data_volumes": [volume] if account.volume_id else [],
-        "machines": [
-            {"instance_id": one.instance_id, "image_id": one.image_id, "state": {"name": one.state}}
-            for one in account.machines
-        ],
+        "host": platform.node(),
+        "partition": identity.partition,
     }
 
 

@@ -17,6 +17,13 @@ provider "aws" {
   }
 }
 
+# A volume whose state was lost: it is taken over instead of making a second, empty one.
+import {
+  for_each = var.import_volume_id == null ? toset([]) : toset([var.import_volume_id])
+  to       = module.data_volume.aws_ebs_volume.this
+  id       = each.value
+}
+
 module "data_volume" {
   source = "../modules/data_volume"
 

@@ -21,6 +21,12 @@ variable "availability_zone" {
   }
 }
 
+variable "import_volume_id" {
+  description = "Id of a data volume that is there already and that the state does not have. Null: none."
+  type        = string
+  default     = null
+}
+
 variable "size_gib" {
   description = "Size of the data volume in GiB. It can grow; EBS never shrinks a volume."
   type        = number

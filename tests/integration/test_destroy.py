@@ -44,7 +44,11 @@ HOMES = "homes-alone"
 def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[Operator]:
     """Somebody who has a stack with a machine."""
     someone = Operator.with_account(
-        tmp_path_factory.mktemp("an operator"), endpoint, ds_stack_name=NAME, ds_stack_users=[{"name": "ada"}]
+        tmp_path_factory.mktemp("an operator"),
+        endpoint,
+        ds_stack_name=NAME,
+        ds_stack_users=[{"name": "ada"}],
+        ds_stack_state="local",
     )
     with (
         pytest.MonkeyPatch.context() as monkeypatch,
@@ -176,7 +180,7 @@ def test_passwords_stay_while_the_homes_stay(operator: Operator, tmp_path: Path)
 def homes(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
     """Somebody who has homes and users' passwords, and no machine."""
     leave_volumes_without_a_snapshot(monkeypatch)
-    someone = Operator.with_account(tmp_path, endpoint, ds_stack_name=HOMES)
+    someone = Operator.with_account(tmp_path, endpoint, ds_stack_name=HOMES, ds_stack_state="local")
     work_dir = someone.folder / f".ds_stack/{HOMES}/terraform/data"
     root = {"source": str(ROOT / "terraform/data"), "work_dir": str(work_dir)}
     zone = {"availability_zone": f"{REGION}a", "final_snapshot": False}

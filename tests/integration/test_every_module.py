@@ -73,8 +73,13 @@ def calls(folder: Path, baker: Baker) -> dict[str, dict[str, Any]]:
         "receipt_diff": {"before": str(folder / "receipt.json"), "after": str(folder / "receipt.json")},
         "stack_record": {**of_stack, "state": "begun", "playbook": "status", "kind": "reads"},
         "show_text": {"text": "a text\n  as it is"},
+        "stack_inventory_info": {**of_stack, "work_dirs": {"data": str(folder / "data")}},
         "terraform_drift_info": stack,
         "terraform_stack": stack,
+        "terraform_state_move": {
+            "work_dir": str(folder / "moved"),
+            "backend": {"type": "local", "config": {"path": str(folder / "terraform.tfstate")}},
+        },
         "text_files": {"files": [{"path": str(folder / "text"), "content": "written"}]},
         "user_credentials": {**of_stack, "users": ["ada"]},
     }

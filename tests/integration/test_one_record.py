@@ -138,10 +138,8 @@ def test_the_record_is_what_was_given_and_no_secret(operator: Operator) -> None:
         "ds_stack_users": ["ada", "grace"],
     }
     assert found["withheld"] == {"ds_stack_downloads": ["r_cran_url"]}
-    assert (found["state"]["type"], found["state"]["folder"]) == (
-        "local",
-        f"{operator.folder}/.ds_stack/{NAME}/terraform",
-    )
+    bucket = f"ds-stack-state-123456789012-{REGION}"
+    assert found["state"] == {"type": "s3", "bucket": bucket, "prefix": NAME, "region": REGION}
     assert SECRET not in json.dumps(found)
     assert last_runs(operator) == [("bake", "succeeded")]
     assert f"{PATH}/operator/lock" not in parameters(operator)

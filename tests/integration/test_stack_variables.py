@@ -48,7 +48,7 @@ IMAGE = {
     "ds_stack_environments": [],
 }
 MADE = {
-    "__stack_volumes": {"volumes": []},
+    "__stack_inventory": {"volumes": [], "volume_to_import": None},
     "__stack_image": {"ami_id": "ami-1"},
     "__stack_data": {"outputs": {"volume_id": "vol-1"}},
     "__stack_network": {
@@ -60,6 +60,8 @@ MADE = {
     },
 }
 """What the stages have handed on."""
+
+HOMES_IN_B = {"volumes": [{"zone": "us-east-1b"}], "volume_to_import": "vol-1"}
 
 
 def variables(folder: Path, *options: str, shown: str = SHOWN, **given: Any) -> dict[str, dict[str, Any]]:
@@ -149,20 +151,9 @@ def test_a_text_from_a_command_line_is_what_it_means(tmp_path: Path) -> None:
     ("given", "zone", "subnet"),
     [
         ({"ds_stack_availability_zone": "us-east-1b"}, "us-east-1b", "subnet-b"),
-        ({"__stack_volumes": {"volumes": [{"zone": "us-east-1b"}]}}, "us-east-1b", "subnet-b"),
+        ({"__stack_inventory": HOMES_IN_B}, "us-east-1b", "subnet-b"),
         (
-            {
-                "__stack_volumes": {"skipped": True},
-                "__preflight_found": {"data_volumes": [{"zone": "us-east-1b"}]},
-            },
-            "us-east-1b",
-            "subnet-b",
-        ),
-        (
-            {
-                "__stack_volumes": {"volumes": [{"zone": "us-east-1b"}]},
-                "ds_stack_availability_zone": "us-east-1a",
-            },
+            {"__stack_inventory": HOMES_IN_B, "ds_stack_availability_zone": "us-east-1a"},
             "us-east-1b",
             "subnet-b",
         ),
@@ -173,6 +164,8 @@ def test_the_machine_goes_where_its_homes_are(
 ) -> None:
     found = variables(tmp_path, **given)
     assert found["data"]["availability_zone"] == zone
+    homes = given.get("__stack_inventory", MADE["__stack_inventory"])
+    assert found["data"]["import_volume_id"] == homes["volume_to_import"]
     assert found["instance"]["subnet_id"] == subnet
 
 

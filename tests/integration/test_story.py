@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -73,7 +74,8 @@ def look_at_a_machine_that_is_not_well(operator: Operator) -> None:
 
 
 @pytest.mark.fault(19)
-def test_a_stack_is_made_shown_and_destroyed(operator: Operator) -> None:
+def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
     checked = operator.run("bake", "--check", "-v")
     fingerprint = re.search(r"\bfingerprint: '?([0-9a-f]{64})", checked)
     assert fingerprint, checked
@@ -115,7 +117,9 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator) -> None:
 
     look_at_a_machine_that_is_not_well(operator)
 
-    destroyed = operator.run("destroy")
+    # From another folder, with nothing but the name.
+    elsewhere.mkdir()
+    destroyed = operator.elsewhere(elsewhere).run("destroy")
     assert f"{NAME} is destroyed." in destroyed
     assert machines(operator) == []
     left = listings.account(operator.client)

@@ -104,6 +104,14 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Who the credentials are. partition: of AWS, for names of resources, such as "aws-cn"."""
+
+    account_id: str
+    partition: str
+
+
+@dataclass(frozen=True)
 class Program:
     """A program on the control machine.
 
@@ -156,15 +164,6 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """An instance. state: as the API has it, such as "running"."""
-
-    instance_id: str
-    image_id: str
-    state: str
-
-
-@dataclass(frozen=True)
 class Subnet:
     """A subnet and its zone."""
 
@@ -188,8 +187,8 @@ class Account:
     regions: region → whether it is enabled. zones: of the region, ordered.
     types: of those that are wanted, the ones that are offered. base_image: the pinned one, or the newest
     with the name; False when there is none. has_baked: whether the stack has an image made from the pinned
-    one. newest_base: the newest with the name. own_image: the stack's newest. machines: the stack's own that
-    are not terminated. volume_id, volume_zone, volume_size: the data volume's, empty when there is none.
+    one. newest_base: the newest with the name. own_image: the stack's newest.
+    volume_id, volume_zone, volume_size: the data volume's, empty when there is none.
     subnets: the one that the machine is to be in. bake_subnets: where a bake could run.
     vpcs: how many there are, without the stack's own. has_vpc: whether the stack has one.
     vcpu_limits: kind of instances → quota. key_state: of the KMS key, empty when there is no such key.
@@ -203,7 +202,6 @@ class Account:
     newest_base: Image | None = None
     has_baked: bool | None = None
     own_image: Image | None = None
-    machines: Sequence[Machine] = ()
     volume_id: str | None = None
     volume_zone: str | None = None
     volume_size: int | None = None
@@ -436,9 +434,9 @@ def _root_volume(wanted: Wanted, account: Account) -> Iterator[str]:
 
 
 def _data_volume(wanted: Wanted, account: Account) -> Iterator[str]:
-    """A volume of EBS never shrinks."""
+    """A volume of EBS never shrinks: nothing is to be baked for what is refused at the end."""
     size, now = wanted.data_volume_size, account.volume_size
-    if INSTANCE in wanted.stages and size is not None and now and size < now:
+    if {BAKE, INSTANCE} & wanted.stages and size is not None and now and size < now:
         yield (
             f"ds_stack_data_volume_size: {size} GiB is smaller than the data volume {account.volume_id} is, "
             f"and a volume can only grow. Take {now} or more."

@@ -32,9 +32,9 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight impo
     VCPU_QUOTAS,
     Account,
     BaseImage,
+    Identity,
     Image,
     InstanceType,
-    Machine,
     Refusal,
     Running,
     Subnet,
@@ -81,13 +81,13 @@ def home_regions(region: str) -> list[str]:
     return list(dict.fromkeys([home, region]))
 
 
-def refusal_to_identify(make_client: MakeClient, homes: Iterable[str]) -> Refusal | None:
-    """Why AWS does not know the credentials; None when it does."""
+def identify(make_client: MakeClient, homes: Iterable[str]) -> Identity | Refusal:
+    """Who the credentials are, or why AWS does not know them."""
     try:
-        _first_answer(homes, lambda region: make_client("sts", region).get_caller_identity())
+        found = _first_answer(homes, lambda region: make_client("sts", region).get_caller_identity())
     except NO_ANSWER as error:
         return _refusal("GetCallerIdentity", error)
-    return None
+    return Identity(found["Account"], found["Arn"].split(":")[1])
 
 
 def enabled_regions(make_client: MakeClient, homes: Iterable[str]) -> Mapping[str, bool] | None:
@@ -114,7 +114,6 @@ def ask(make_client: MakeClient, wanted: Wanted) -> Account:
         newest_base=_newest(answers.get("DescribeImages newest")),
         has_baked=_some(answers.get("DescribeImages baked")),
         own_image=_newest(answers.get("DescribeImages own")),
-        machines=answers.get("DescribeInstances own", ()),
         volume_id=_of_first(answers.get("DescribeVolumes"), "VolumeId"),
         volume_zone=_of_first(answers.get("DescribeVolumes"), "AvailabilityZone"),
         volume_size=int(_of_first(answers.get("DescribeVolumes"), "Size") or 0),
@@ -184,13 +183,13 @@ def _questions(
     if NETWORK in wanted.stages and not subnet_id:
         yield "DescribeVpcs", lambda: describe_vpcs(ec2)
         yield "GetServiceQuota VPC", _quota(make_client("service-quotas", wanted.region), "vpc", "L-F678F1CE")
-    if INSTANCE in wanted.stages:
-        yield "DescribeAvailabilityZones", lambda: _zones(ec2)
+    if {BAKE, INSTANCE} & wanted.stages:
         yield (
             "DescribeVolumes",
             lambda: describe_volumes(ec2, Filters=_is_part(wanted.stack, "data")),
         )
-        yield "DescribeInstances own", lambda: _own_machines(ec2, wanted.stack)
+    if INSTANCE in wanted.stages:
+        yield "DescribeAvailabilityZones", lambda: _zones(ec2)
         if BAKE not in wanted.stages:
             yield (
                 "DescribeImages own",
@@ -370,14 +369,6 @@ def _running(ec2: Client, stack: str) -> list[Running]:
         )
         for one in _instances(ec2, states)
         if one.get("InstanceLifecycle") != "spot"  # those have quotas of their own
-    ]
-
-
-def _own_machines(ec2: Client, stack: str) -> list[Machine]:
-    states = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
-    return [
-        Machine(one["InstanceId"], one["ImageId"], one["State"]["Name"])
-        for one in _instances(ec2, [*_is_part(stack, "instance"), states])
     ]
 
 

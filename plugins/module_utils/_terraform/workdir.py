@@ -82,6 +82,14 @@ def root_of(work_dir: Path, otherwise: Path | None = None) -> Path:
     return work_dir / _Manifest.read(work_dir).root
 
 
+def state_file(work_dir: Path) -> Path:
+    """Where the local state of the default workspace is, or would be: a run that was killed has left it in
+    its root.
+    """
+    top, of_root = work_dir / DEFAULT_STATE, root_of(work_dir) / DEFAULT_STATE
+    return of_root if of_root.exists() and not top.exists() else top
+
+
 def has_run(work_dir: Path) -> bool:
     """Whether a run has made this work_dir what it is."""
     return (work_dir / _MANIFEST).exists()

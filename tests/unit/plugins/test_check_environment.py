@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from functools import cache
@@ -136,28 +137,25 @@ def test_an_account_that_is_fit_passes_and_nothing_is_made_in_it(ec2: Any, run: 
 
 def test_what_was_found_on_the_way_is_returned(ec2: Any, run: Any) -> None:
     newest = {"image_id": "ami-1e749f67", "name": CANONICAL["name"][:-1] + "20170727"}
-    assert run()["found"] == {"base_image": newest, "data_volumes": [], "machines": []}
+    here = {"account_id": "123456789012", "partition": "aws", "host": platform.node()}
+    assert run()["found"] == {"base_image": newest, **here}
+    pinned = {**CANONICAL, "pinned_id": newest["image_id"], "pinned_in": "/lock"}
+    assert run(base_image=pinned)["found"] == {"base_image": newest, **here}
+    assert run(stages=["users"])["found"] == {"base_image": {}, **here}
 
-    def tags(part: str, kind: str) -> list[dict[str, Any]]:
-        of_stack = [{"Key": "ds-stack:name", "Value": "demo"}, {"Key": "ds-stack:part", "Value": part}]
-        return [{"ResourceType": kind, "Tags": of_stack}]
 
+@pytest.mark.parametrize("stage", ["bake", "instance"])
+def test_a_smaller_data_volume_is_refused_before_anything_is_made(ec2: Any, run: Any, stage: str) -> None:
+    tags = [{"Key": "ds-stack:name", "Value": "demo"}, {"Key": "ds-stack:part", "Value": "data"}]
     volume = ec2.create_volume(
-        AvailabilityZone="us-east-1b", Size=1, TagSpecifications=tags("data", "volume")
+        AvailabilityZone="us-east-1a", Size=50, TagSpecifications=[{"ResourceType": "volume", "Tags": tags}]
     )
-    machine = ec2.run_instances(
-        ImageId="ami-1", MinCount=1, MaxCount=1, TagSpecifications=tags("instance", "instance")
-    )["Instances"][0]
-    ec2.stop_instances(InstanceIds=[machine["InstanceId"]])
-    found = run(base_image={**CANONICAL, "pinned_id": newest["image_id"], "pinned_in": "/lock"})["found"]
-    assert found == {
-        "base_image": newest,
-        "data_volumes": [{"id": volume["VolumeId"], "zone": "us-east-1b"}],
-        "machines": [
-            {"instance_id": machine["InstanceId"], "image_id": "ami-1", "state": {"name": "stopped"}}
-        ],
-    }
-    assert run(stages=["users"])["found"] == {"base_image": {}, "data_volumes": [], "machines": []}
+    smaller = (
+        f"ds_stack_data_volume_size: 49 GiB is smaller than the data volume {volume['VolumeId']} is, and a "
+        "volume can only grow. Take 50 or more."
+    )
+    assert smaller in problems(run(stages=[stage], data_volume_size=49))
+    assert run(stages=[stage], data_volume_size=50)["changed"] is False
 
 
 def test_all_that_is_wrong_is_told_at_once(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

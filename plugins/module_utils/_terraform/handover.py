@@ -1,0 +1,202 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hands a state that lies in a work_dir over to a backend, by `terraform state push`.
+
+Not by `init -migrate-state -force-copy`, which lets an older state take a newer one's place.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import ProcessError, run_plainly
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import Tool, find_tool
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import PRIVATE
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import state_file
+
+PUSH, REMOTE, NOTHING = "push", "remote", "nothing"
+
+LOCK_SECONDS = 60
+"""How long to wait for whoever has locked the state."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A state, as far as it matters which of two is the right one.
+
+    resources: what it has, by addresses and ids.
+    """
+
+    lineage: str
+    serial: int
+    resources: frozenset[str] = field(repr=False)
+
+    @classmethod
+    def parse(cls, document: Any) -> Version | None:
+        """Read a state; None when there is none: Terraform shows one without a lineage then."""
+        if not isinstance(document, dict) or not document.get("lineage"):
+            return None
+        resources = frozenset(
+            " ".join(
+                str(part)
+                for part in (
+                    resource.get("module", ""),
+                    resource["type"],
+                    resource["name"],
+                    instance.get("index_key", ""),
+                    (instance.get("attributes") or {}).get("id", ""),
+                )
+            )
+            for resource in document.get("resources") or []
+            for instance in resource.get("instances") or []
+            if resource.get("mode") == "managed"
+        )
+        return cls(str(document["lineage"]), int(document["serial"]), resources)
+
+    def __str__(self) -> str:
+        count = len(self.resources)
+        return f"lineage {self.lineage}, serial {self.serial}, {count} resource{'' if count == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What became of it, or would in check mode.
+
+    action: PUSH, REMOTE (what the backend has counts) or NOTHING (there was no state). kept: where the file
+    is now.
+    """
+
+    action: str
+    kept: Path | None = None
+
+
+def decide(local: Version | None, remote: Version | None) -> str:
+    """PUSH, REMOTE or NOTHING. Raises TerraformError when it is not clear which state is the right one."""
+    if local is None:
+        return NOTHING
+    if not local.resources:
+        return REMOTE
+    if remote is None:
+        return PUSH
+    if local.lineage == remote.lineage and local.serial != remote.serial:
+        return PUSH if local.serial > remote.serial else REMOTE
+    # Pushed to where there was none, a state gets another lineage: this one may have been pushed before.
+    if local.resources == remote.resources:
+        return REMOTE
+    if local.lineage == remote.lineage:
+        raise TerraformError("They have the same number, and not the same content.")
+    raise TerraformError("They are of two different origins.")
+
+
+def hand_over(
+    work_dir: Path, backend: Mapping[str, Any], binary: str | None, environ: Mapping[str, str], *, check: bool
+) -> Handover:
+    """Hand the state in a work_dir over; the file stays beside its place. Raises TerraformError."""
+    path = state_file(work_dir)
+    if not path.exists():
+        return Handover(NOTHING)
+    try:
+        if check:
+            return Handover(_compared(path, backend, binary, environ, push=False))
+        private = work_dir / PRIVATE
+        private.mkdir(mode=0o700, exist_ok=True)
+        purpose = "terraform_state_move"
+        with DirectoryLock(private / "lock", purpose, work_dir):
+            action = _compared(path, backend, binary, environ, push=True)
+            return Handover(action, _set_aside(path))
+    except ProcessError as error:
+        raise TerraformError(str(error)) from error
+    except OSError as error:
+        raise TerraformError(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def _compared(
+    path: Path, backend: Mapping[str, Any], binary: str | None, environ: Mapping[str, str], *, push: bool
+) -> str:
+    """Decide and, where it is wanted, push."""
+    local = _read(path)
+    environment, _warnings = clean_environment(environ)
+    tool = find_tool(binary, environment)
+    with tempfile.TemporaryDirectory(prefix="terraform_state_move-") as name:
+        # Nothing but the backend: so that no provider is wanted, and nothing else can be meant.
+        settings = {"terraform": {"backend": {backend["type"]: backend.get("config") or {}}}}
+        (Path(name) / "backend.tf.json").write_text(json.dumps(settings))
+        there = _There(tool, Path(name), environment)
+        there.run("init", "-input=false", "-no-color")
+        remote = there.version()
+        try:
+            action = decide(local, remote)
+        except TerraformError as error:
+            raise TerraformError(
+                f"There are two states, and nothing was changed. {error.message} In {path}: {local}. In the "
+                f"backend {_place(backend)}: {remote}. Look which of them has what is there (terraform "
+                f"show), and move the file away if it is the other one; or, if it is the file, remove the "
+                "other one from the backend."
+            ) from None
+        if push and action == PUSH:
+            there.run("state", "push", "-no-color", f"-lock-timeout={LOCK_SECONDS}s", str(path.absolute()))
+            if there.version() is None:
+                raise TerraformError(
+                    f"The state {path} was pushed to {_place(backend)} and is not there. It is where it was."
+                )
+    return action
+
+
+def _read(path: Path) -> Version | None:
+    content = path.read_bytes()
+    if not content.strip():
+        return None
+    try:
+        return Version.parse(json.loads(content))
+    except (ValueError, KeyError, TypeError):
+        raise TerraformError(
+            f"{path} is no state that can be read: it is encrypted or damaged. Nothing was changed. Put "
+            "back a good one (there may be a .backup beside it), or move it away."
+        ) from None
+
+
+def _set_aside(path: Path) -> Path:
+    kept = path.with_name(f"{path.name}.moved-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    path.rename(kept)
+    return kept
+
+
+def _place(backend: Mapping[str, Any]) -> str:
+    config = backend.get("config") or {}
+    return f"s3://{config.get('bucket')}/{config.get('key')}" if backend["type"] == "s3" else backend["type"]
+
+
+@dataclass(frozen=True)
+class _There:
+    """A folder that knows nothing but the backend."""
+
+    tool: Tool
+    directory: Path
+    environment: Mapping[str, str]
+
+    def run(self, *arguments: str) -> str:
+        """Run a command. Raises TerraformError."""
+        argv = [self.tool.path, *arguments]
+        said = run_plainly(argv, cwd=self.directory, env=self.environment)
+        text = said.stdout.decode("utf-8", "replace")
+        if said.returncode:
+            words = (said.stderr.decode("utf-8", "replace") or text).strip()
+            raise TerraformError(
+                f"{self.tool.name} {arguments[0]} failed, and the state is where it was: {words}"
+            )
+        return text
+
+    def version(self) -> Version | None:
+        """The state in the backend."""
+        text = self.run("state", "pull").strip()
+        return Version.parse(json.loads(text)) if text else None
