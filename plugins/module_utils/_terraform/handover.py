@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import ProcessError, run_plainly
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import ProcessError
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import run_plainly
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import Tool, find_tool
