@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +67,7 @@ def state_outputs(place: Place) -> Outputs:
 
 
 def read_outputs(
-    work_dir: Path, binary: str | None, workspace: str | None, environ: Mapping[str, str] = os.environ
+    work_dir: Path, binary: str | None, workspace: str | None, environ: Mapping[str, str]
 ) -> tuple[Items, list[str]]:
     """The outputs in a state as Terraform gives them, for who has no run; and warnings.
 

@@ -45,7 +45,7 @@ def secrets_of(options: Options) -> set[str]:
     return secrets_in([options.sensitive_variables, *credentials_in([options.overrides, options.backend])])
 
 
-def resolve(options: Options, environ: Mapping[str, str] = os.environ) -> Asked:
+def resolve(options: Options) -> Asked:
     """Look up what the options mean. Raises TerraformError."""
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
     options = replace(options, source=options.source.resolve(), work_dir=options.work_dir.resolve())
@@ -53,7 +53,7 @@ def resolve(options: Options, environ: Mapping[str, str] = os.environ) -> Asked:
         raise TerraformError(f"source: {options.source} is no directory.")
     if options.state == "absent":
         options = _with_last_options(options)
-    environment, warnings = clean_environment(environ)
+    environment, warnings = clean_environment(os.environ)
     tool = find_tool(options.binary, environment)
     if options.plugin_cache_dir is not None and not options.check:
         environment["TF_PLUGIN_CACHE_DIR"] = str(options.plugin_cache_dir)

@@ -240,7 +240,7 @@ def _others(work_dir: Path, folder: Path) -> Iterator[Path]:
 
 def link_others(work_dir: Path, root: Path) -> None:
     """Let the root of a copy of a work_dir have what a person has put there for Terraform to read."""
-    for folder in {root_of(work_dir), work_dir}:
+    for folder in dict.fromkeys((root_of(work_dir), work_dir)):
         for path in _others(work_dir, folder):
             if not os.path.lexists(root / path.name):
                 (root / path.name).symlink_to(path)

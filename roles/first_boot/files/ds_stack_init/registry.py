@@ -63,7 +63,10 @@ def parse(text: str | None) -> dict[str, Record]:
             for name, one in found["users"].items()
         }
         if not all(
-            type(one.uid) is int and isinstance(one.password, (str, type(None))) for one in users.values()
+            isinstance(one.uid, int)
+            and not isinstance(one.uid, bool)
+            and isinstance(one.password, (str, type(None)))
+            for one in users.values()
         ):
             raise TypeError
         return users
