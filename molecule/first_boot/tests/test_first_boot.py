@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import FOREIGN_VOLUME, Machine, Operator
+from machines import FOREIGN_VOLUME, Machine, Operator
 from passlib.hash import sha512_crypt
 
 PROGRAM = "ds-stack-init"

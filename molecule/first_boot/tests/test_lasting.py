@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FOLDER, Machine, Operator
+from machines import FOLDER, Machine, Operator
 from passlib.hash import sha512_crypt
 
 GUARD = "ds-stack-metadata-guard"
