@@ -60,7 +60,7 @@ def sysconfigdata(text: str) -> str:
     for old, new in places:
         # Whole words: /usr/bin/install and the like are programs of the machine.
         text = re.sub(
-            rf"(?<=[' ]){re.escape(old)}(?=[' ]|/python|/lib-dynload|/pkgconfig|/config-)",
+            rf"(?<=[' ]){re.escape(old)}(?=/?[' ]|/python|/lib-dynload|/pkgconfig|/config-)",
             PLACEHOLDER + new,
             text,
         )

@@ -76,6 +76,7 @@ def test_sysconfig() -> None:
         ("'/usr /usr/lib/python3.11 '", "'@ @/lib/python3.11 '"),
         ("'/usr/include/python3.11'", "'@/include/python3.11'"),
         ("'/usr/share/zoneinfo:/etc/zoneinfo'", "'/usr/share/zoneinfo:/etc/zoneinfo'"),
+        ("'/usr/share/python-wheels/'", "'@/share/python-wheels/'"),
     ],
 )
 def test_sysconfigdata(debian: str, environment: str) -> None:
