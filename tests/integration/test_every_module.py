@@ -136,7 +136,8 @@ def test_every_module_returns_what_it_has_done(results: dict[str, dict[str, Any]
         "user_credentials",
     }
     assert results["ami_retention"]["removed"] == results["ami_retention"]["kept"] == []
-    assert results["check_environment"]["found"]["machines"] == []
+    assert results["check_environment"]["found"]["account_id"] == "123456789012"
+    assert results["stack_inventory_info"]["machines"] == []
     assert results["conda_environment"]["added"] == ["alpha-1.1-0"]
     assert results["machine_config"]["version"] == 1
     assert (results["machine_status"]["ready"], results["machine_status"]["status"]) == (False, {})
