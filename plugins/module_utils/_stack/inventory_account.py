@@ -28,6 +28,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.exceptions import Ansib
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_tag_list_to_ansible_dict
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import inventory as kinds
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.inventory import Inventory, State, Thing
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import Paths
 
 NAME_TAG = "ds-stack:name"
 PART_TAG = "ds-stack:part"
@@ -201,7 +202,7 @@ def _questions(
             for one in describe_key_pairs(ec2, Filters=own)
         ],
     )
-    yield kinds.PARAMETER, lambda: _parameters(ssm, f"/ds-stack/{stack}")
+    yield kinds.PARAMETER, lambda: _parameters(ssm, Paths(stack))
 
 
 def _tags(one: Mapping[str, Any]) -> dict[str, str]:
@@ -309,16 +310,17 @@ class _SSM(AWSErrorHandler):
         return is_boto3_error_code("ParameterNotFound")
 
 
-def _parameters(ssm: Client, path: str) -> Things:
-    """By their names: nothing is decrypted."""
+def _parameters(ssm: Client, paths: Paths) -> Things:
+    """By their names: nothing is decrypted. Without the lock, which a run has that gives it back."""
     call = _SSM.common_error_handler("list the stack's parameters")(
         lambda: (
             ssm.get_paginator("get_parameters_by_path")
-            .paginate(Path=path, Recursive=True, WithDecryption=False)
+            .paginate(Path=paths.root, Recursive=True, WithDecryption=False)
             .build_full_result()
         )
     )
-    return [Thing(kinds.PARAMETER, one["Name"]) for one in call().get("Parameters", [])]
+    names = [one["Name"] for one in call().get("Parameters", [])]
+    return [Thing(kinds.PARAMETER, name) for name in names if name != paths.lock]
 
 
 @dataclass(frozen=True)
