@@ -125,6 +125,7 @@ COUNTED = {
     "credentials",
     "packer_image",
     "small_actions",
+    "stack_record",
     "stack_variables",
     "terraform_output",
     "terraform_stack",
