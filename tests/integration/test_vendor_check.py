@@ -20,16 +20,13 @@ from tests.integration.vendors import Vendor, serve
 from tests.vendor import check
 from tests.vendor.files import EXPRESSION, ROLES, ROOT, all_files
 
-FILES = all_files()
-HOSTS = {f"https://{urlsplit(url).netloc}" for url in [vendor.RELEASES, *(file.url for file in FILES)]}
-
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
     """A server that has all files, with content of their own, and both programs; these are pinned."""
     found = Vendor()
     pinned = []
-    for file in FILES:
+    for file in all_files():
         content = f"This is {file.url}.".encode()
         found.files[urlsplit(file.url).path] = content
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -44,7 +41,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
 
 
 def checked(server: Vendor) -> int:
-    return check.main([f"--instead={host}={server.url}" for host in HOSTS])
+    urls = [vendor.RELEASES, *(file.url for file in all_files())]
+    hosts = {f"https://{urlsplit(url).netloc}" for url in urls}
+    return check.main([f"--instead={host}={server.url}" for host in hosts])
 
 
 def test_every_download_of_the_roles_is_asked_for() -> None:
@@ -56,8 +55,8 @@ def test_every_download_of_the_roles_is_asked_for() -> None:
     }
     assert downloads
     assert downloads <= asked
-    assert all(file.checksum for file in FILES if file.url.endswith((".deb", ".sh")))
-    assert {file.url.partition("://")[0] for file in FILES} == {"https"}
+    assert all(file.checksum for file in all_files() if file.url.endswith((".deb", ".sh")))
+    assert {file.url.partition("://")[0] for file in all_files()} == {"https"}
 
 
 def test_all_is_there(server: Vendor, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,9 +64,9 @@ def test_all_is_there(server: Vendor, capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr().out.splitlines()
     assert all(line.startswith("ok ") for line in said), said
     names = [line.removeprefix("ok").strip() for line in said]
-    assert names[: len(FILES)] == [file.name for file in FILES]
+    assert names[: len(all_files())] == [file.name for file in all_files()]
     roots = ("data", "instance", "network")
-    assert names[len(FILES) :] == [
+    assert names[len(all_files()) :] == [
         f"Packer {vendor.PACKER.version}",
         "packer init: the newest plugins that the template takes",
         "packer validate: the template",
@@ -87,7 +86,8 @@ def test_each_that_is_wrong_is_told_and_the_others_are_looked_at(
     server: Vendor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     miniforge, rstudio, cran = (
-        next(file for file in FILES if file.name.startswith(name)) for name in ("Mini", "RStudio", "CRAN")
+        next(file for file in all_files() if file.name.startswith(name))
+        for name in ("Mini", "RStudio", "CRAN")
     )
     server.files[urlsplit(miniforge.url).path] = b"something else"
     del server.files[urlsplit(rstudio.url).path]

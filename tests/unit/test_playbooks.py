@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.ansible_values import value_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FACTS = yaml.safe_load((ROOT / "playbooks/vars/stack.yml").read_text())
@@ -46,45 +45,13 @@ def plugins_of(roles: list[str]) -> set[str]:
 
 @cache
 def chosen(*components: str) -> dict[str, list[str]]:
-    """Return the facts about the image for these components, as Ansible makes them of the playbooks' files.
-
-    In a process of its own: in this one Ansible would take the warnings of the modules under test.
-    """
-    command = ["ansible", "localhost", "--connection=local", "--module-name=ansible.builtin.debug"]
-    command += ["--args=msg={{ {'roles': __components_roles, 'paths': __stack_image_roles} }}"]
-    command += [f"--extra-vars=@{ROOT}/playbooks/vars/{name}.yml" for name in ("components", "stack")]
-    command += ["--extra-vars", json.dumps({"ds_stack_components": components})]
-    environment = {**os.environ, "NO_COLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    found: dict[str, list[str]] = json.loads(done.stdout.partition("=> ")[2])["msg"]
+    """Return the facts about the image for these components, as Ansible makes them of the files."""
+    found: dict[str, list[str]] = value_of(
+        "{{ {'roles': __components_roles, 'paths': __stack_image_roles} }}",
+        [ROOT / f"playbooks/vars/{name}.yml" for name in ("components", "stack")],
+        {"ds_stack_components": components},
+    )
     return found
-
-
-def test_what_the_record_leaves_out_are_variables_that_there_are() -> None:
-    assert set(RECORD["__stack_of_one_run"] + RECORD["__stack_withheld"]) <= set(OPTIONS)
-
-
-def test_of_what_may_hold_anything_the_record_has_no_values() -> None:
-    """But for tags, which everything in the account shows."""
-    free = {name for name, option in OPTIONS.items() if option["type"] == "dict" and "options" not in option}
-    assert set(RECORD["__stack_withheld"]) == free - {"ds_stack_tags"}
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.stem)
-def test_every_playbook_about_a_stack_begins_with_its_record(path: Path) -> None:
-    """The others work on files of this machine, or on the machine that becomes the image."""
-    text = path.read_text()
-    if "import_playbook" in text or path.stem in ("image", "cite", "diff"):
-        return
-    (play,) = yaml.safe_load(text)
-    first, *others = play["tasks"]
-    if play["vars"]["__stack_kind"] == "reads":
-        assert first["ansible.builtin.import_tasks"] == "tasks/begin.yml"
-        return
-    assert others == []
-    assert first["block"][0]["ansible.builtin.import_tasks"] == "tasks/begin.yml"
-    assert first["block"][-1]["ansible.builtin.set_fact"] == {"__stack_went_well": True}
-    assert first["always"][0]["ansible.builtin.import_tasks"] == "tasks/end.yml"
 
 
 def test_every_component_can_be_chosen() -> None:

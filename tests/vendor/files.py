@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from tests.ansible_values import value_of
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ROOT / "roles"
@@ -66,20 +65,12 @@ class File:
 
 def files(machine: Mapping[str, str]) -> Iterator[File]:
     """Yield what the roles download on a machine with these facts."""
-    command = ["ansible", "localhost", "--connection=local", "--module-name=ansible.builtin.debug"]
-    command += [f"--args=msg={EXPRESSION}", "--extra-vars", json.dumps({"ansible_facts": machine})]
-    for role, names in VARIABLES.items():
-        for name in names:
-            command += ["--extra-vars", f"@{ROLES / role / name}"]
-    environment = {**os.environ, "NO_COLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stdout + done.stderr)
-    for found in json.loads(done.stdout.partition("=> ")[2])["msg"]:
+    paths = [ROLES / role / name for role, names in VARIABLES.items() for name in names]
+    for found in value_of(EXPRESSION, paths, {"ansible_facts": machine}):
         yield File(**found)
 
 
-def all_files() -> list[File]:
+@cache
+def all_files() -> tuple[File, ...]:
     """What the roles download on any machine that they are made for, each once."""
-    return list(dict.fromkeys(file for machine in MACHINES for file in files(machine)))
+    return tuple(dict.fromkeys(file for machine in MACHINES for file in files(machine)))
