@@ -25,13 +25,13 @@ from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
 )
 from ansible_collections.amazon.aws.plugins.module_utils.errors import AWSErrorHandler
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
+from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry, RetryingBotoClientWrapper
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_tag_list_to_ansible_dict
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import NAME_TAG, PART_TAG
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import inventory as kinds
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.inventory import Inventory, State, Thing
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import Paths
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import ParameterStore, Paths
 
-NAME_TAG = "ds-stack:name"
-PART_TAG = "ds-stack:part"
 PURPOSE_TAG = "ds-stack:purpose"
 
 _STATES = ["pending", "running", kinds.LEAVING, "stopping", "stopped"]
@@ -202,7 +202,8 @@ def _questions(
             for one in describe_key_pairs(ec2, Filters=own)
         ],
     )
-    yield kinds.PARAMETER, lambda: _parameters(ssm, Paths(stack))
+    store = ParameterStore(RetryingBotoClientWrapper(ssm, AWSRetry.jittered_backoff()))
+    yield kinds.PARAMETER, lambda: _parameters(store, Paths(stack))
 
 
 def _tags(one: Mapping[str, Any]) -> dict[str, str]:
@@ -298,28 +299,9 @@ def _profile(iam: Client, name: str) -> Things:
     return [Thing(kinds.PROFILE, name, kinds.INSTANCE)] if get(InstanceProfileName=name) else []
 
 
-class _SSMError(AnsibleAWSError):
-    pass
-
-
-class _SSM(AWSErrorHandler):
-    _CUSTOM_EXCEPTION = _SSMError
-
-    @classmethod
-    def _is_missing(cls) -> Any:
-        return is_boto3_error_code("ParameterNotFound")
-
-
-def _parameters(ssm: Client, paths: Paths) -> Things:
+def _parameters(store: ParameterStore, paths: Paths) -> Things:
     """By their names: nothing is decrypted. Without the lock, which a run has that gives it back."""
-    call = _SSM.common_error_handler("list the stack's parameters")(
-        lambda: (
-            ssm.get_paginator("get_parameters_by_path")
-            .paginate(Path=paths.root, Recursive=True, WithDecryption=False)
-            .build_full_result()
-        )
-    )
-    names = [one["Name"] for one in call().get("Parameters", [])]
+    names = [f"{paths.root}/{name}" for name in store.below(paths.root, recursive=True)]
     return [Thing(kinds.PARAMETER, name) for name in names if name != paths.lock]
 
 
