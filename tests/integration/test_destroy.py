@@ -18,9 +18,9 @@ from ansible.parsing.splitter import parse_kv
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.elastic_block_store import EBSBackend
 
-from tests import listings
 from tests.integration.moto_stacks import (
     a_thread_for_the_machine,
+    all_but_the_record,
     data_tags,
     leave_volumes_without_a_snapshot,
     machines,
@@ -81,13 +81,6 @@ def parameters(operator: Operator) -> dict[str, tuple[str, int]]:
     }
 
 
-def account(operator: Operator) -> dict[str, Any]:
-    """All that the account has, but the record of the stack."""
-    found = listings.account(operator.client)
-    record = f"{PATH}/operator/stack"
-    return {**found, "parameters": [one for one in found["parameters"] if one["Name"] != record]}
-
-
 def runs(operator: Operator) -> list[dict[str, str]]:
     """What the record says of the last runs."""
     found = operator.client("ssm").get_parameter(Name=f"{PATH}/operator/stack")["Parameter"]["Value"]
@@ -96,9 +89,9 @@ def runs(operator: Operator) -> list[dict[str, str]]:
 
 def refused(operator: Operator, **variables: Any) -> str:
     """Run a destroy that must stop before anything is changed, and return what it said."""
-    before = account(operator), parameters(operator)
+    before = all_but_the_record(operator), parameters(operator)
     said = operator.run("destroy", code=2, ds_stack_destroy_images=True, **variables)
-    after = account(operator), parameters(operator)
+    after = all_but_the_record(operator), parameters(operator)
     assert after == before
     assert f"{NAME} is destroyed" not in said
     return said.replace("\\n", "\n")

@@ -18,7 +18,7 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.models import S3Backend, s3_backends
 
 from tests import listings
-from tests.integration.moto_stacks import leave_volumes_without_a_snapshot, volumes
+from tests.integration.moto_stacks import all_but_the_record, leave_volumes_without_a_snapshot, volumes
 from tests.integration.operators import REGION, ROOT, Operator
 
 if shutil.which("terraform") is None:
@@ -165,13 +165,6 @@ def test_an_older_state_of_a_folder_does_not_win(operator: Operator) -> None:
     assert "counts, which is newer or the same; the one here would be set aside." in said
     assert state(operator) == there
     (work_dir / "terraform.tfstate").unlink()
-
-
-def all_but_the_record(operator: Operator) -> dict[str, Any]:
-    """All that the account has, but what a run that fails notes of itself."""
-    found = listings.account(operator.client)
-    record = f"/ds-stack/{NAME}/operator/stack"
-    return {**found, "parameters": [one for one in found["parameters"] if one["Name"] != record]}
 
 
 def test_a_network_that_no_state_has_is_not_made_a_second_time(operator: Operator, tmp_path: Path) -> None:
