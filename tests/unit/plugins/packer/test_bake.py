@@ -190,6 +190,50 @@ def test_the_diff_names_files_and_values_that_differ(
     assert set(before[1:2]).isdisjoint(after)
 
 
+@pytest.mark.parametrize(
+    ("strays", "said"),
+    [
+        (["a"], "holds a, which"),
+        ([*"abcde"], "holds a, b, c, d, e, which"),
+        ([*"abcdefg"], "holds a, b, c, d, e and 2 more, which"),
+    ],
+)
+def test_strays_in_the_work_dir(
+    request_: Request, monkeypatch: pytest.MonkeyPatch, strays: list[str], said: str
+) -> None:
+    monkeypatch.setattr(WorkDir, "strays", lambda _work, _files: strays)
+    with pytest.raises(BakeError, match=said):
+        find(request_, monkeypatch)
+
+
+def test_options_that_are_left_out(options: dict[str, Any]) -> None:
+    request = resolve({**options, "fingerprint_root": None, "ansible_playbook": None}, "us-east-1")
+    assert request.fingerprint_root == request.template.parent
+    assert request.ansible_playbook == "ansible-playbook"
+
+
+@pytest.mark.fault(23)
+@pytest.mark.parametrize(
+    ("work_dir", "message"),
+    [
+        ("template/work", "and the template .* lie in each other"),
+        ("overlay/work", "and the overlay .* lie in each other"),
+        ("roles/work", "lies in roles, which is one of fingerprint_paths"),
+    ],
+)
+def test_a_work_dir_among_the_input(options: dict[str, Any], work_dir: str, message: str) -> None:
+    root = Path(options["fingerprint_root"])
+    (root / "overlay").mkdir()
+    with pytest.raises(BakeError, match=message):
+        resolve({**options, "overlay": str(root / "overlay"), "work_dir": str(root / work_dir)}, "us-east-1")
+
+
+def test_input_in_the_work_dir(options: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "work" / "roles").mkdir(parents=True)
+    with pytest.raises(BakeError, match=r"work/roles, .* fingerprint_paths, lies in the work_dir"):
+        resolve({**options, "fingerprint_paths": ["work/roles"]}, "us-east-1")
+
+
 def test_a_base_image_that_is_gone(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = replace(request_, base_image_id="ami-gone")
     with pytest.raises(
