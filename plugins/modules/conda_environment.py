@@ -47,6 +47,26 @@ options:
       - Packages as conda's match specs, for example V(python=3.12) or V(conda-forge::numpy>=2).
     type: list
     elements: str
+  locked:
+    description:
+      - With O(specs), what the environment was locked as. None of its packages gets another version, build or
+        file.
+      - Where O(specs) are those of O(locked.specs), the packages of O(locked.packages) are installed as from
+        a lock, and nothing is solved. Where they are others, conda solves with these packages pinned. So only
+        what is new is chosen, and what nothing needs any more is left out.
+      - A package that is not to be had any more, or whose file is another one, is an error.
+    type: dict
+    suboptions:
+      specs:
+        description: What conda had solved the environment for.
+        type: list
+        elements: str
+        required: true
+      packages:
+        description: The package lines of an explicit lock, each C(URL#md5), such as RV(explicit).
+        type: list
+        elements: str
+        required: true
   channels:
     description:
       - Channels to search, the first one preferred. Empty means those of conda's configuration.
@@ -159,7 +179,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -168,6 +188,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._software.conda impor
     Changes,
     Conda,
     CondaError,
+    Locked,
     Package,
     Record,
     Request,
@@ -182,6 +203,11 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._software.conda impor
     surplus_names,
     verify_local_files,
     write_record,
+)
+
+HOW_TO_RELOCK = (
+    "The environment is locked. Where a package of it has vanished, was changed, or stands in the way of what is "
+    'asked for, lock conda anew: in a bake with -e \'{"ds_stack_relock": ["conda"]}\'.'
 )
 
 
@@ -216,6 +242,10 @@ class Environment:
 
     def packages(self) -> list[Package]:
         return self.conda.installed(self.prefix) if self.exists else []
+
+    def pinned(self, packages: tuple[Package, ...]) -> Environment:
+        """The same environment, for a conda that moves none of these packages."""
+        return Environment(replace(self.conda, pins=tuple(package.pin for package in packages)), self.prefix)
 
     def refuse_foreign_folder(self) -> None:
         """Never build into, or remove, a folder that conda did not make."""
@@ -318,12 +348,32 @@ def ensure_lock(environment: Environment, wanted: list[Package], check_mode: boo
     return Outcome(changes, before, after, changed=True)
 
 
-def ensure_specs(environment: Environment, request: Request, check_mode: bool) -> Outcome:
-    """Make the environment hold what conda solves for the specs."""
+def ensure_locked(environment: Environment, request: Request, locked: Locked, check_mode: bool) -> Outcome:
+    """Make the environment hold what was locked for the specs, and what others of them need beside it."""
+    try:
+        if request.specs != locked.specs:
+            return ensure_specs(environment.pinned(locked.packages), request, check_mode, locked)
+        outcome = ensure_lock(environment, list(locked.packages), check_mode)
+    except CondaError as error:
+        raise CondaError(f"{error}\n{HOW_TO_RELOCK}", error.details) from error
+    if not check_mode:
+        write_record(environment.prefix, Record(request, digest(outcome.after)))
+    return outcome
+
+
+def ensure_specs(
+    environment: Environment, request: Request, check_mode: bool, locked: Locked | None = None
+) -> Outcome:
+    """Make the environment hold what conda solves for the specs, and nothing that was locked as another."""
     before = environment.packages()
     record = read_record(environment.prefix) if environment.exists else None
     if record == Record(request, digest(before)):
         return Outcome(Changes(), before, before, changed=False)
+
+    def check() -> None:
+        if locked and (moved := locked.moved(environment.conda.installed(environment.prefix))):
+            raise CondaError(f"The packages differ from the lock: {'; '.join(moved)}.")
+
     warnings = dropped_specs(record, request)
     prefix = ["--prefix", str(environment.prefix)]
     if not environment.exists:
@@ -333,7 +383,7 @@ def ensure_specs(environment: Environment, request: Request, check_mode: bool) -
                 prefix = ["--prefix", str(Path(folder, "environment"))]
                 changes = environment.conda.plan("create", *prefix, *request.arguments())
             return Outcome(changes, before, before, changed=True)
-        environment.create(["--no-default-packages", *request.arguments()], check=lambda: None)
+        environment.create(["--no-default-packages", *request.arguments()], check)
     else:
         try:
             changes = environment.conda.plan("install", *prefix, *request.arguments())
@@ -343,7 +393,7 @@ def ensure_specs(environment: Environment, request: Request, check_mode: bool) -
         if check_mode:
             return Outcome(changes, before, before, bool(changes), warnings)
         if changes:
-            environment.update(before, [["install", *request.arguments()]], check=lambda: None)
+            environment.update(before, [["install", *request.arguments()]], check)
     after = environment.packages()
     write_record(environment.prefix, Record(request, digest(after)))
     changes = differences(before, after)
@@ -431,6 +481,9 @@ def run(module: AnsibleModule) -> Outcome:
         text = decode_lock(Path(parameters["lock"]).read_bytes(), parameters["lock"])
         return ensure_lock(environment, parse_lock(text, parameters["lock"]), module.check_mode)
     request = Request.of(parameters["specs"], parameters["channels"], parameters["override_channels"])
+    if parameters["locked"]:
+        locked = Locked.of(parameters["locked"]["specs"], parameters["locked"]["packages"])
+        return ensure_locked(environment, request, locked, module.check_mode)
     return ensure_specs(environment, request, module.check_mode)
 
 
@@ -441,11 +494,19 @@ def main() -> None:
             "conda": {"type": "path", "default": "/opt/conda/bin/conda"},
             "lock": {"type": "path"},
             "specs": {"type": "list", "elements": "str"},
+            "locked": {
+                "type": "dict",
+                "options": {
+                    "specs": {"type": "list", "elements": "str", "required": True},
+                    "packages": {"type": "list", "elements": "str", "required": True},
+                },
+            },
             "channels": {"type": "list", "elements": "str", "default": []},
             "override_channels": {"type": "bool", "default": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         mutually_exclusive=[("lock", "specs")],
+        required_by={"locked": "specs"},
         required_if=[("state", "present", ("lock", "specs"), True)],
         supports_check_mode=True,
     )

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from hashlib import md5, sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -220,3 +223,135 @@ def test_the_base_environment_stays(machine: Machine) -> None:
     result = machine.run("unused", prefix=str(machine.folder / "conda"), state="absent")
     assert result["failed"]
     assert machine.conda.exists()
+
+
+class Channel:
+    """A small channel of our own: what it offers, and each file, can be another one from one run to the next."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "channel"
+        self.platform = self.folder / "noarch"
+        self.platform.mkdir(parents=True)
+        self.offer({})
+
+    def offer(self, packages: dict[str, str], depends: dict[str, list[str]] | None = None) -> None:
+        """Offer one version of each package, in place of all that was there."""
+        for file in self.platform.iterdir():
+            file.unlink()
+        index = {
+            name: self._make(name, number, (depends or {}).get(name, [])) for name, number in packages.items()
+        }
+        repodata = {"info": {"subdir": "noarch"}, "packages": dict(index.values()), "packages.conda": {}}
+        (self.platform / "repodata.json").write_text(json.dumps(repodata))
+
+    def file(self, name: str) -> Path:
+        (found,) = self.platform.glob(f"{name}-*.tar.bz2")
+        return found
+
+    def _make(self, name: str, version: str, depends: list[str]) -> tuple[str, dict[str, Any]]:
+        record = {"name": name, "version": version, "build": "0", "build_number": 0, "depends": depends}
+        record |= {"noarch": "generic", "subdir": "noarch"}
+        place = f"share/{name}"
+        content = version.encode()
+        paths = [
+            {
+                "_path": place,
+                "path_type": "hardlink",
+                "sha256": sha256(content).hexdigest(),
+                "size_in_bytes": len(content),
+            }
+        ]
+        parts = {
+            "info/index.json": json.dumps(record),
+            "info/files": f"{place}\n",
+            "info/paths.json": json.dumps({"paths": paths, "paths_version": 1}),
+            place: version,
+        }
+        path = self.platform / f"{name}-{version}-0.tar.bz2"
+        with tarfile.open(path, "w:bz2") as archive:
+            for member, text in parts.items():
+                info = tarfile.TarInfo(member)
+                info.size = len(text)
+                archive.addfile(info, io.BytesIO(text.encode()))
+        data = path.read_bytes()
+        sums = {"md5": md5(data, usedforsecurity=False).hexdigest(), "sha256": sha256(data).hexdigest()}
+        return path.name, {**record, **sums, "size": len(data)}
+
+
+@pytest.fixture
+def channel(tmp_path: Path) -> Channel:
+    return Channel(tmp_path)
+
+
+def files(result: dict[str, Any]) -> list[str]:
+    """The packages of a result, as their files are called."""
+    assert "explicit" in result, result
+    return [
+        line.rpartition("/")[2].partition("#")[0].removesuffix("-0.tar.bz2") for line in result["explicit"]
+    ]
+
+
+def forget(machine: Machine) -> None:
+    """Forget what conda has downloaded, as on a new machine."""
+    shutil.rmtree(machine.folder / "conda/pkgs", ignore_errors=True)
+
+
+def test_what_is_locked_stays_where_the_channel_offers_more(
+    machine: Machine, channel: Channel, tmp_path: Path
+) -> None:
+    url = [channel.folder.as_uri()]
+    channel.offer({"lab": "1.0", "tool": "1.0"}, {"lab": ["tool"]})
+    first = machine.run("lab", specs=["lab"], channels=url)
+    locked = {"specs": ["lab"], "packages": first["explicit"]}
+    kept = tmp_path / "kept"
+    shutil.copytree(channel.platform, kept)
+
+    channel.offer({"lab": "2.0", "tool": "2.0", "extra": "1.0"}, {"lab": ["tool"], "extra": ["tool"]})
+    for old in kept.glob("*.tar.bz2"):
+        shutil.copy(old, channel.platform)
+    repodata, older = (
+        json.loads((place / "repodata.json").read_text()) for place in (channel.platform, kept)
+    )
+    repodata["packages"] |= older["packages"]
+    (channel.platform / "repodata.json").write_text(json.dumps(repodata))
+
+    assert files(machine.run("without", specs=["lab"], channels=url)) == ["lab-2.0", "tool-2.0"]
+    assert files(machine.run("with", specs=["lab"], channels=url, locked=locked)) == ["lab-1.0", "tool-1.0"]
+    # Other requests move nothing of it either: what is new comes to it, what nothing needs any more goes.
+    more = machine.run("more", specs=["lab", "extra"], channels=url, locked=locked)
+    assert files(more) == ["extra-1.0", "lab-1.0", "tool-1.0"]
+    assert files(machine.run("less", specs=["tool"], channels=url, locked=locked)) == ["tool-1.0"]
+    refused = machine.run("refused", specs=["lab>=2"], channels=url, locked=locked)
+    assert 'ds_stack_relock": ["conda"]' in refused["msg"]
+    assert not (machine.envs / "refused").exists()
+
+
+@pytest.mark.parametrize("specs", [["lab"], ["lab", "tool"]], ids=["as locked", "others"])
+@pytest.mark.parametrize("by", ["file", "http"])
+def test_a_locked_package_that_is_another_or_gone_stops_it(
+    machine: Machine, channel: Channel, by: str, specs: list[str]
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(channel.folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = channel.folder.as_uri() if by == "file" else f"http://127.0.0.1:{server.server_port}"
+    channel.offer({"lab": "1.0", "tool": "1.0"})
+    first = machine.run("first", specs=["lab"], channels=[url])
+    locked = {"specs": ["lab"], "packages": first["explicit"]}
+    name, md5_of_lock = first["explicit"][0].rpartition("/")[2].split("#")
+
+    forget(machine)
+    channel.offer({"lab": "1.0", "tool": "1.0"}, {"lab": ["tool"]})
+    changed = machine.run("changed", specs=specs, channels=[url], locked=locked)
+    assert name in changed["msg"]
+    assert md5_of_lock in changed["msg"]
+
+    forget(machine)
+    channel.offer({"lab": "2.0", "tool": "1.0"})
+    gone = machine.run("gone", specs=specs, channels=[url], locked=locked)
+    assert "lab" in gone["msg"]
+    assert "1.0" in gone["msg"]
+    assert {'ds_stack_relock": ["conda"]' in one["msg"] for one in (changed, gone)} == {True}
+    assert not list(machine.envs.glob("*changed*")) + list(machine.envs.glob("*gone*"))
+    machine.run("first", state="absent")
+    server.shutdown()
+    server.server_close()

@@ -73,6 +73,11 @@ class Package:
         """The package for people: ``name-version-build``."""
         return f"{self.name}-{self.version}-{self.build}"
 
+    @property
+    def pin(self) -> str:
+        """The package as a match spec that nothing else meets."""
+        return f"{self.name}={self.version}={self.build}"
+
     def as_result(self) -> dict[str, str]:
         """The package as a module returns it."""
         return {"name": self.name, "version": self.version, "build": self.build, "channel": self.channel}
@@ -124,6 +129,32 @@ class Request:
         if self.override_channels:
             arguments.append("--override-channels")
         return [*arguments, *self.specs]
+
+
+@dataclass(frozen=True)
+class Locked:
+    """What an environment was locked as: for what it was solved, and what it has to hold of it."""
+
+    specs: tuple[str, ...]
+    packages: tuple[Package, ...]
+
+    @classmethod
+    def of(cls, specs: Iterable[str], lines: Iterable[str]) -> Locked:
+        """Read it from the options of the module.
+
+        :raises LockError: as :func:`parse_lock`.
+        """
+        packages = parse_lock("\n".join(["@EXPLICIT", *lines]), "locked.packages")
+        return cls(tuple(sorted(set(specs))), tuple(packages))
+
+    def moved(self, installed: Iterable[Package]) -> list[str]:
+        """A sentence for each package that is there and is not the locked one of its name."""
+        wanted = {package.name: package for package in self.packages}
+        return [
+            _moved(package, wanted[package.name])
+            for package in sorted(installed)
+            if package.name in wanted and package.identity != wanted[package.name].identity
+        ]
 
 
 @dataclass(frozen=True)
@@ -255,6 +286,12 @@ def surplus_names(installed: Iterable[Package], wanted: Iterable[Package]) -> li
     return sorted({package.name for package in installed} - {package.name for package in wanted})
 
 
+def _moved(found: Package, locked: Package) -> str:
+    if found.filename == locked.filename:
+        return f"{found.filename} has the MD5 {found.md5}, the lock says {locked.md5}"
+    return f"{found.name} would be {found.filename}, the lock says {locked.filename}"
+
+
 def digest(packages: Iterable[Package]) -> str:
     """A SHA-256 that changes when any package does."""
     lines = sorted(f"{package.filename}#{package.md5}" for package in packages)
@@ -371,9 +408,13 @@ def write_record(prefix: Path, record: Record) -> None:
 
 @dataclass(frozen=True)
 class Conda:
-    """The conda program of one installation."""
+    """The conda program of one installation.
+
+    pins: match specs that everything it solves has to meet, without being asked for.
+    """
 
     path: Path
+    pins: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -384,7 +425,8 @@ class Conda:
         try:
             return subprocess.run(
                 [str(self.path), *arguments],
-                env=clean_environment(os.environ),
+                env=clean_environment(os.environ)
+                | ({"CONDA_PINNED_PACKAGES": "&".join(self.pins)} if self.pins else {}),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

@@ -469,3 +469,67 @@ def test_parameters_that_name_nothing(machine: Machine, parameters: dict[str, An
 )
 def test_wrong_parameters_are_refused(machine: Machine, parameters: dict[str, Any]) -> None:
     assert machine(**parameters)["failed"]
+
+
+NEW_ALPHA = f"{CHANNEL}/alpha-1.2-0.conda#7347d9016da11412c919e7cedf891dae"
+CHANGED_ALPHA = f"{CHANNEL}/alpha-1.1-0.conda#0347d9016da11412c919e7cedf891dae"
+
+
+def locked(*lines: str, specs: tuple[str, ...] = ("alpha",)) -> dict[str, list[str]]:
+    return {"specs": list(specs), "packages": list(lines)}
+
+
+def pins(machine: Machine) -> list[str]:
+    lines = (machine.folder / "bin/calls.jsonl").read_text().splitlines()
+    calls = [json.loads(line) for line in lines]
+    (found,) = {
+        call["environment"]["CONDA_PINNED_PACKAGES"] for call in calls if call["arguments"][0] == "create"
+    }
+    return str(found).split("&")
+
+
+def test_locked_specs_are_not_solved_again(machine: Machine) -> None:
+    machine.script(solution=(NEW_ALPHA,))
+    result = machine(specs=["alpha"], locked=locked(ALPHA, BETA))
+    assert result["explicit"] == [ALPHA, BETA]
+    (call,) = machine.calls()
+    assert call[0] == "create"
+    assert "--file" in call
+    # As if it had been solved: the same request is met, and asked nothing of.
+    assert not machine(specs=["alpha"])["changed"]
+    assert not machine(specs=["alpha"], locked=locked(ALPHA, BETA))["changed"]
+    assert machine.commands() == []
+
+
+def test_other_specs_are_solved_with_what_is_locked(machine: Machine) -> None:
+    result = machine(specs=["alpha", "beta"], locked=locked(ALPHA))
+    assert result["explicit"] == [ALPHA, BETA]
+    assert pins(machine) == ["alpha=1.1=0"]
+    assert not machine(specs=["alpha", "beta"], locked=locked(ALPHA))["changed"]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (NEW_ALPHA, "alpha would be alpha-1.2-0.conda, the lock says alpha-1.1-0.conda."),
+        (
+            CHANGED_ALPHA,
+            f"alpha-1.1-0.conda has the MD5 {CHANGED_ALPHA[-32:]}, the lock says {ALPHA[-32:]}.",
+        ),
+    ],
+)
+def test_what_would_move_a_locked_package_is_refused(machine: Machine, found: str, said: str) -> None:
+    machine.script(solution=(found, BETA))
+    result = machine(specs=["alpha", "beta"], locked=locked(ALPHA))
+    assert said in result["msg"]
+    assert 'ds_stack_relock": ["conda"]' in result["msg"]
+    assert leftovers(machine) == []
+
+
+def test_a_locked_package_that_cannot_be_had_is_told_with_the_way_out(machine: Machine) -> None:
+    gone = {"rc": 1, "json": {"message": "HTTP 404 NOT FOUND for url <https://conda.example/alpha>"}}
+    machine.script(create=gone)
+    result = machine(specs=["alpha"], locked=locked(ALPHA))
+    assert "HTTP 404 NOT FOUND for url <https://conda.example/alpha>" in result["msg"]
+    assert 'ds_stack_relock": ["conda"]' in result["msg"]
+    assert "locked.packages, line 2 has no MD5" in machine(specs=["alpha"], locked=locked("alpha"))["msg"]
