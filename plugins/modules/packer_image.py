@@ -120,6 +120,21 @@ options:
       - Bake even if there is an image with the same fingerprint.
     type: bool
     default: false
+  self_test:
+    description:
+      - File in O(work_dir) in which the build says how the self-test of the machine went, as the role
+        P(iac.ds_stack.smoke_test#role) writes it, a JSON object with the keys C(image) (the image's name),
+        C(passed) and C(checks).
+      - Of the images with the fingerprint only one is taken that has passed, which the tag
+        C(ds-stack:verified) tells, and a bake fails that comes to its end without. By default nothing is
+        asked for.
+      - An image of which a machine has failed (tag C(ds-stack:failed)) is never taken.
+    type: str
+  allow_unverified:
+    description:
+      - Take an image, or make one, that has not passed O(self_test).
+    type: bool
+    default: false
   timeout:
     description:
       - Seconds after which Packer is asked to stop and to clean up.
@@ -240,6 +255,12 @@ snapshot_ids:
   type: list
   elements: str
   sample: [snap-0f1e2d3c4b5a69788]
+verified:
+  description:
+    - What the image's self-test has shown, as V(all) or V(all but ...); empty when it has not passed one.
+  returned: success, but not when an image would be baked in check mode
+  type: str
+  sample: all
 fingerprint:
   description: SHA-256 over everything that shapes the image, in hexadecimal.
   returned: when it could be taken
@@ -254,7 +275,7 @@ reasons:
   description:
     - Why an image is baked. These are the parts of the content that differ from the last bake in O(work_dir),
       as C(template), C(base_image_id), C(files.<path>), C(variables.<name>), C(provisioner_variables.<name>)
-      and C(fingerprint_extra.<name>); or one sentence.
+      and C(fingerprint_extra.<name>); or one sentence, such as what speaks against the image that is there.
   returned: success
   type: list
   elements: str
@@ -337,6 +358,8 @@ ARGUMENT_SPEC = {
     "fingerprint_extra": {"type": "dict", "default": {}},
     "tags": {"type": "dict", "default": {}},
     "force": {"type": "bool", "default": False},
+    "self_test": {"type": "str"},
+    "allow_unverified": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 3600},
     "binary": {"type": "str", "default": "packer"},
     "ansible_playbook": {"type": "str"},
@@ -380,7 +403,7 @@ def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dic
         tool = Tool(find_binary(module.params["binary"]), environment(os.environ, connection_of(module)))
         with begin(request, scrubber) as bake:
             built = build(bake, request, found, tool, progress)
-            image = judge(bake, built, found, account)
+            image = judge(bake, built, request, found, account)
             bake.work.note_bake(found.bake_of(image))
         result = Result(found, request.region, image, facts_of(bake, built, found))
     diff = {name: scrubber.text(text) for name, text in found.diff().items()}

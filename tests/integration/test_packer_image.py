@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import find_image, leftovers
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import find_images, leftovers
 from ansible_collections.iac.ds_stack.plugins.modules import packer_image
 
 from tests.integration.packer_bakes import REGION, SECRET, SOURCE, Baker, wait_for
@@ -112,6 +112,57 @@ def test_an_image_that_is_gone_is_baked_anew(baker: Baker, ec2: Any) -> None:
     ec2.deregister_image(ImageId=first["ami_id"])
     second = baker.bake()
     assert second["reasons"] == [f"the image {first['ami_id']} is gone"]
+
+
+SELF_TEST = """cat > self-test.json << END
+{"image": "$IMAGE", "passed": PASSED, "checks": [
+  {"name": "sign-in", "outcome": "OUTCOME", "detail": "nobody gets in"},
+  {"name": "RStudio session", "outcome": "not shown", "detail": "a stand-in"}]}
+END"""
+
+
+def self_test(baker: Baker, *, passed: bool) -> dict[str, Any]:
+    """Options of a bake whose build tests the machine and writes down how that went."""
+    build = baker.template / "build.pkr.hcl"
+    if "IMAGE=" not in build.read_text():
+        build.write_text(build.read_text().replace("[\n", '[\n      "IMAGE=${var.image_name}",\n', 1))
+    outcome = "passed" if passed else "failed"
+    script = SELF_TEST.replace("PASSED", str(passed).lower()).replace("OUTCOME", outcome)
+    return {"self_test": "self-test.json", "variables": {"script": script}}
+
+
+def test_only_an_image_that_passed_its_self_test_is_found_again(baker: Baker, ec2: Any) -> None:
+    options = self_test(baker, passed=True)
+    unasked = baker.bake(variables=options["variables"])
+    assert unasked["verified"] == ""
+    asked = baker.bake(**options)
+    assert asked["reasons"] == [f"{unasked['ami_id']} has not passed a self-test"]
+    assert asked["verified"] == "all but RStudio session"
+    assert image_tags(ec2, asked["ami_id"])["ds-stack:verified"] == asked["verified"]
+    again = baker.bake(**options)
+    assert (again["ami_id"], again["reused"], again["verified"]) == (asked["ami_id"], True, asked["verified"])
+
+    ec2.create_tags(
+        Resources=[asked["ami_id"]], Tags=[{"Key": "ds-stack:failed", "Value": "self-test: no kernel"}]
+    )
+    assert baker.bake(**options, allow_unverified=True)["ami_id"] == unasked["ami_id"], (
+        "rather than a failed one"
+    )
+    after = baker.bake(**options)
+    assert after["reasons"] == [f"a machine of {asked['ami_id']} has failed (self-test: no kernel)"]
+    assert baker.bake(**options)["ami_id"] == after["ami_id"]
+
+
+def test_a_machine_that_did_not_pass_its_self_test_makes_no_image(baker: Baker, ec2: Any) -> None:
+    options = self_test(baker, passed=False)
+    failed = baker.fail(**options)
+    assert "has not passed its self-test: sign-in: nobody gets in." in failed["msg"]
+    (left,) = (one.removeprefix("image ") for one in failed["left"])
+    assert not {"ds-stack:fingerprint", "ds-stack:verified"} & image_tags(ec2, left).keys()
+    allowed = baker.bake(**options, allow_unverified=True)
+    assert allowed["verified"] == ""
+    assert "ds-stack:verified" not in image_tags(ec2, allowed["ami_id"])
+    assert baker.bake(**options, allow_unverified=True)["ami_id"] == allowed["ami_id"]
 
 
 def test_another_stack_does_not_share_the_image(baker: Baker) -> None:
@@ -817,12 +868,11 @@ def test_a_stacks_name_is_no_pattern(ec2: Any, base_image_id: str) -> None:
         made[stack] = ec2.create_image(InstanceId=instance, Name=f"pattern-{number}")["ImageId"]
         ec2.create_tags(Resources=[made[stack]], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
     for stack, ami_id in made.items():
-        found = find_image(ec2, "pattern", {"ds-stack:name": stack})
-        assert found is not None
+        (found,) = find_images(ec2, "pattern", {"ds-stack:name": stack})
         assert found.ami_id == ami_id
     for stack in ("*", "team-?", "t*"):
-        assert find_image(ec2, "pattern", {"ds-stack:name": stack}) is None
-    assert find_image(ec2, "pa*", {}) is None
+        assert find_images(ec2, "pattern", {"ds-stack:name": stack}) == []
+    assert find_images(ec2, "pa*", {}) == []
 
 
 def test_on_a_remote_host_progress_comes_with_the_result(baker: Baker) -> None:

@@ -14,7 +14,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.errors import
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import changed_parts, printable
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import (
     Image,
-    find_image,
+    find_images,
     is_usable,
     late_images,
 )
@@ -60,9 +60,11 @@ def find(request: Request, content: Content, client: Any) -> Found:
     fingerprint = content.fingerprint()
     work = WorkDir(request.work_dir)
     last = work.last_bake()
-    image = None if request.force else find_image(client, fingerprint, request.tags)
-    if image:
-        return Found(content, fingerprint, image, [], last)
+    there = [] if request.force else find_images(client, fingerprint, request.tags)
+    objections = [image.objection(must_be_verified=request.must_be_verified) for image in there]
+    for image, objection in zip(there, objections, strict=True):
+        if not objection:
+            return Found(content, fingerprint, image, [], last)
     if not is_usable(client, request.base_image_id):
         raise BakeError(
             f"The base image {request.base_image_id} cannot be used: {request.region} has no such image, or "
@@ -75,7 +77,7 @@ def find(request: Request, content: Content, client: Any) -> Found:
             "of its template. Move it into the template or the overlay, or away.",
             fingerprint=fingerprint,
         )
-    return Found(content, fingerprint, None, _reasons(request, content, last), last)
+    return Found(content, fingerprint, None, objections[:1] or _reasons(request, content, last), last)
 
 
 def _list(names: Sequence[str], most: int = 5) -> str:

@@ -29,6 +29,12 @@ BASE_IMAGE_TAG = "ds-stack:base-image"
 NAME_TAG = "ds-stack:name"
 PART_TAG = "ds-stack:part"
 RUN_TAG = "ds-stack:bake"
+#: What its self-test has shown; an image without it has not passed one.
+VERIFIED_TAG = "ds-stack:verified"
+#: Why a machine of it did not become ready.
+FAILED_TAG = "ds-stack:failed"
+#: EC2 takes no longer value of a tag.
+TAG_CHARACTERS = 256
 
 _NO_SUCH_IMAGE = ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed"]
 
@@ -46,6 +52,8 @@ class Image:
     state: EC2's word: available, pending while it is made, or failed in some way. Only one that is available
         can start an instance.
     created: when it was made.
+    verified: what its self-test has shown; empty when it has not passed one.
+    failed: why a machine of it did not become ready; empty when none is known.
     """
 
     ami_id: str
@@ -53,25 +61,38 @@ class Image:
     snapshot_ids: tuple[str, ...]
     state: str = "available"
     created: datetime = LONG_AGO
+    verified: str = ""
+    failed: str = ""
 
     @classmethod
     def parse(cls, described: Mapping[str, Any]) -> Image:
         """Read what EC2's DescribeImages says of one image."""
+        tags = tags_of(described)
         disks = [mapping.get("Ebs", {}) for mapping in described.get("BlockDeviceMappings", [])]
         image = cls(
             described["ImageId"],
             described.get("Name", ""),
             tuple(disk["SnapshotId"] for disk in disks if disk.get("SnapshotId")),
             described.get("State", "available"),
+            verified=tags.get(VERIFIED_TAG, ""),
+            failed=tags.get(FAILED_TAG, ""),
         )
         if date := described.get("CreationDate"):
             # fromisoformat of Python 3.10 does not know the Z
             return replace(image, created=datetime.fromisoformat(date.replace("Z", "+00:00")))
         return image
 
+    def objection(self, *, must_be_verified: bool) -> str:
+        """Why no machine shall be made of it; empty when nothing speaks against it."""
+        if self.failed:
+            return f"a machine of {self.ami_id} has failed ({self.failed})"
+        if must_be_verified and not self.verified:
+            return f"{self.ami_id} has not passed a self-test"
+        return ""
 
-def find_image(client: Any, fingerprint: str, tags: Mapping[str, str]) -> Image | None:
-    """The newest available image of this account with the fingerprint.
+
+def find_images(client: Any, fingerprint: str, tags: Mapping[str, str]) -> list[Image]:
+    """The available images of this account with the fingerprint, the newest first.
 
     tags: tags for the image to make. If they name a stack, the image has to be of that stack: it would
         otherwise go away with another one.
@@ -83,7 +104,7 @@ def find_image(client: Any, fingerprint: str, tags: Mapping[str, str]) -> Image 
         for image in describe_images(client, Owners=["self"], Filters=filters)
         if wanted.items() <= tags_of(image).items()
     ]
-    return max(found, key=lambda image: image.created) if found else None
+    return sorted(found, key=lambda image: image.created, reverse=True)
 
 
 def is_usable(client: Any, ami_id: str) -> bool:
@@ -134,9 +155,16 @@ def late_images(client: Any, name: str, tags: Mapping[str, str]) -> list[Image]:
 
 
 def withdraw(client: Any, ami_ids: list[str]) -> None:
-    """Take the fingerprint from images, so that `find_image` does not find them."""
+    """Take the fingerprint from images, so that `find_images` does not find them."""
     if ami_ids:
         client.delete_tags(Resources=ami_ids, Tags=[{"Key": FINGERPRINT_TAG}])
+
+
+def verify(client: Any, image: Image, shown: str) -> Image:
+    """Note on an image that it has passed its self-test, and what that has shown."""
+    shown = shown[:TAG_CHARACTERS]
+    client.create_tags(Resources=[image.ami_id], Tags=[{"Key": VERIFIED_TAG, "Value": shown}])
+    return replace(image, verified=shown)
 
 
 def get_image(client: Any, ami_id: str) -> Image | None:

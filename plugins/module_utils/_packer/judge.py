@@ -13,18 +13,20 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.build import 
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import Built
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.errors import BakeError
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.find import Found
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import Image, get_image
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import Image, get_image, verify
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.manifest import (
     ManifestError,
     image_of,
     read_manifest,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.request import Request
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.self_test import SelfTestError, read
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import WorkDir
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import format_seconds
 
 
-def judge(run: Run, built: Built, found: Found, account: Account) -> Image:
-    """The image that a run has made.
+def judge(run: Run, built: Built, request: Request, found: Found, account: Account) -> Image:
+    """The image that a run has made, with the tag of those that have passed their self-test.
 
     Raises BakeError, which says what the bake has left in the account.
     """
@@ -33,7 +35,9 @@ def judge(run: Run, built: Built, found: Found, account: Account) -> Image:
         reason = f"stopped after {format_seconds(finished.duration)}: {finished.interrupted}"
     if reason is None:
         try:
-            return made_image(built, run.work, account.region, account.client)
+            return verified_image(
+                run, made_image(built, run.work, account.region, account.client), request, account
+            )
         except BakeError as error:
             reason, begin = str(error), ""
     left, sentence = what_is_left(account, run.attempt, withdraw=True)
@@ -52,6 +56,23 @@ def facts_of(run: Run, built: Built, found: Found) -> dict[str, Any]:
         "fingerprint": found.fingerprint,
         "log_path": run.attempt.log_path,
     }
+
+
+def verified_image(run: Run, image: Image, request: Request, account: Account) -> Image:
+    """The image, with the tag if it has passed its self-test.
+
+    Raises BakeError when it has not, and has to have.
+    """
+    if request.self_test is None:
+        return image
+    try:
+        return verify(account.client, image, str(read(run.work.path / request.self_test, image.name)))
+    except SelfTestError as error:
+        if request.must_be_verified:
+            raise BakeError(
+                f"Packer made {image.ami_id}, but it has not passed its self-test: {error}."
+            ) from error
+        return image
 
 
 def made_image(built: Built, work: WorkDir, region: str, client: Any) -> Image:

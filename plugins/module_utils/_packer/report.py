@@ -38,7 +38,12 @@ def report(result: Result) -> dict[str, Any]:
         "reused": not found.reasons,
         **result.facts,
         **(
-            {"ami_id": image.ami_id, "image_name": image.name, "snapshot_ids": list(image.snapshot_ids)}
+            {
+                "ami_id": image.ami_id,
+                "image_name": image.name,
+                "snapshot_ids": list(image.snapshot_ids),
+                "verified": image.verified,
+            }
             if image
             else {}
         ),

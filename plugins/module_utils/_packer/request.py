@@ -58,9 +58,16 @@ class Request:
     tags: Mapping[str, str]
     force: bool
     timeout: float
+    self_test: str | None
+    allow_unverified: bool
     ansible_playbook: str
     collections_path: tuple[str, ...]
     files: tuple[Entry, ...]
+
+    @property
+    def must_be_verified(self) -> bool:
+        """Whether an image has to have passed its self-test."""
+        return self.self_test is not None and not self.allow_unverified
 
 
 def resolve(params: Mapping[str, Any], region: str | None) -> Request:
@@ -93,6 +100,8 @@ def resolve(params: Mapping[str, Any], region: str | None) -> Request:
         tags={name: str(value) for name, value in params["tags"].items()},
         force=params["force"],
         timeout=params["timeout"],
+        self_test=params["self_test"],
+        allow_unverified=params["allow_unverified"],
         ansible_playbook=params["ansible_playbook"] or "ansible-playbook",
         collections_path=tuple(params["collections_path"] or ()),
         files=tuple(layered_entries(layers.values(), apart_from=Place(work_dir))),

@@ -58,6 +58,8 @@ def options(tmp_path: Path) -> dict[str, Any]:
         "tags": {},
         "force": False,
         "timeout": 10,
+        "self_test": None,
+        "allow_unverified": False,
         "ansible_playbook": "ansible-playbook",
         "collections_path": None,
     }
@@ -68,8 +70,8 @@ def request_(options: dict[str, Any]) -> Request:
     return resolve(options, "us-east-1")
 
 
-def find(request: Request, monkeypatch: pytest.MonkeyPatch, image: Image | None = None) -> Found:
-    monkeypatch.setattr(finding, "find_image", lambda _client, _fingerprint, _tags: image)
+def find(request: Request, monkeypatch: pytest.MonkeyPatch, *images: Image) -> Found:
+    monkeypatch.setattr(finding, "find_images", lambda _client, _fingerprint, _tags: list(images))
     monkeypatch.setattr(finding, "is_usable", lambda _client, ami_id: ami_id != "ami-gone")
     return finding.find(request, content_of(request), None)
 
