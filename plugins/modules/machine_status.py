@@ -127,6 +127,29 @@ status:
         detail:
           description: How that shows.
           type: str
+    at_work:
+      description:
+        - Who is at work, as many as there is room for.
+        - The images of releases before this do not tell it.
+      type: list
+      elements: dict
+      sample:
+        - name: ada
+          doing: kernel ir, SSH
+    also_at_work:
+      description: How many more are at work.
+      type: int
+      sample: 0
+at_work:
+  description: Who is at work on the machine, if it runs, in words; empty for nobody.
+  returned: always
+  type: str
+  sample: ada (kernel ir, SSH) and grace (R session)
+at_work_unknown:
+  description: Why that is not known; empty where it is.
+  returned: always
+  type: str
+  sample: ""
 unanswered:
   description: Those O(urls) that did not answer, or answered with an error.
   returned: always
@@ -198,19 +221,12 @@ class NotReadyError(Exception):
         self.seen = seen
 
 
-def look(store: ParameterStore, name: str) -> Seen | None:
-    """Return the status as it is now, or None when there is none that makes sense."""
-    found = store.get(name)
-    document = pages.parse(found.value) if found else None
-    return Seen(document, found.version) if found and document else None
-
-
 def wait_until_ready(
     store: ParameterStore, name: str, wanted: Wanted, timeout: float, advice: str
 ) -> tuple[Seen | None, float]:
     """Wait until the machine is ready; return its status and the seconds that took. Raises NotReadyError."""
     began = time.monotonic()
-    first = seen = look(store, name)
+    first = seen = pages.look(store.get(name))
     while True:
         waited = time.monotonic() - began
         verdict = pages.judge(wanted, first, seen, waited)
@@ -228,7 +244,7 @@ def wait_until_ready(
                 seen,
             )
         time.sleep(PAUSE_SECONDS)
-        seen = look(store, name)
+        seen = pages.look(store.get(name))
 
 
 def answers(url: str) -> bool:
@@ -285,8 +301,9 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
         advice = pages.advice(wanted.instance_id, module.region)
         seen, waited = wait_until_ready(store, name, wanted, module.params["timeout"], advice)
     else:
-        seen, waited = look(store, name), 0.0
+        seen, waited = pages.look(store.get(name)), 0.0
     age = pages.age(seen.document, datetime.now(timezone.utc)) if seen else None
+    at_work = pages.presence(wanted.instance_id, seen, age)
     ready = pages.judge(wanted, None, seen, waited) is Verdict.READY
     return {
         "changed": False,
@@ -295,6 +312,8 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
         "status": seen.document if seen else {},
         "age": age,
         "complaint": pages.complain(wanted.instance_id, seen, age),
+        "at_work": at_work.who,
+        "at_work_unknown": at_work.unknown,
         "waited": round(waited, 1),
     }
 

@@ -94,7 +94,10 @@ machines:
   type: list
   elements: dict
   sample:
-    - {image_id: ami-0f1e2d3c4b5a69788, instance_id: i-0123456789abcdef0, state: {name: running}}
+    - image_id: ami-0f1e2d3c4b5a69788
+      instance_id: i-0123456789abcdef0
+      instance_type: t3.large
+      state: {name: running}
 volumes:
   description: Its data volumes, with the names that M(amazon.aws.ec2_vol_info) has for them.
   returned: success
@@ -197,7 +200,12 @@ def describe(found: kinds.Inventory) -> dict[str, Any]:
             for kind in kinds.MADE_BY_TERRAFORM
         },
         "machines": [
-            {"instance_id": one.id, "image_id": one.image_id, "state": {"name": one.status}}
+            {
+                "instance_id": one.id,
+                "image_id": one.image_id,
+                "instance_type": one.instance_type,
+                "state": {"name": one.status},
+            }
             for one in found.machines
             if one.status != kinds.LEAVING
         ],

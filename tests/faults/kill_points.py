@@ -18,6 +18,7 @@ READS = {
     "ansible.builtin.stat",
     "iac.ds_stack.check_configuration",
     "iac.ds_stack.check_environment",
+    "iac.ds_stack.machine_presence",
     "iac.ds_stack.machine_status",
     "iac.ds_stack.show_text",
 }

@@ -63,8 +63,11 @@ def machines(operator: Operator) -> list[dict[str, Any]]:
     return [instance for reservation in reservations for instance in reservation["Instances"]]
 
 
-def report(operator: Operator) -> None:
-    """Say what the machine says when it is ready, if there is a machine with a configuration."""
+def report(operator: Operator, at_work: dict[str, str] | None = None, seconds: float = 0) -> None:
+    """Say what the machine says when it is ready, if there is a machine with a configuration.
+
+    at_work: who is, and at what. seconds: since when it has said nothing.
+    """
     ssm = operator.client("ssm")
     for machine in machines(operator):
         version = ssm.get_parameter(Name=f"/ds-stack/{operator.variables['ds_stack_name']}/machine/config")[
@@ -76,8 +79,10 @@ def report(operator: Operator) -> None:
             "instance_id": machine["InstanceId"],
             "image_id": machine["ImageId"],
             "config_version": version,
-            "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "time": (datetime.now(timezone.utc) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "checks": [{"name": "jupyterhub", "ok": True, "detail": "a stand-in says so"}],
+            "at_work": [{"name": name, "doing": doing} for name, doing in (at_work or {}).items()],
+            "also_at_work": 0,
         }
         ssm.put_parameter(
             Name=f"/ds-stack/{operator.variables['ds_stack_name']}/machine/status",

@@ -62,6 +62,7 @@ def calls(folder: Path, baker: Baker) -> dict[str, dict[str, Any]]:
             "lock": str(folder / "lock"),
         },
         "machine_config": {**of_stack, "config": {"tls": "none", "users": []}},
+        "machine_presence": {**of_stack, "instance_id": "i-1"},
         "machine_status": {**of_stack, "instance_id": "i-1"},
         "machine_receipt": {
             "path": str(folder / "receipt.json"),
@@ -140,6 +141,7 @@ def test_every_module_returns_what_it_has_done(results: dict[str, dict[str, Any]
     assert results["stack_inventory_info"]["machines"] == []
     assert results["conda_environment"]["added"] == ["alpha-1.1-0"]
     assert results["machine_config"]["version"] == 1
+    assert results["machine_presence"]["at_work"] == ""
     assert (results["machine_status"]["ready"], results["machine_status"]["status"]) == (False, {})
     assert results["machine_receipt"]["counts"]["os"] > 100
     assert results["machine_receipt"]["counts"]["conda"] == 0

@@ -226,6 +226,35 @@ def test_the_second_of_two_operators_reads_who_was_first(
     assert last_runs(operator) == [("start", "succeeded"), ("bake", "succeeded")]
 
 
+def test_nobody_is_stopped_unasked(operator: Operator, colleague: Operator) -> None:
+    """Who is at work is said, and waited for or not, as was asked for; a silent machine is said to be one."""
+    (machine,) = machines(operator)
+    people = {"ada": "kernel python3, SSH", "grace": "R session"}
+    report(operator, people)
+    who = "ada (kernel python3, SSH) and grace (R session)"
+    said = " ".join(colleague.run("stop", code=2).split())
+    assert f"Nothing was done. At work on {machine['InstanceId']}: {who}. stop.yml would stop it" in said
+    assert "-e ds_stack_replace=when_idle" in said
+    assert "-e ds_stack_replace=now" in said
+    checked = " ".join(colleague.run("stop", "--check").split())
+    assert f"{who}. stop.yml would stop it, and stops before that" in checked
+    assert f"At work      {who}\n" in colleague.run("status")
+    said = colleague.run("stop", code=2, ds_stack_replace="when_idle", ds_stack_replace_timeout=1)
+    assert f"at work: {who}; waiting 1 seconds more at most\n" in said
+    assert "They were still there after 1 seconds." in " ".join(said.split())
+
+    report(operator, people, seconds=7300)
+    said = " ".join(colleague.run("stop", code=2, ds_stack_replace="when_idle").split())
+    assert "It is not known who is at work" in said
+    assert "It has reported nothing for 2 hours." in said
+    assert "ansible-playbook iac.ds_stack.status" in said
+    assert machines(operator)[0]["State"]["Name"] == "running"
+
+    report(operator, people)
+    assert f"{NAME} is stopped" in colleague.run("stop", ds_stack_replace="now")
+    assert "ds_stack_replace" not in value(operator, "stack")["configuration"]
+
+
 def test_a_killed_run_leaves_a_lock_that_can_be_taken_over(
     operator: Operator, colleague: Operator, starting: subprocess.Popen[str]
 ) -> None:

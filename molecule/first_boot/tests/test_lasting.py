@@ -74,6 +74,24 @@ def test_status_is_the_minutes(machine: Machine, operator: Operator) -> None:
     ]
 
 
+def test_who_is_at_work(machine: Machine, operator: Operator) -> None:
+    """Whose process computes, outside of a server of JupyterHub, and whose server tells so."""
+    machine.run("systemd-run --unit=works --uid=alice perl -e 'while (1) {}'")
+    machine.run("systemd-run --unit=waits --uid=bob sleep 1000")
+    told = "/run/jupyter-bob-singleuser"
+    doing = '{"doing": ["kernel ir"], "last": 0}'
+    machine.run(f"install -d -o bob {told} && echo '{doing}' >{told}/at-work.json && chown -R bob {told}")
+    time.sleep(2)
+    try:
+        machine.refresh()
+        at_work = operator.status()["at_work"]
+    finally:
+        machine.run(f"systemctl stop works waits; rm -r {told}")
+    assert at_work == [{"name": "alice", "doing": "perl"}, {"name": "bob", "doing": "kernel ir"}]
+    machine.refresh()
+    assert operator.status()["at_work"] == []
+
+
 # Services
 
 

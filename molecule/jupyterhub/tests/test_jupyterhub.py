@@ -242,8 +242,9 @@ def test_first_server_starts_where_nothing_can_be_written(host: Host, browser: H
         host.run(f"umount --lazy {home}; userdel carol; rm -r {home} /opt/carol")
 
 
-def test_busy_kernel_is_activity(alice: Hub) -> None:
-    """A long cell that prints nothing must not look idle to the culler."""
+def test_busy_kernel_is_activity(host: Host, alice: Hub) -> None:
+    """A long cell that prints nothing must not look idle, to the culler or to whoever asks who is at work."""
+    told = f"/run/{UNIT}/at-work.json"
     with alice.kernel() as kernel:
         alice.run_in(kernel, "import time")
         quiet = _last_activity(alice)
@@ -251,6 +252,11 @@ def test_busy_kernel_is_activity(alice: Hub) -> None:
             alice.run_in(kernel, "time.sleep(6)", timeout=3)
         assert datetime.now(timezone.utc) - _last_activity(alice) < timedelta(seconds=1)
         assert _last_activity(alice) - quiet > timedelta(seconds=2)
+        assert json.loads(host.file(told).content_string)["doing"] == ["kernel python3"]
+        assert host.file(told).user == "alice"
+        assert show(host, UNIT, "Environment").count("JUPYTERHUB_ACTIVITY_INTERVAL=60") == 1
+    _last_activity(alice)
+    assert json.loads(host.file(told).content_string)["doing"] == []
 
 
 def _last_activity(hub: Hub) -> datetime:

@@ -94,7 +94,11 @@ UNSHOWN_TAGS = (".", "..", "_index")
 SIZES = {"ds_stack_root_volume_size": (8, 65536), "ds_stack_data_volume_size": (1, 65536)}
 """GiB. The most is a gp3 volume's: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html"""
 
-TIMES = {"ds_stack_bake_timeout": (1, 86400), "ds_stack_ready_timeout": (1, 86400)}
+TIMES = {
+    "ds_stack_bake_timeout": (1, 86400),
+    "ds_stack_ready_timeout": (1, 86400),
+    "ds_stack_replace_timeout": (1, 604800),
+}
 """Seconds."""
 
 AGES = {"ds_stack_image_max_age": (0, 36500)}

@@ -67,6 +67,7 @@ class Thing:
     size: int = 0
     zone: str = ""
     image_id: str = ""
+    instance_type: str = ""
 
 
 @dataclass(frozen=True)

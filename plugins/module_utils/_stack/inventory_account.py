@@ -224,6 +224,7 @@ def _machines(ec2: Client, own: list[dict[str, Any]]) -> Things:
             f"{one['State']['Name']} ({one.get('InstanceType', '')})",
             status=one["State"]["Name"],
             image_id=one.get("ImageId", ""),
+            instance_type=one.get("InstanceType", ""),
         )
         for reservation in describe_instances(ec2, Filters=filters)
         for one in reservation["Instances"]

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import Parameter
+
 SILENT_SECONDS = 300.0
 """A machine reports every minute; what it said longer ago need not be so any more."""
 
@@ -67,6 +69,12 @@ def parse(text: str) -> dict[str, Any] | None:
     return found if isinstance(found.get("config_version"), (int, type(None))) else None
 
 
+def look(found: Parameter | None) -> Seen | None:
+    """Return the status in a parameter, or None when there is none that makes sense."""
+    document = parse(found.value) if found else None
+    return Seen(document, found.version) if found and document else None
+
+
 def age(document: Mapping[str, Any], now: datetime) -> float | None:
     """Return the seconds since a report, or None where it tells no time; a clock ahead counts as 0."""
     try:
@@ -84,16 +92,56 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
+def silent(state: str, old: float | None) -> bool:
+    """Return whether a running machine should have said something since its last report."""
+    return old is not None and old > (STARTING_SECONDS if state == "starting" else SILENT_SECONDS)
+
+
 def complain(instance_id: str, seen: Seen | None, old: float | None) -> str:
     """Return what is wrong with a running machine, by its last report and its age; nothing if it is well."""
     if seen is None or seen.document.get("instance_id") != instance_id:
         return ""  # nothing is known yet
     state = seen.document["state"]
-    if old is not None and old > (STARTING_SECONDS if state == "starting" else SILENT_SECONDS):
+    if old is not None and silent(state, old):
         return f"It has reported nothing for {duration(old)}: what it said last need not be so any more."
     if state == "failed":
         return str(seen.document.get("message") or "It says that it has failed.")
     return ""
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Who is at work on a running machine, by its last report.
+
+    Attributes:
+        who: for people, such as "ada (kernel ir, SSH) and 2 more"; empty for nobody.
+        unknown: why that is not known; else empty.
+    """
+
+    who: str = ""
+    unknown: str = ""
+
+
+def presence(instance_id: str, seen: Seen | None, old: float | None) -> Presence:
+    """Return who is at work on a running machine, by its last report and its age.
+
+    One that has reported nothing since it booted has let nobody in.
+    """
+    if seen is None or seen.document.get("instance_id") != instance_id or seen.document["state"] == "stopped":
+        return Presence()
+    if silent(seen.document["state"], old):
+        return Presence(unknown=f"It has reported nothing for {duration(old or 0.0)}.")
+    people = seen.document.get("at_work")
+    if not isinstance(people, list):
+        return Presence(unknown="It does not tell: its image is of an older release, or it cannot look.")
+    more = seen.document.get("also_at_work") or 0
+    named = [f"{one.get('name')} ({one.get('doing')})" for one in people if isinstance(one, dict)]
+    return Presence(join([*named, *([f"{more} more"] if more else [])]))
+
+
+def join(words: list[str]) -> str:
+    """Return "a, b and c"."""
+    return " and ".join([part for part in (", ".join(words[:-1]), words[-1]) if part]) if words else ""
 
 
 def judge(wanted: Wanted, first: Seen | None, now: Seen | None, waited: float) -> Verdict:

@@ -13,7 +13,7 @@ from ds_stack_init.errors import InitError
 from ds_stack_init.identity import Identity
 from ds_stack_init.memory import Applied
 from ds_stack_init.registry import Record
-from ds_stack_init.status import Check
+from ds_stack_init.status import Check, Person
 
 SETTINGS = {
     "schema": 1,
@@ -171,6 +171,7 @@ def test_status() -> None:
             boot_id="b",
             now=datetime(2026, 11, 23, 12, 0, 5, tzinfo=timezone.utc),
             checks=[Check("nginx", True, "answers 200")],
+            at_work=[Person("ada", "kernel ir, SSH")],
         )
     )
     assert found == {
@@ -183,11 +184,14 @@ def test_status() -> None:
         "time": "2026-11-23T12:00:05Z",
         "message": "All well.",
         "checks": [{"name": "nginx", "ok": True, "detail": "answers 200"}],
+        "at_work": [{"name": "ada", "doing": "kernel ir, SSH"}],
+        "also_at_work": 0,
     }
 
 
-def test_status_always_fits_a_parameter() -> None:
-    """And what fails is not what is left out."""
+@pytest.mark.parametrize("people", [None, [], [Person("ada", "ssh")], [Person('"' * 50, "\\" * 500)] * 300])
+def test_status_always_fits_a_parameter(people: list[Person] | None) -> None:
+    """And what fails is not what is left out, nor how many are at work."""
     long = '\u00e4"\\\x00\n' * 1000
     many = [Check(long, True, long) for _ in range(40)] + [Check("bad", False, "down")]
     text = status.document(
@@ -198,9 +202,15 @@ def test_status_always_fits_a_parameter() -> None:
         boot_id="b",
         now=datetime(2026, 11, 23, tzinfo=timezone.utc),
         checks=many,
+        at_work=people,
     )
     assert len(text.encode()) <= 4096
-    assert json.loads(text)["checks"][0]["name"] == "bad"
+    found = json.loads(text)
+    assert found["checks"][0]["name"] == "bad"
+    if people is None:
+        assert "at_work" not in found
+    else:
+        assert len(found["at_work"]) + found["also_at_work"] == len(people)
 
 
 def test_verdict() -> None:

@@ -13,7 +13,7 @@ import logging
 import sys
 from pathlib import Path
 
-from . import files, identity, memory, settings, status, steps
+from . import files, identity, memory, presence, settings, status, steps
 from .metadata import Metadata
 from .parameters import Parameters, Unavailable
 from .process import run
@@ -75,7 +75,7 @@ def _run_for_stack(command: str, here: settings.Settings) -> int:
         logger.info("this is no machine of a stack (it has no tag %s): nothing to do", identity.STACK_TAG)
         return 0
     parameters = Parameters.of_machine(here, machine.region, machine.stack)
-    reporter = Reporter(machine, parameters, logger.info)
+    reporter = Reporter(machine, parameters, lambda: presence.look(here), logger.info)
     try:
         COMMANDS[command](steps.Context(here, machine, parameters, reporter, logger.info))
     except Exception as error:

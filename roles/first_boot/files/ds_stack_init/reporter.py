@@ -12,7 +12,7 @@ from . import status
 from .errors import InitError
 from .identity import Identity
 from .parameters import Parameters
-from .status import Check
+from .status import Check, Person
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LOG_COMMAND = "journalctl -u ds-stack-init -u ds-stack-ready -u ds-stack-init-refresh"
@@ -21,10 +21,17 @@ LOG_COMMAND = "journalctl -u ds-stack-init -u ds-stack-ready -u ds-stack-init-re
 class Reporter:
     """Writes the status parameter. That it cannot be written is logged and is no reason to give up."""
 
-    def __init__(self, identity: Identity, parameters: Parameters, log: Callable[[str], None]) -> None:
-        """Report for this machine."""
+    def __init__(
+        self,
+        identity: Identity,
+        parameters: Parameters,
+        look: Callable[[], Sequence[Person]],
+        log: Callable[[str], None],
+    ) -> None:
+        """Report for this machine. ``look`` tells who is at work."""
         self._identity = identity
         self._parameters = parameters
+        self._look = look
         self._log = log
         self.config_version: int | None = None
 
@@ -40,6 +47,7 @@ class Reporter:
             boot_id=BOOT_ID.read_text(encoding="ascii").strip(),
             now=datetime.now(timezone.utc),
             checks=checks,
+            at_work=self._people(),
         )
         try:
             self._parameters.put_status(document)
@@ -47,6 +55,13 @@ class Reporter:
             self._log(f"the status could not be written: {error}")
             return False
         return True
+
+    def _people(self) -> Sequence[Person] | None:
+        try:
+            return self._look()
+        except Exception as error:
+            self._log(f"who is at work cannot be told: {explain(error)}")
+            return None
 
 
 def explain(error: BaseException) -> str:

@@ -6,12 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from .identity import Identity
 
 SCHEMA = 1
 STARTING, READY, FAILED, STOPPED = "starting", "ready", "failed", "stopped"
-# A parameter holds 4096 bytes, and JSON takes up to two for each of these characters.
+# A parameter holds so many bytes, and JSON takes up to two for each of these characters.
+MOST_BYTES = 4096
 MESSAGE_CHARACTERS, NAME_CHARACTERS, DETAIL_CHARACTERS, MOST_CHECKS = 600, 40, 90, 8
 
 
@@ -24,6 +26,14 @@ class Check:
     detail: str
 
 
+@dataclass(frozen=True)
+class Person:
+    """Somebody at work. doing: a few words on what, such as "kernel ir, SSH"."""
+
+    name: str
+    doing: str
+
+
 def document(
     identity: Identity,
     state: str,
@@ -33,30 +43,41 @@ def document(
     boot_id: str,
     now: datetime,
     checks: Sequence[Check] = (),
+    at_work: Sequence[Person] | None = (),
 ) -> str:
-    """Return the status as JSON, short enough for a parameter."""
+    """Return the status as JSON, short enough for a parameter. at_work: None where that is not known."""
     # What fails comes first, in case there is no room for all.
     shown = sorted(checks, key=lambda check: check.ok)[:MOST_CHECKS]
-    return json.dumps(
-        {
-            "schema": SCHEMA,
-            "state": state,
-            "instance_id": identity.instance_id,
-            "image_id": identity.image_id,
-            "boot_id": boot_id,
-            "config_version": config_version,
-            "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "message": _plain(message, MESSAGE_CHARACTERS),
-            "checks": [
-                {
-                    "name": _plain(one.name, NAME_CHARACTERS),
-                    "ok": one.ok,
-                    "detail": _plain(one.detail, DETAIL_CHARACTERS),
-                }
-                for one in shown
-            ],
-        }
-    )
+    found: dict[str, Any] = {
+        "schema": SCHEMA,
+        "state": state,
+        "instance_id": identity.instance_id,
+        "image_id": identity.image_id,
+        "boot_id": boot_id,
+        "config_version": config_version,
+        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "message": _plain(message, MESSAGE_CHARACTERS),
+        "checks": [
+            {
+                "name": _plain(one.name, NAME_CHARACTERS),
+                "ok": one.ok,
+                "detail": _plain(one.detail, DETAIL_CHARACTERS),
+            }
+            for one in shown
+        ],
+    }
+    if at_work is None:
+        return json.dumps(found)
+    people = [
+        {"name": _plain(one.name, NAME_CHARACTERS), "doing": _plain(one.doing, DETAIL_CHARACTERS)}
+        for one in at_work
+    ]
+    # As many by name as there is room for, and how many more there are.
+    for many in range(len(people), -1, -1):
+        text = json.dumps({**found, "at_work": people[:many], "also_at_work": len(people) - many})
+        if len(text) <= MOST_BYTES:
+            break
+    return text
 
 
 def _plain(text: str, most: int) -> str:

@@ -13,9 +13,14 @@ from unittest.mock import Mock
 
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import machine_status as logic
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_status import Seen, Verdict, Wanted
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_status import (
+    Presence,
+    Seen,
+    Verdict,
+    Wanted,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError
-from ansible_collections.iac.ds_stack.plugins.modules import machine_status
+from ansible_collections.iac.ds_stack.plugins.modules import machine_presence, machine_status
 
 WANTED = Wanted("i-1", 3)
 
@@ -23,6 +28,71 @@ WANTED = Wanted("i-1", 3)
 def seen(state: str, version: int = 1, **others: Any) -> Seen:
     document = {"state": state, "instance_id": "i-1", "config_version": 3, "message": "Because.", "time": "T"}
     return Seen({**document, **others}, version)
+
+
+ADA, GRACE = {"name": "ada", "doing": "kernel ir, SSH"}, {"name": "grace", "doing": "R session"}
+
+
+@pytest.mark.parametrize(
+    ("found", "old", "who", "unknown"),
+    [
+        pytest.param(None, None, "", "", id="it has never reported"),
+        pytest.param(seen("ready", instance_id="i-0", at_work=[ADA]), 5, "", "", id="another machine"),
+        pytest.param(seen("ready", at_work=[]), 5, "", "", id="nobody"),
+        pytest.param(seen("ready", at_work=[ADA]), 5, "ada (kernel ir, SSH)", "", id="one"),
+        pytest.param(
+            seen("failed", at_work=[ADA, GRACE]),
+            5,
+            "ada (kernel ir, SSH) and grace (R session)",
+            "",
+            id="two",
+        ),
+        pytest.param(
+            seen("ready", at_work=[ADA, GRACE], also_at_work=3),
+            5,
+            "ada (kernel ir, SSH), grace (R session) and 3 more",
+            "",
+            id="more than there is room for",
+        ),
+        pytest.param(seen("ready", at_work=[], also_at_work=2), 5, "2 more", "", id="no room for any"),
+        pytest.param(seen("stopped", at_work=[ADA]), 5000, "", "", id="it boots"),
+        pytest.param(
+            seen("ready", at_work=[ADA]), 7300, "", "It has reported nothing for 2 hours.", id="silent"
+        ),
+        pytest.param(seen("ready"), 5, "", "It does not tell: its image is", id="an older image"),
+        pytest.param(seen("ready", at_work="ada"), 5, "", "It does not tell: its image is", id="nonsense"),
+    ],
+)
+def test_who_is_at_work(found: Seen | None, old: float | None, who: str, unknown: str) -> None:
+    presence = logic.presence("i-1", found, old)
+    assert presence.who == who
+    assert presence.unknown[: len(unknown)] == unknown
+    assert bool(presence.unknown) is bool(unknown)
+
+
+def test_it_waits_until_nobody_is_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says for whom, once, until that changes or for a while."""
+    clock = iter(range(0, 100_000, 30))
+    monkeypatch.setattr(machine_presence.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(machine_presence.time, "sleep", lambda _: None)
+    looks = iter([*["ada (SSH)"] * 22, "grace (R session)", ""])
+    progress = Mock(lease=None)
+    found, waited = machine_presence.wait_until_idle(lambda: Presence(next(looks)), 28800, progress)
+    assert (found, waited) == (Presence(), 24 * 30)
+    said = [one.args[0].partition(";")[0] for one in progress.say.call_args_list]
+    assert said == ["at work: ada (SSH)", "at work: ada (SSH)", "at work: grace (R session)"]
+
+
+def test_it_waits_no_longer_than_it_should_nor_for_what_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = Mock()
+    monkeypatch.setattr(machine_presence.time, "sleep", slept)
+    here = Presence("ada (SSH)")
+    assert machine_presence.wait_until_idle(lambda: here, 0, Mock(lease=None))[0] == here
+    unknown = Presence(unknown="Silent.")
+    assert machine_presence.wait_until_idle(lambda: unknown, 60, Mock(lease=None))[0] == unknown
+    gone = Mock(lease=Mock(lost=lambda: True))  # nobody waits for the answer any more
+    assert machine_presence.wait_until_idle(lambda: here, 60, gone)[0] == here
+    slept.assert_not_called()
 
 
 @pytest.mark.parametrize(
@@ -163,7 +233,7 @@ def wait_for(
     monkeypatch: pytest.MonkeyPatch, answers: list[Seen | None], timeout: float = 100
 ) -> Seen | None:
     looks = iter(answers)
-    monkeypatch.setattr(machine_status, "look", lambda *_: next(looks))
+    monkeypatch.setattr(logic, "look", lambda *_: next(looks))
     return machine_status.wait_until_ready(Mock(), "/status", WANTED, timeout, "Advice.")[0]
 
 
