@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer import judge as judging
@@ -17,6 +18,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.errors import
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.find import Found
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import Image
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.report import Result, report
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.request import Request
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import BakeAttempt, WorkDir
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished
@@ -32,6 +34,7 @@ BUILT = Built(
     duration=12.345,
 )
 FOUND = Found(Content({}, {}), "f00d", None, ["force"], None)
+UNTESTED = cast(Request, SimpleNamespace(self_test=None))
 ACCOUNT = Account("here", "us-east-1", str)
 
 
@@ -51,12 +54,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def refusal(run: Run, built: Built) -> tuple[str, dict[str, Any]]:
     with pytest.raises(BakeError) as caught:
-        judging.judge(run, built, FOUND, ACCOUNT)
+        judging.judge(run, built, UNTESTED, FOUND, ACCOUNT)
     return str(caught.value), caught.value.facts
 
 
 def test_a_good_build_is_its_image(run: Run) -> None:
-    assert judging.judge(run, BUILT, FOUND, ACCOUNT) is IMAGE
+    assert judging.judge(run, BUILT, UNTESTED, FOUND, ACCOUNT) is IMAGE
 
 
 @pytest.mark.parametrize(
