@@ -1,4 +1,4 @@
-"""What keeps the compiled code of the modules that Ansible sends: the code of the source, wherever it lies."""
+"""What keeps the compiled code of modules that Ansible sends: the code of the source, wherever it lies."""
 
 from __future__ import annotations
 
