@@ -6,6 +6,7 @@ The account is moto's. conda and R are stand-ins that play recorded answers; Ter
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -104,7 +105,7 @@ def results(tmp_path: Path, baker: Baker) -> dict[str, dict[str, Any]]:
     }
     (tmp_path / "play.yml").write_text(json.dumps([play]))
     environment = {**baker.environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    del environment["PYTHONPATH"]
+    environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")  # of the tests' runner, not the baker's
     done = subprocess.run(
         [PLAYBOOK, "-vv", tmp_path / "play.yml"],
         cwd=ROOT,

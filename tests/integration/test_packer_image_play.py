@@ -60,7 +60,7 @@ class Play:
             "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / ".cache/collections"),
             "TMPDIR": str(self.temporary),
         }
-        del environment["PYTHONPATH"]
+        environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")  # of the tests' runner, not the baker's
         self.lines = []
         process = subprocess.Popen(
             [PLAYBOOK, str(playbook), *arguments],
