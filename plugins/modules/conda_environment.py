@@ -206,8 +206,8 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._software.conda impor
 )
 
 HOW_TO_RELOCK = (
-    "The environment is locked. Where a package of it has vanished, was changed, or stands in the way of what is "
-    'asked for, lock conda anew: in a bake with -e \'{"ds_stack_relock": ["conda"]}\'.'
+    "The environment is locked. Where a package of it has vanished, was changed, or stands in the way of "
+    'what is asked for, lock conda anew: in a bake with -e \'{"ds_stack_relock": ["conda"]}\'.'
 )
 
 

@@ -35,6 +35,10 @@ options:
     description: What else tells where the machine comes from, such as a revision of its configuration; texts.
     type: dict
     default: {}
+  settings:
+    description: The roles' variables that have chosen versions, by their names; texts.
+    type: dict
+    default: {}
   conda_prefixes:
     description: Folders of conda environments, or patterns as a shell has them.
     type: list
@@ -114,6 +118,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "image": {"type": "str", "default": ""},
     "collection_version": {"type": "str", "default": ""},
     "provenance": {"type": "dict", "default": {}},
+    "settings": {"type": "dict", "default": {}},
     "conda_prefixes": {
         "type": "list",
         "elements": "path",
@@ -166,6 +171,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         "image": options["image"],
         "collection": options["collection_version"],
         "provenance": {key: str(value) for key, value in options["provenance"].items()},
+        "settings": {key: str(value) for key, value in options["settings"].items()},
     }
     before = earlier(path)
     changed = before is None or not says_the_same(before, receipt)

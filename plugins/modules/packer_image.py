@@ -78,7 +78,7 @@ options:
     description:
       - Variables for the roles that Packer's ansible provisioner runs. They are written to a JSON file that
         only its owner may read; the template gets its path as C(provisioner_variables_file).
-      - They are part of the fingerprint.
+      - They are part of the fingerprint, apart from those in O(fingerprint_exclude).
     type: dict
     default: {}
   fingerprint_paths:
@@ -98,7 +98,8 @@ options:
     type: path
   fingerprint_exclude:
     description:
-      - Names of O(variables) that do not shape the image, such as where it is baked.
+      - Names of O(variables) and O(provisioner_variables) that do not shape the image, such as where it is
+        baked, or for which something else in the fingerprint stands.
     type: list
     elements: str
     default: []

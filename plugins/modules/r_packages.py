@@ -28,6 +28,14 @@ options:
     type: list
     elements: str
     required: true
+  locked:
+    description:
+      - What packages have to be, those of O(name) and those that they need. By its name, each has its
+        C(version) and the C(sha256) of the repository's file, such as RV(files).
+      - Where the repository has another version of one, none any more, or another file, that is an error
+        before anything is installed. A package that is not named here is free.
+    type: dict
+    default: {}
   repository:
     description:
       - URL of the repository, the folder above C(src/contrib). Without it R's own option C(repos), as
@@ -94,6 +102,14 @@ installed:
   type: list
   elements: str
   sample: [rlang 1.0.6, jsonlite 1.8.4]
+files:
+  description: From which files of the repository packages were installed, by their names.
+  returned: when something was installed
+  type: dict
+  sample:
+    jsonlite:
+      version: 1.8.4
+      sha256: 2e0d9e1d7f5e9a1d6f0f3b8c0d1ef5f9c5a3f7a2d2f1f1f6a0b8e9d3c4b5a697
 library:
   description: The library that packages are installed into.
   returned: when R is there
@@ -112,19 +128,31 @@ output:
 """
 
 import shutil
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac.ds_stack.plugins.module_utils._software.r import (
     Answer,
+    Fetched,
     Installed,
+    Locked,
     R,
     RError,
     Wanted,
+    changed_files,
+    moved,
+    note_file,
     parse_wanted,
     telling_lines,
     unavailable,
+)
+
+HOW_TO_RELOCK = (
+    "The packages are locked. Where one has vanished or was changed, lock R anew: in a bake with "
+    '-e \'{"ds_stack_relock": ["r"]}\'.'
 )
 
 
@@ -136,6 +164,7 @@ class Outcome:
     after: Answer
     planned: dict[str, str]
     output: str | None = None
+    files: list[Fetched] = field(default_factory=list)
 
     @property
     def installed(self) -> dict[str, str]:
@@ -177,26 +206,40 @@ def prove(wanted: list[Wanted], answer: Answer, output: str | None) -> None:
     raise RError("\n".join(problems), details)
 
 
-def ensure(r: R, wanted: list[Wanted], check_mode: bool) -> Outcome:
-    """Install what is missing, and prove that everything loads."""
+def refuse(problems: list[str], repository: str) -> None:
+    """Raise RError for a repository that has not what was locked."""
+    if problems:
+        raise RError(
+            f"The repository {repository}: {', and '.join(problems)}. Nothing was installed.\n{HOW_TO_RELOCK}"
+        )
+
+
+def ensure(r: R, wanted: list[Wanted], check_mode: bool, locked: Mapping[str, Locked]) -> Outcome:
+    """Install what is missing, from files that are as they were locked, and prove that everything loads."""
     names = [one.name for one in wanted]
     before = r.look(names)
     missing = unmet(wanted, before)
     if not missing:
         prove(wanted, before, None)
         return Outcome(before, before, {})
-    offer = r.offer([one.name for one in missing])
-    problems = unavailable(missing, offer)
-    if problems:
-        raise RError(
-            f"The repository {r.repository_of(offer)} {', and '.join(problems)}. Nothing was installed."
-        )
+    lacking = [one.name for one in missing]
+    offer = r.offer(lacking)
+    repository = r.repository_of(offer)
+    refuse(moved(locked, offer), repository)
+    if problems := unavailable(missing, offer):
+        raise RError(f"The repository {repository} {', and '.join(problems)}. Nothing was installed.")
     if check_mode:
         return Outcome(before, before, offer.available)
-    output = r.install([one.name for one in missing])
+    with tempfile.TemporaryDirectory(prefix="ds-stack-r-") as folder:
+        fetched, output = r.fetch(lacking, Path(folder))
+        refuse(changed_files(locked, fetched), repository)
+        output += r.install(lacking, Path(folder))
     after = r.look(names)
     prove(wanted, after, output)
-    return Outcome(before, after, {}, output)
+    new = [one for one in fetched if version_of(after.installed.get(one.name)) == one.version]
+    for one in new:
+        note_file(Path(after.installed[one.name].library), one)
+    return Outcome(before, after, {}, output, new)
 
 
 def listing(packages: dict[str, str]) -> str:
@@ -221,6 +264,7 @@ def result_of(outcome: Outcome, wanted: list[Wanted]) -> dict[str, object]:
     }
     if outcome.output is not None:
         result["output"] = outcome.output
+        result["files"] = {one.name: {"version": one.version, "sha256": one.sha256} for one in outcome.files}
     return result
 
 
@@ -228,6 +272,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "list", "elements": "str", "required": True},
+            "locked": {"type": "dict", "default": {}},
             "repository": {"type": "str"},
             "library": {"type": "path"},
             "rscript": {"type": "str", "default": "Rscript"},
@@ -245,7 +290,7 @@ def main() -> None:
                 module.exit_json(changed=bool(wanted), installed=[])
             raise RError(f"{message}. Install R first (the role r does), or set rscript to its path.")
         r = R(Path(rscript), parameters["library"], parameters["repository"])
-        outcome = ensure(r, wanted, module.check_mode)
+        outcome = ensure(r, wanted, module.check_mode, Locked.parse(parameters["locked"]))
     except RError as error:
         module.fail_json(msg=str(error), **error.details)
     module.exit_json(**result_of(outcome, wanted))

@@ -226,7 +226,7 @@ def test_the_base_environment_stays(machine: Machine) -> None:
 
 
 class Channel:
-    """A small channel of our own: what it offers, and each file, can be another one from one run to the next."""
+    """A small channel of our own: what it offers can be other files from one run to the next."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "channel"

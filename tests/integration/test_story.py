@@ -16,6 +16,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import listings
 from tests.integration.moto_stacks import (
@@ -73,6 +74,44 @@ def look_at_a_machine_that_is_not_well(operator: Operator) -> None:
     assert re.search(r"T09:21:44Z, \d+ seconds ago\)", status)
 
 
+RECEIPT = {
+    "schema": 1,
+    "made": "2026-11-28T09:30:00Z",
+    "image": "image-1",
+    "collection": "0.1.0",
+    "provenance": {},
+    "settings": {"base_apt_day": "2026-11-28", "r_snapshot_date": "2024-04-01"},
+    "system": {"name": "Debian GNU/Linux 12 (bookworm)", "architecture": "x86_64"},
+    "tools": {"R": "4.2.2"},
+    "os": {},
+    "requests": {"/opt/conda/envs/ds": ["numpy"]},
+    "conda": {
+        "/opt/conda/envs/ds": {
+            "numpy": {"version": "2.3.4", "source": "file:///numpy-2.3.4-0.conda", "md5": "ab"}
+        }
+    },
+    "r": {"/usr/local/lib/R/site-library": {"dplyr": {"version": "1.0.10", "sha256": "cd"}}},
+    "kernels": {},
+}
+"""What a bake would have left beside the state."""
+
+
+def look_at_the_lock(operator: Operator) -> None:
+    """It has what the image has. What contradicts it stops a bake, and a part is moved on purpose."""
+    lock = yaml.safe_load((operator.folder / "home/ds_stack.lock.yml").read_text())
+    assert lock["os"]["base_image"] == lock["base_image"]["image_id"]
+    assert lock["conda"]["environments"]["/opt/conda/envs/ds"] == {
+        "specs": ["numpy"],
+        "packages": ["file:///numpy-2.3.4-0.conda#ab"],
+    }
+    assert lock["r"]["packages"] == {"dplyr": {"version": "1.0.10", "sha256": "cd"}}
+    other = '{"ds_stack_image_variables": {"r_snapshot_date": "2026-07-01"}}'
+    refused = " ".join(operator.run("bake", "-e", other, code=2).split())
+    assert "r_snapshot_date is 2026-07-01, the lock says 2024-04-01" in refused
+    moved = operator.run("bake", "--check", "-e", other, "-e", '{"ds_stack_relock": ["r"]}')
+    assert re.search(r"image +1 to bake\n +because: ds_stack_relock r\n", moved)
+
+
 @pytest.mark.fault(19)
 def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -80,6 +119,9 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path)
     fingerprint = re.search(r"\bfingerprint: '?([0-9a-f]{64})", checked)
     assert fingerprint, checked
     image = make_image(operator, fingerprint[1])
+    receipts = operator.folder / "home/.ds_stack" / NAME / "receipts"
+    receipts.mkdir(parents=True)
+    (receipts / f"image-1_{image}.json").write_text(json.dumps(RECEIPT))
 
     with a_thread_for_the_machine(operator):
         site = operator.run("site")
@@ -97,6 +139,8 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path)
     assert re.search(rf"^  Image +{image}, baked today$", baked, re.MULTILINE)
     assert "security update" not in site + baked
 
+    look_at_the_lock(operator)
+
     ssm = operator.client("ssm")
     kept = ssm.get_parameters_by_path(Path=f"{PATH}/operator/passwords", WithDecryption=True)["Parameters"]
     passwords = {one["Name"].rpartition("/")[2]: one["Value"] for one in kept}
@@ -110,7 +154,7 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path)
     status = operator.run("status")
     assert re.search(rf"^  Image +{image}, baked 91 days ago$", status, re.MULTILINE)
     assert "The image is older than 90 days, and its system has had no security update since." in status
-    assert "-e ds_stack_rebake=true" in status
+    assert """-e '{"ds_stack_relock": ["base"]}'""" in status
     assert f"\n{NAME}: ready\n" in status
     assert "It says      ready: All checks passed." in status
     assert "ok     jupyterhub: a stand-in says so" in status

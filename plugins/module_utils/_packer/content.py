@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -68,17 +68,17 @@ def content_of(request: Request) -> Content:
         files[f"files.{path}"] = fp.entries(root / path, apart_from=Place(request.work_dir))
     values: dict[str, Any] = {"base_image_id": request.base_image_id}
     groups = {
-        "variables": {
-            name: value
-            for name, value in request.variables.items()
-            if name not in request.fingerprint_exclude
-        },
-        "provisioner_variables": request.provisioner_variables,
+        "variables": _without(request.variables, request.fingerprint_exclude),
+        "provisioner_variables": _without(request.provisioner_variables, request.fingerprint_exclude),
         "fingerprint_extra": request.fingerprint_extra,
     }
     for group, members in groups.items():
         values.update({f"{group}.{name}": value for name, value in members.items()})
     return Content({part: fp.digests(found) for part, found in files.items()}, values)
+
+
+def _without(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _stable_path(name: str) -> PurePosixPath:

@@ -10,6 +10,7 @@ believes its exit code: a second R process tries to load every package.
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.iac.ds_stack.plugins.module_utils._run.urls import mask
 
@@ -32,6 +34,10 @@ _TELLING = re.compile(
 )
 _MOST_LINES = 25
 
+FILE_NOTE = "ds_stack_file_sha256"
+"""In the folder of an installed package."""
+
+_LISTS = ("lacking", "trouble")
 _SCALARS = {"r": "r_version", "library": "library", "repository": "repository"}
 
 # One program for all that is asked of R. It answers in a file, since packages print what they like.
@@ -102,6 +108,7 @@ offer <- function() {
   for (name in intersect(union(names, needed), rownames(index))) {
     tell("available", name, index[name, "Version"])
   }
+  for (name in setdiff(union(names, needed), rownames(index))) tell("lacking", name)
 }
 
 needs <- function(index) {
@@ -111,25 +118,40 @@ needs <- function(index) {
 
 is_built <- function(file) any(grepl("/Meta/package.rds$", untar(file, list = TRUE)))
 
-# Packages that are built already are only unpacked, in any order: one R for all of them takes a quarter of
-# the time of one R each. It is left to install.packages to build sources, and to renew what others need.
-install <- function() {
+# All that may be wanted comes into one folder, so that what is installed is what was looked at.
+fetch <- function() {
   index <- available.packages()
   present <- installed.packages(lib.loc = .libPaths())
   present <- present[!duplicated(rownames(present)), "Version"]
   needed <- intersect(needs(index), rownames(index))
   old <- intersect(needed, base::names(present))
-  current <- all(package_version(present[old]) >= package_version(index[old, "Version"]))
-  files <- if (current) download.packages(union(names, setdiff(needed, old)), tempdir(), index)[, 2]
-  if (length(files) && all(vapply(files, is_built, NA))) {
-    options <- c("CMD", "INSTALL", shQuote(paste0("--library=", library)))
-    system2(file.path(R.home("bin"), "R"), c(options, shQuote(files)))
-  } else {
-    install.packages(names, lib = library)
+  current <- old[package_version(present[old]) >= package_version(index[old, "Version"])]
+  files <- download.packages(union(names, setdiff(needed, current)), value("folder"), index)
+  for (row in seq_len(nrow(files))) {
+    name <- files[row, 1]
+    path <- file.path(value("folder"), basename(files[row, 2]))
+    if (!file.exists(path)) file.copy(files[row, 2], path) # of a repository on this machine
+    tell("file", name, index[name, "Version"], path)
   }
 }
 
-switch(value("action"), look = look(), offer = offer(), install = install())
+# Packages that are built already are only unpacked, in any order: one R for all of them takes a quarter of
+# the time of one R each. It is left to install.packages to build sources, and to renew what others need.
+install <- function() {
+  folder <- value("folder")
+  files <- list.files(folder, full.names = TRUE)
+  others <- setdiff(sub("_.*", "", basename(files)), names)
+  renews <- any(others %in% rownames(installed.packages(lib.loc = .libPaths())))
+  if (length(files) && !renews && all(vapply(files, is_built, NA))) {
+    options <- c("CMD", "INSTALL", shQuote(paste0("--library=", library)))
+    system2(file.path(R.home("bin"), "R"), c(options, shQuote(files)))
+  } else {
+    tools::write_PACKAGES(folder, type = "source")
+    install.packages(names, lib = library, contriburl = paste0("file://", folder), type = "source")
+  }
+}
+
+switch(value("action"), look = look(), offer = offer(), fetch = fetch(), install = install())
 tell("end")
 close(answer)
 """
@@ -188,6 +210,32 @@ class Installed:
         return f"{self.name} {self.version}"
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """A package's file as it came from the repository. sha256: in hexadecimal."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Locked:
+    """What a package has to be. sha256: of the repository's file, in hexadecimal."""
+
+    version: str
+    sha256: str
+
+    @classmethod
+    def parse(cls, locked: Mapping[str, Any]) -> dict[str, Locked]:
+        """Read it from the option of the module. Raises RError."""
+        try:
+            return {name: cls(str(one["version"]), str(one["sha256"])) for name, one in locked.items()}
+        except (KeyError, TypeError):
+            raise RError("locked: each package has to have its version and its sha256.") from None
+
+
 @dataclass
 class Answer:
     """What R answered to one question."""
@@ -199,6 +247,8 @@ class Answer:
     failures: dict[str, str] = field(default_factory=dict)
     offered: int = 0
     available: dict[str, str] = field(default_factory=dict)
+    lacking: list[str] = field(default_factory=list)
+    files: list[tuple[str, str, Path]] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     complete: bool = False
 
@@ -236,17 +286,17 @@ def parse_answer(text: str) -> Answer:
             answer.installed[values[0]] = Installed(*values)
         elif kind == "loading":
             loading = values[0]
-        elif kind == "loads":
+        elif kind in ("loads", "fails"):
             loading = None
-        elif kind == "fails":
-            answer.failures[values[0]] = mask(values[1])
-            loading = None
+            answer.failures.update({values[0]: mask(values[1])} if kind == "fails" else {})
         elif kind == "offers":
             answer.offered = int(values[0])
         elif kind == "available":
             answer.available[values[0]] = values[1]
-        elif kind == "trouble":
-            answer.trouble.append(mask(values[0]))
+        elif kind == "file":
+            answer.files.append((values[0], values[1], Path(values[2])))
+        elif kind in _LISTS:
+            getattr(answer, kind).append(mask(values[0]))
         elif kind == "end":
             answer.complete = True
     if loading is not None:
@@ -270,6 +320,39 @@ def unavailable(wanted: Iterable[Wanted], answer: Answer) -> list[str]:
         elif not one.is_met_by(version):
             problems.append(f"has {one.name} {version}, wanted is >= {one.minimum}")
     return problems
+
+
+def moved(locked: Mapping[str, Locked], answer: Answer) -> list[str]:
+    """What a repository does not have as it was locked, a part of a sentence each."""
+    others = [
+        f"has {name} {version}, the lock says {locked[name].version}"
+        for name, version in answer.available.items()
+        if name in locked and locked[name].version != version
+    ]
+    lacking = (name for name in dict.fromkeys(answer.lacking) if name in locked)
+    return [*others, *(f"has no {name} any more, the lock says {locked[name].version}" for name in lacking)]
+
+
+def changed_files(locked: Mapping[str, Locked], fetched: Iterable[Fetched]) -> list[str]:
+    """The files that are not those that were locked, a part of a sentence each."""
+    return [
+        f"{one.file} has the SHA-256 {one.sha256}, the lock says {locked[one.name].sha256}"
+        for one in fetched
+        if one.name in locked and one.sha256 != locked[one.name].sha256
+    ]
+
+
+def note_file(library: Path, one: Fetched) -> None:
+    """Keep in a package which file it was installed from. It goes with the package."""
+    (library / one.name / FILE_NOTE).write_text(one.sha256 + "\n", encoding="utf-8")
+
+
+def noted_file(library: Path, name: str) -> str | None:
+    """The SHA-256 of the file that a package was installed from; None where nobody has noted it."""
+    try:
+        return (library / name / FILE_NOTE).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -324,13 +407,23 @@ class R:
         """The repository in use, without passwords; empty if there is none."""
         return mask(self.repository or answer.repository or "")
 
-    def install(self, names: Sequence[str]) -> str:
-        """Install the named packages; return all that R printed. What came of it must be looked at."""
-        return self._ask("install", names)[1]
+    def fetch(self, names: Sequence[str], folder: Path) -> tuple[list[Fetched], str]:
+        """Download the named packages and what they need; return what came, and all that R printed."""
+        answer, output = self._ask("fetch", names, folder)
+        return [
+            Fetched(name, version, path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+            for name, version, path in answer.files
+        ], output
 
-    def _ask(self, action: str, names: Sequence[str]) -> tuple[Answer, str]:
+    def install(self, names: Sequence[str], folder: Path) -> str:
+        """Install them from there; return all that R printed. What came of it must be looked at."""
+        return self._ask("install", names, folder)[1]
+
+    def _ask(self, action: str, names: Sequence[str], files: Path | None = None) -> tuple[Answer, str]:
         """Run :data:`_PROGRAM`. The parameters go by file: a repository's URL may hold a password."""
         lines = [f"action={action}", *(f"name={name}" for name in names)]
+        if files:
+            lines.append(f"folder={files}")
         if self.library:
             lines.append(f"library={self.library}")
         if self.repository:

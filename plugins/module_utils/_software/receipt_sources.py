@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._software.r import clean_environment
+from ansible_collections.iac.ds_stack.plugins.module_utils._software.conda import read_record
+from ansible_collections.iac.ds_stack.plugins.module_utils._software.r import clean_environment, noted_file
 from ansible_collections.iac.ds_stack.plugins.module_utils._software.receipt import (
     DPKG_FORMAT,
     R_PROGRAM,
@@ -40,11 +41,20 @@ def read_machine(
     for rscript in _found(rscripts):
         r_versions[str(rscript)], found = parse_r(_run([str(rscript), "-e", R_PROGRAM]))
         libraries |= found
+    for library, packages in libraries.items():
+        for name, known in packages.items():
+            if sha256 := noted_file(Path(library), name):
+                known["sha256"] = sha256
     receipt = {
         "schema": SCHEMA,
         "system": _system(Path(os_release)),
         "os": parse_dpkg(_run(["dpkg-query", "--show", f"--showformat={DPKG_FORMAT}"])),
         "conda": {str(path): packages for path in _found(conda_prefixes) if (packages := _environment(path))},
+        "requests": {
+            str(path): sorted(record.request.specs)
+            for path in _found(conda_prefixes)
+            if (record := read_record(path))
+        },
         "r": libraries,
         "kernels": {
             path.parent.name: parse_kernel(_json(path), str(path.parent))

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.image_lock import damage
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import shown
 
 Values = Mapping[str, Any]
@@ -93,12 +94,12 @@ def _content_problem(found: Any) -> str | None:
         return "it is no lock of a stack"
     base = found.get("base_image")
     if base is None:
-        return None
+        return damage(found)
     if not isinstance(base, dict) or not all(isinstance(base.get(key), str) and base[key] for key in PINNED):
         return "its base_image is not whole"
-    return (
-        None if re.fullmatch("ami-[0-9a-f]{8,17}", base["image_id"]) else "its base_image has no image's id"
-    )
+    if not re.fullmatch("ami-[0-9a-f]{8,17}", base["image_id"]):
+        return "its base_image has no image's id"
+    return damage(found)
 
 
 _LOOKS = {FOLDER: _folder_problem, FILE: _file_problem, OVERLAY: _overlay_problem}

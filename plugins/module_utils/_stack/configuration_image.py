@@ -66,6 +66,11 @@ def image_problems(role_options: Mapping[str, Option], values: Mapping[str, Any]
         for name, value in typed.items():
             yield from (f"{variable}.{name}: {problem}" for problem in _meaning(name, value))
         together |= typed
+    if values.get("ds_stack_apt_snapshot") and together.get("base_security_updates") == "unattended":
+        yield (
+            "ds_stack_apt_snapshot: the archive of one day has no security updates, and "
+            "base_security_updates is unattended. Leave one of them out."
+        )
     for name, checksum in CHECKED_VERSIONS.items():
         known = ("", role_options.get(name, {}).get("default"))
         if checksum not in together and together.get(name, "") not in known:

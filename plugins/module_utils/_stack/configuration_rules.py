@@ -38,6 +38,10 @@ POLICY = (
 )
 SUBNET = (r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
 FORMS = {
+    "ds_stack_apt_snapshot": (
+        r"(https?|file)://[^\s{}]+(\{archive\}[^\s{}]*)?\{day\}[^\s{}]*",
+        "https://snapshot.ubuntu.com/{archive}/{day}",
+    ),
     "ds_stack_base_image.name": (r"[A-Za-z0-9()\[\] ./'@_*?-]{3,128}", "debian-12-amd64-*"),
     "ds_stack_base_image.owner": (r"[0-9]{12}|amazon|aws-marketplace|self", "'136693071363'"),
     "ds_stack_base_image.root_device_name": (r"/dev/(sd|xvd)[a-z]{1,2}[0-9]*", "/dev/xvda"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._software.r import (
     RError,
     Wanted,
     clean_environment,
+    noted_file,
     parse_answer,
     parse_wanted,
     telling_lines,
@@ -53,10 +56,11 @@ class Machine:
         offer: list[str] | None = None,
         after: list[str] | None = None,
         output: str = "",
+        files: Sequence[tuple[str, str, str]] = (),
     ) -> None:
         answers = {"look": before, "offer": offer or [], "look again": after or []}
         whole: dict[str, Any] = {name: [*START, *lines, "end"] for name, lines in answers.items()}
-        (self.folder / "script.json").write_text(json.dumps({**whole, "output": output}))
+        (self.folder / "script.json").write_text(json.dumps({**whole, "output": output, "files": files}))
 
     def calls(self) -> list[dict[str, Any]]:
         lines = (self.folder / "calls.jsonl").read_text().splitlines()
@@ -96,7 +100,7 @@ def test_what_is_missing_is_installed_and_then_loaded(machine: Machine) -> None:
     assert result["installed"] == ["jsonlite 1.8.4"]
     assert result["diff"] == {"before": "", "after": "jsonlite 1.8.4\n"}
     assert "DONE" in result["output"]
-    assert machine.actions() == ["look", "offer", "install", "look"]
+    assert machine.actions() == ["look", "offer", "fetch", "install", "look"]
 
 
 def test_only_what_is_missing_is_asked_for(machine: Machine) -> None:
@@ -104,7 +108,7 @@ def test_only_what_is_missing_is_asked_for(machine: Machine) -> None:
     cli = f'installed\t"cli"\t"3.6.0"\t"{SITE}"'
     machine.script([JSONLITE, *LOADS], offer, [JSONLITE, cli, *LOADS, 'loading\t"cli"', 'loads\t"cli"'])
     assert machine("jsonlite", "cli")["installed"] == ["cli 3.6.0"]
-    assert [line for line in machine.calls()[2]["asked"] if line.startswith("name=")] == ["name=cli"]
+    assert [line for line in machine.calls()[3]["asked"] if line.startswith("name=")] == ["name=cli"]
 
 
 def test_a_package_that_is_too_old_is_updated(machine: Machine) -> None:
@@ -260,3 +264,59 @@ def test_the_telling_lines_are_few_and_each_is_there_once() -> None:
     assert len(lines) == 25
     assert lines[-1] == "ERROR: 89"
     assert telling_lines("a.c:1: error: x\n" * 3) == ["a.c:1: error: x"]
+
+
+FILE = ("jsonlite", "1.8.4", "what the repository has")
+DIGEST = sha256(FILE[2].encode()).hexdigest()
+
+
+def installed_in(library: Path) -> str:
+    (library / "jsonlite").mkdir(parents=True)
+    return JSONLITE.replace(SITE, str(library))
+
+
+def test_from_which_file_a_package_was_installed_is_noted_in_it(machine: Machine, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    machine.script([], OFFER, [installed_in(library), *LOADS], files=[FILE])
+    result = machine("jsonlite", locked={"jsonlite": {"version": "1.8.4", "sha256": DIGEST}})
+    assert result["files"] == {"jsonlite": {"version": "1.8.4", "sha256": DIGEST}}
+    assert noted_file(library, "jsonlite") == DIGEST
+    assert noted_file(library, "cli") is None
+
+
+@pytest.mark.parametrize(
+    ("locked", "offer", "said"),
+    [
+        ({"jsonlite": "1.8.3"}, OFFER, "has jsonlite 1.8.4, the lock says 1.8.3"),
+        # also of what is only needed
+        ({"cli": "3.5.0"}, OFFER, "has cli 3.6.0, the lock says 3.5.0"),
+        ({"cli": "3.6.0"}, [*OFFER[:2], 'lacking\t"cli"'], "has no cli any more, the lock says 3.6.0"),
+        (
+            {"jsonlite": "1.8.4"},
+            [*OFFER[:1], 'lacking\t"jsonlite"'],
+            "has no jsonlite any more, the lock says 1.8.4",
+        ),
+        (
+            {"jsonlite": "1.8.4"},
+            OFFER,
+            f"jsonlite_1.8.4.tar.gz has the SHA-256 {DIGEST}, the lock says {'0' * 64}",
+        ),
+    ],
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_what_is_not_as_it_was_locked_is_not_installed(
+    machine: Machine, locked: dict[str, str], offer: list[str], said: str, check: bool
+) -> None:
+    if check and "SHA-256" in said:
+        return  # nothing is downloaded
+    machine.script([], offer, files=[FILE])
+    entries = {name: {"version": version, "sha256": "0" * 64} for name, version in locked.items()}
+    result = machine("jsonlite", locked=entries, repository=REPOSITORY, check=check)
+    assert result["msg"].startswith(f"The repository {REPOSITORY}: {said}. Nothing was installed.\n")
+    assert 'ds_stack_relock": ["r"]' in result["msg"]
+    assert "install" not in machine.actions()
+
+
+def test_a_lock_that_is_none(machine: Machine) -> None:
+    machine.script([])
+    assert "its version and its sha256" in machine("jsonlite", locked={"jsonlite": "1.8.4"})["msg"]

@@ -10,6 +10,12 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.iac.ds_stack.plugins.module_utils._software.conda import (
+    Record,
+    Request,
+    write_record,
+)
+from ansible_collections.iac.ds_stack.plugins.module_utils._software.r import Fetched, note_file
 from ansible_collections.iac.ds_stack.plugins.module_utils._software.receipt import (
     Difference,
     ReceiptError,
@@ -276,7 +282,12 @@ def test_all_that_is_there_is_written_once(machine: Machine) -> None:
     machine.json("conda/envs/ds/conda-meta/python-3.json", {"name": "python", "version": "3.14.0"})
     machine.json("conda/envs/empty/other.json", "{}")
     machine.json("kernels/ir/kernel.json", {"display_name": "R", "language": "R", "argv": ["R", "--slave"]})
-    machine.program("Rscript", "receipt-r\t4.2.2\nreceipt-package\t/l\tdplyr\t1.0\tCRAN\t4.2\t\n")
+    request = Request(("numpy", "python>=3"))
+    write_record(machine.folder / "conda/envs/ds", Record(request, "0"))
+    library = machine.folder / "l"
+    (library / "dplyr").mkdir(parents=True)
+    note_file(library, Fetched("dplyr", "1.0", "dplyr_1.0.tar.gz", "ab"))
+    machine.program("Rscript", f"receipt-r\t4.2.2\nreceipt-package\t{library}\tdplyr\t1.0\tCRAN\t4.2\t\n")
     (machine.folder / "Rscript-too").symlink_to(machine.folder / "Rscript")
     assert machine(check=True)["changed"]
     assert not machine.path.exists()
@@ -284,7 +295,9 @@ def test_all_that_is_there_is_written_once(machine: Machine) -> None:
     assert (first["changed"], first["tools"]) == (True, {"R": "4.2.2", "Python": "3.14.0"})
     receipt, text = machine.receipt(), machine.path.read_text()
     assert receipt["conda"] == {str(machine.folder / "conda/envs/ds"): {"python": {"version": "3.14.0"}}}
-    assert receipt["r"]["/l"]["dplyr"]["version"] == "1.0"
+    dplyr = receipt["r"][str(library)]["dplyr"]
+    assert (dplyr["version"], dplyr["sha256"]) == ("1.0", "ab")
+    assert receipt["requests"] == {str(machine.folder / "conda/envs/ds"): ["numpy", "python>=3"]}
     assert receipt["kernels"]["ir"]["command"] == "R --slave"
     assert (receipt["image"], receipt["provenance"]) == ("demo-1", {"configuration": "0123"})
     assert not machine(image="demo-1", provenance={"configuration": "0123"})["changed"]
