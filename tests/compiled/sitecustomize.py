@@ -6,33 +6,48 @@ at its start, and what it compiles from an archive is kept, by the source's cont
 DS_STACK_TEST_COMPILED names. Only tests/run.py names one.
 """
 
-import _imp
 import marshal
 import os
+import sys
 import zipimport
 
 FOLDER = os.environ.get("DS_STACK_TEST_COMPILED", "")
-compile_source = zipimport._compile_source  # type: ignore[attr-defined]
 
 
-def kept_or_compiled(path, source):  # type: ignore[no-untyped-def] # typing would take longer to import
-    """Return the code of a source in an archive, which an earlier process may have compiled."""
-    from importlib.util import source_hash
+class KeepingImporter(zipimport.zipimporter):
+    """Imports from an archive, and keeps what it compiles."""
 
-    kept = os.path.join(FOLDER, source_hash(source).hex())  # of the Python's version, too
-    try:
-        with open(kept, "rb") as file:
-            code = marshal.load(file)  # noqa: S302 - written below
-    except (OSError, EOFError, ValueError, TypeError):
-        code = compile_source(path, source)
+    def get_filename(self, fullname):  # type: ignore[no-untyped-def] # typing would take longer to import
+        """Return where the source of a module is. The one that is inherited compiles it to find that out."""
+        place = os.path.join(self.archive, self.prefix, fullname.rpartition(".")[2])
+        return os.path.join(place, "__init__.py") if self.is_package(fullname) else f"{place}.py"
+
+    def get_code(self, fullname):  # type: ignore[no-untyped-def]
+        """Return the code of a module, which an earlier process may have compiled."""
+        from importlib.util import source_hash
+
+        source = (self.get_source(fullname) or "").encode()
+        path = self.get_filename(fullname)
+        kept = os.path.join(FOLDER, source_hash(source).hex())  # of the Python's version, too
+        try:
+            with open(kept, "rb") as file:
+                return named(marshal.load(file), path)  # noqa: S302 - written below
+        except (OSError, EOFError, ValueError, TypeError, AttributeError):
+            code = compile(source, path, "exec", dont_inherit=True)
         own = f"{kept}.{os.getpid()}"
         with open(own, "wb") as file:
             marshal.dump(code, file)
         os.replace(own, kept)
-    else:
-        _imp._fix_co_filename(code, path)  # type: ignore[attr-defined] # as for .pyc: for tracebacks
-    return code
+        return code
+
+
+def named(code, path):  # type: ignore[no-untyped-def]
+    """Return code as if compiled from the file at path, which tracebacks and coverage name."""
+    inner = (named(item, path) if isinstance(item, type(code)) else item for item in code.co_consts)
+    return code.replace(co_filename=path, co_consts=tuple(inner))
 
 
 if os.path.isdir(FOLDER):
-    zipimport._compile_source = kept_or_compiled  # type: ignore[attr-defined]
+    sys.path_hooks[:] = [
+        KeepingImporter if hook is zipimport.zipimporter else hook for hook in sys.path_hooks
+    ]

@@ -19,10 +19,10 @@ def traceback_of(archive: Path, said: str, folder: Path | str) -> str:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("sent.py", SOURCE.format(said=said))
     done = subprocess.run(
-        [sys.executable, "-c", "import sent; sent.fail()"],
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(archive)!r}); import sent; sent.fail()"],
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(COMPILED), str(archive)]),
+            "PYTHONPATH": str(COMPILED),
             "DS_STACK_TEST_COMPILED": str(folder),
         },
         capture_output=True,
