@@ -19,7 +19,9 @@ description:
   - The lock is the parameter C(/ds-stack/<stack>/operator/lock). Parameter Store makes it only for one of two
     who ask at once.
   - A run goes through the states V(begun), V(noted) and V(ended). A run that is killed leaves its lock and a
-    record that says that it began.
+    record that says that it began. The next run of the same user on the same machine sees that the process is
+    gone, says so, and takes the lock over. Anybody else, and that machine after it was started again, cannot
+    tell a run that is over from a slow one, and has O(take_over).
 options:
   stack:
     description: Name of the stack, 2 to 31 lower-case letters, digits and hyphens, beginning with a letter.
@@ -82,6 +84,12 @@ options:
     description: Whether to take the lock from whoever has it.
     type: bool
     default: false
+  process:
+    description:
+      - The process whose end is the end of the run, as the action plugin of this module names Ansible's own.
+        Where it is empty nobody can tell that the run is over.
+    type: str
+    default: ""
   play:
     description: For V(ended), the play that the run was in.
     type: str
@@ -90,6 +98,8 @@ options:
     type: bool
     default: false
 attributes:
+  action:
+    support: full
   check_mode:
     support: full
     details: Takes no lock and writes nothing. The record is read, and whatever is refused is refused.
@@ -99,6 +109,7 @@ notes:
   - What a run writes about itself is no change of the stack, so this module never reports C(changed).
 extends_documentation_fragment:
   - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.action
   - iac.ds_stack.attributes.aws
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -147,7 +158,9 @@ record:
         ended: "2026-11-27T09:21:44Z"
         outcome: succeeded
 lock:
-  description: Who else has the lock; empty where nobody has. Such a run goes on only if it changes nothing.
+  description:
+    - Who else has the lock; empty where nobody has. Such a run goes on only if it changes nothing. C(ended)
+      is whether that run is over for certain.
   returned: with O(state=begun)
   type: dict
   sample: {}
@@ -182,6 +195,7 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import HAS_BOTO3, get_aws_connection_info
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry, RetryingBotoClientWrapper
+from ansible_collections.iac.ds_stack.plugins.module_utils._run import life
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_account as aws
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError, check_stack
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import (
@@ -227,12 +241,18 @@ ARGUMENTS: dict[str, Any] = {
     "place": {"type": "dict", "default": {}},
     "as_given": {"type": "bool", "default": False},
     "take_over": {"type": "bool", "default": False},
+    "process": {"type": "str", "default": ""},
     "play": {"type": "str"},
     "succeeded": {"type": "bool", "default": False},
 }
 
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 THROTTLED = frozenset({"Throttling", "ThrottlingException", "TooManyUpdates", "TooManyRequestsException"})
+
+PATIENCE = {"retries": 5, "delay": 1, "max_delay": 8}
+"""Half a minute at the most for a call, beside botocore's own three tries: a person waits, also at the end of
+a run that has failed because AWS does not answer."""
 
 MakeClient = Callable[[str, str], Any]
 
@@ -269,6 +289,11 @@ def holder(make_client: MakeClient, region: str) -> str:
         return machine_name()
 
 
+def has_ended(lock: Lock) -> bool:
+    """Whether the run that took a lock was one of the same user on this machine, and is over for certain."""
+    return lock.machine == machine_name() and life.has_ended(lock.process)
+
+
 def now() -> str:
     """Return the time, in UTC."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -298,13 +323,14 @@ class Begin:
                 raise
         else:
             other = self._records.lock()
-        if other and self._options["kind"] != "reads":
+        ended = other is not None and has_ended(other)
+        if other and not ended and self._options["kind"] != "reads":
             self._module.warn(f"{self._options['stack']} is locked: {other.describe()}. It may change this.")
         return {
             **nothing_begun(),
             "run": run,
             "record": record.document() if record else {},
-            "lock": asdict(other) if other else {},
+            "lock": {**asdict(other), "ended": ended} if other else {},
             **self._from(record or Record()),
         }
 
@@ -336,9 +362,15 @@ class Begin:
     def _take(self) -> str:
         run = secrets.token_hex(6)
         who = holder(self._make_client, self._module.region)
-        lock = Lock(run, who, machine_name(), now(), self._options["playbook"])
+        lock = Lock(run, who, machine_name(), now(), self._options["playbook"], self._options["process"])
         take = self._records.take_over if self._options["take_over"] else self._records.take
         other = take(lock)
+        if other is not None and has_ended(other):
+            self._module.warn(
+                f"A run of {self._options['stack']} has not given its lock back: {other.describe()}. It was "
+                "yours, on this machine, and is over, so this run takes the lock over."
+            )
+            other = self._records.take_over(lock)
         if other is not None:
             raise refuse_lock(self._options["stack"], other)
         return run
@@ -415,6 +447,11 @@ def problem_of(error: ParameterError, module: AnsibleAWSModule) -> str:
             f"right ssm:{operation} on arn:aws:ssm:{module.region}:*:parameter/ds-stack/{stack}/operator/*, "
             f"or take others. AWS says: {error.exception}"
         )
+    if code in EXPIRED:
+        return (
+            f"The credentials have expired: get new ones, as you got these, and run this again. AWS says: "
+            f"{error.exception}"
+        )
     if code in THROTTLED:
         return (
             f"AWS throttles Parameter Store in {module.region}, and to try again did not help: wait some "
@@ -435,7 +472,7 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     try:
         make_client = client_maker(module)
         client = make_client("ssm", module.region)
-        store = ParameterStore(RetryingBotoClientWrapper(client, AWSRetry.jittered_backoff()))
+        store = ParameterStore(RetryingBotoClientWrapper(client, AWSRetry.jittered_backoff(**PATIENCE)))
         records = RecordStore(store, paths)
         if begins:
             return Begin(module, records, make_client).run()
@@ -449,8 +486,8 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     if begins:
         return nothing_begun(problem)
     raise RecordError(
-        f"{problem} If the lock of this run stays, the next run shows it: take it over with -e "
-        "ds_stack_take_over=true"
+        f"{problem} The lock of this run may have stayed: your next run on this machine takes it over, one "
+        "from elsewhere does with -e ds_stack_take_over=true"
     )
 
 

@@ -19,14 +19,19 @@ from typing import Any
 import pytest
 
 from tests.integration.moto_stacks import machines, make_image, report
-from tests.integration.operators import REGION, Operator
+from tests.integration.operators import REGION, ROOT, Operator
 from tests.which_ansible import PLAYBOOK
 
 NAME = "known"
 PATH = f"/ds-stack/{NAME}"
 SECRET = "hunter2-of-the-proxy"
 APPLYING = ("site", "bake", "network", "instance")
-OTHERS = ("status", "users", "stop", "start", "destroy")
+OTHERS = ("status", "users", "stop", "start", "destroy", "audit")
+OF_NO_STACK = {
+    "image": "Packer runs it on a machine that is baked",
+    "cite": "works on files of this machine",
+    "diff": "the same",
+}
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +115,13 @@ def begun(operator: Operator, playbook: str) -> subprocess.Popen[str]:
     )
 
 
+def move_the_lock(operator: Operator) -> None:
+    """Have the lock that there is held from another machine."""
+    held = {**value(operator, "lock"), "machine": "grace@another"}
+    name = f"{PATH}/operator/lock"
+    operator.client("ssm").put_parameter(Name=name, Value=json.dumps(held), Type="String", Overwrite=True)
+
+
 @pytest.fixture
 def starting(operator: Operator) -> Iterator[subprocess.Popen[str]]:
     """A start.yml that waits for a machine that says nothing."""
@@ -127,6 +139,12 @@ def starting(operator: Operator) -> Iterator[subprocess.Popen[str]]:
         process.kill()
         process.communicate()
         report(operator)
+
+
+def test_no_playbook_is_forgotten() -> None:
+    """A new one is tried here from then on, or is about no stack in the account."""
+    playbooks = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
+    assert playbooks == {*APPLYING, *OTHERS, *OF_NO_STACK}
 
 
 def test_the_record_is_what_was_given_and_no_secret(operator: Operator) -> None:
@@ -210,7 +228,8 @@ def test_the_second_of_two_operators_reads_who_was_first(
 ) -> None:
     refused = error(colleague.run("stop", code=2))
     assert re.match(
-        rf"Nothing was done\. {NAME} is locked: start has held it since 20\S+Z, run by arn:\S+ on \S+@\S+\. ",
+        rf"Nothing was done\. {NAME} is locked: start has held it since 20\S+Z, run by arn:\S+ on \S+@\S+, "
+        rf"process {starting.pid}\. ",
         refused,
     )
     assert machines(operator)[0]["State"]["Name"] == "running"
@@ -224,6 +243,25 @@ def test_the_second_of_two_operators_reads_who_was_first(
     assert f"https://{machines(operator)[0]['PublicIpAddress']}:8000" in said
     assert f"{PATH}/operator/lock" not in parameters(operator)
     assert last_runs(operator) == [("start", "succeeded"), ("bake", "succeeded")]
+
+
+def test_after_a_kill_the_same_person_just_goes_on(
+    operator: Operator, starting: subprocess.Popen[str]
+) -> None:
+    """The same command again, whatever the folder: that the run is over can be told on its own machine."""
+    starting.send_signal(signal.SIGKILL)
+    starting.wait(30)
+    looked = operator.run("status")
+    assert re.search(r"^  Last run     start by .*:\n +nothing was heard of its end$", looked, re.MULTILINE)
+    assert re.search(
+        r"^  Locked .*; that is over, and your next run from here takes the lock", looked, re.MULTILINE
+    )
+    report(operator)
+    said = " ".join(operator.run("start").split())
+    assert f"A run of {NAME} has not given its lock back: start has held it since 20" in said
+    assert f"process {starting.pid}. It was yours, on this machine, and is over, so this run takes" in said
+    assert f"{PATH}/operator/lock" not in parameters(operator)
+    assert last_runs(operator)[:2] == [("start", "succeeded"), ("start", "began")]
 
 
 def test_nobody_is_stopped_unasked(operator: Operator, colleague: Operator) -> None:
@@ -258,9 +296,11 @@ def test_nobody_is_stopped_unasked(operator: Operator, colleague: Operator) -> N
 def test_a_killed_run_leaves_a_lock_that_can_be_taken_over(
     operator: Operator, colleague: Operator, starting: subprocess.Popen[str]
 ) -> None:
+    """By a colleague, who has to see for themselves that it is over."""
     starting.send_signal(signal.SIGKILL)
     starting.wait(30)
     assert last_runs(operator)[0] == ("start", "began")
+    move_the_lock(operator)
     assert "-e ds_stack_take_over=true" in error(colleague.run("stop", code=2))
     stopped = colleague.run("stop", ds_stack_take_over=True)
     assert f"{NAME} is stopped" in stopped

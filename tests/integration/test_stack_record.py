@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -14,6 +17,7 @@ import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry, RetryingBotoClientWrapper
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.life import name_process
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_account
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import ParameterStore, Paths
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.record import Lock
@@ -270,6 +274,39 @@ def test_a_lock_that_nobody_holds_is_taken_over_too(run: Run) -> None:
     assert begun["run"] == stored(LOCK)["run"]
 
 
+@pytest.fixture
+def ended() -> str:
+    """The name of a process of this machine that has ended."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        name = name_process(process.pid)
+        process.kill()
+    return name
+
+
+def test_the_lock_of_ones_own_run_that_is_over_is_taken_over(run: Run, ended: str) -> None:
+    killed = run("begun", process=ended)
+    run("noted", run=killed["run"])
+    looked = run("begun", kind="reads", playbook="status")
+    assert (looked["lock"]["run"], looked["lock"]["ended"]) == (killed["run"], True)
+    begun = run("begun", process=name_process(os.getpid()))
+    assert stored(LOCK)["run"] == begun["run"]
+    assert any("yours, on this machine, and is over" in str(warning) for warning in begun["warnings"])
+    # This one lives.
+    assert f"process {os.getpid()}." in run("begun")["msg"]
+    assert run("begun", kind="reads")["lock"]["ended"] is False
+    assert stored(LOCK)["run"] == begun["run"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"machine": "grace@another"}, {"process": ""}, {"process": "of-another-boot/4026531836/1/2"}]
+)
+def test_a_lock_of_which_nobody_can_tell_is_not(run: Run, ended: str, other: dict[str, str]) -> None:
+    run("begun", process=ended)
+    put(LOCK, json.dumps({**stored(LOCK), **other}))
+    assert "-e ds_stack_take_over=true" in run("begun")["msg"]
+    assert run("begun", kind="reads")["lock"]["ended"] is False
+
+
 def test_a_killed_run_shows_in_the_record(run: Run) -> None:
     killed = run("begun")
     run("noted", run=killed["run"], configuration={"ds_stack_tls": "none"})
@@ -480,7 +517,10 @@ def test_the_end_that_cannot_be_noted_is_an_error(run: Run, monkeypatch: pytest.
     refuse(monkeypatch, failing("ExpiredTokenException", "PutParameter", "DeleteParameters"))
     failed = run("ended", run=begun["run"], succeeded=True)
     assert failed["failed"]
-    assert "ExpiredTokenException" in failed["msg"]
+    assert failed["msg"].startswith(
+        "The credentials have expired: get new ones, as you got these, and run this again."
+    )
+    assert "your next run on this machine takes it over" in failed["msg"]
     assert "-e ds_stack_take_over=true" in failed["msg"]
 
 

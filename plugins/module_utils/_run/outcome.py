@@ -41,9 +41,13 @@ class Finished:
 
 
 def birth_of(pid: int) -> str | None:
-    """What tells a process from a later one with the same number; None where it cannot be told."""
-    with contextlib.suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    """What tells a process from a later one with the same number; None where there is none.
+
+    One that has ended, and whose parent has not asked yet how, is none.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        state, *others = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if state in "ZX" else others[18]
     return None
 
 

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.life import number_of
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import shown
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.users import LIMIT
 
@@ -188,13 +189,18 @@ def join(head: str, parts: Mapping[str, str], name: str) -> str:
 
 @dataclass(frozen=True)
 class Lock:
-    """Who changes the stack at present."""
+    """Who changes the stack at present.
+
+    Attributes:
+        process: the run's own, see `life.name_process`. Empty where its machine does not tell.
+    """
 
     run: str = ""
     holder: str = ""
     machine: str = ""
     since: str = ""
     playbook: str = ""
+    process: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Lock:
@@ -213,7 +219,11 @@ class Lock:
         """Say who holds it."""
         if not self.run:
             return "nobody can tell by whom: its parameter is damaged"
-        return f"{self.playbook} has held it since {self.since}, run by {self.holder} on {self.machine}"
+        number = number_of(self.process)
+        process = f", process {number}" if number else ""
+        return (
+            f"{self.playbook} has held it since {self.since}, run by {self.holder} on {self.machine}{process}"
+        )
 
 
 def refuse_unmentioned(
@@ -237,8 +247,9 @@ def refuse_lock(stack: str, lock: Lock) -> RecordError:
     """Return what the second of two operators is told."""
     return RecordError(
         f"Nothing was done. {stack} is locked: {lock.describe()}. Wait until that has ended, and run this "
-        "again. If it was interrupted or killed, the lock stays: see that nothing of it runs any more, then "
-        "take it over with -e ds_stack_take_over=true"
+        "again. If it was interrupted or killed, the lock stays. Whoever ran it just runs it again, on the "
+        "same machine; from elsewhere, see that nothing of it runs any more, then take it over with -e "
+        "ds_stack_take_over=true"
     )
 
 
