@@ -54,7 +54,7 @@ def test_first_boot(machine: Machine, operator: Operator, key: Path) -> None:
         ("nginx", True),
         ("data volume", True),
         ("system disk", True),
-        ("metadata guard", True),
+        ("guard", True),
     ]
     assert result["status"]["image_id"] == "ami-0123456789abcdef0"
     assert result["status"]["boot_id"] == machine.run("cat /proc/sys/kernel/random/boot_id")

@@ -17,7 +17,7 @@ import pytest
 from machines import FOLDER, Machine, Operator
 from passlib.hash import sha512_crypt
 
-GUARD = "ds-stack-metadata-guard"
+GUARD = "ds-stack-guard"
 CAP_SYS_RESOURCE = 24
 # Each of its processes lives for a moment: whoever looks for them one by one is always too late.
 FORK_LOOP = "perl -e 'while (1) { exit if fork }'"
@@ -70,7 +70,7 @@ def test_status_is_the_minutes(machine: Machine, operator: Operator) -> None:
         "nginx",
         "data volume",
         "system disk",
-        "metadata guard",
+        "guard",
     ]
 
 
@@ -127,16 +127,16 @@ def test_service_outlasts_who_holds_its_port(machine: Machine, operator: Operato
     eventually(lambda: machine.host.service("hub").is_running, 15)
 
 
-# The guard of the metadata service
+# The guard
 
 
 @pytest.mark.parametrize(
     "opening",
     [
         "nft flush ruleset",
-        "nft delete table inet ds_stack_metadata_guard",
-        "nft flush chain inet ds_stack_metadata_guard output",
-        "nft insert rule inet ds_stack_metadata_guard output meta skuid alice accept",
+        "nft delete table inet ds_stack_guard",
+        "nft flush chain inet ds_stack_guard output",
+        "nft insert rule inet ds_stack_guard output meta skuid alice accept",
     ],
 )
 def test_guard_is_restored_and_told(machine: Machine, operator: Operator, opening: str) -> None:
@@ -145,19 +145,28 @@ def test_guard_is_restored_and_told(machine: Machine, operator: Operator, openin
     machine.run(opening)
     assert reaches_metadata(machine, "alice")
     machine.host.run("ds-stack-init check")
-    assert checks(operator.status())["metadata guard"].endswith(" reaches the metadata service")
+    assert checks(operator.status())["guard"].endswith(" reaches the metadata service")
     machine.refresh()
     assert not reaches_metadata(machine, "alice")
     status = operator.status()
     assert status["state"] == "ready"
-    detail = next(one["detail"] for one in status["checks"] if one["name"] == "metadata guard")
-    assert re.fullmatch(r"closed again; users reached the metadata service at [-0-9]+T[:0-9]+Z", detail)
-    assert "its guard is loaded again" in machine.journal()
+    detail = next(one["detail"] for one in status["checks"] if one["name"] == "guard")
+    assert re.fullmatch(r"closed again; users came through it at [-0-9]+T[:0-9]+Z", detail)
+    assert "the guard is loaded again" in machine.journal()
     assert machine.run("systemctl show hub --property MainPID") == hub
 
 
+def test_guard_between_users_is_restored_and_told(machine: Machine, operator: Operator) -> None:
+    machine.run("nft flush chain inet ds_stack_guard answers")
+    machine.host.run("ds-stack-init check")
+    assert checks(operator.status())["guard"].endswith(" reaches the ports of others")
+    machine.refresh()
+    machine.host.run("ds-stack-init check")
+    assert "guard" not in checks(operator.status())
+
+
 def test_nothing_serves_without_the_guard(machine: Machine, operator: Operator) -> None:
-    machine.run("mv /etc/ds-stack/metadata-guard.nft /root/")
+    machine.run("mv /etc/ds-stack/guard.nft /root/")
     machine.run(f"systemctl stop {GUARD}")
     assert not machine.host.service("hub").is_running
     assert not machine.host.service("nginx").is_running
@@ -165,8 +174,8 @@ def test_nothing_serves_without_the_guard(machine: Machine, operator: Operator) 
     assert not machine.host.service("hub").is_running
     found = checks(operator.status())
     assert found["hub"] == "the unit is inactive"
-    assert found["metadata guard"].endswith(" reaches the metadata service")
-    machine.run("mv /root/metadata-guard.nft /etc/ds-stack/")
+    assert found["guard"].endswith(" reaches the metadata service")
+    machine.run("mv /root/guard.nft /etc/ds-stack/")
     machine.refresh()
     assert operator.status()["state"] == "ready"
     assert machine.host.service("hub").is_running

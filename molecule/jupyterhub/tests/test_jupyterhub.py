@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from tests.attack import ports
 from tests.clients.jupyterhub import Hub, HubError, SignInRefusedError
 
 PASSWORD = "open-Sesame-7"  # noqa: S105 (the one of prepare.yml)
@@ -214,6 +216,53 @@ def test_no_user_listens_in_the_hubs_place(host: Host, alice: Hub) -> None:
         assert "PermissionError" in alice.run_cell(listen.format(port)).error
         tried = host.run(f'runuser -u bob -- python3 -c "{listen.format(port)}"')
         assert "PermissionError" in tried.stderr
+
+
+def test_users_reach_nothing_of_each_other(host: Host) -> None:
+    """Users who have no server. What is tried works while there is no guard."""
+    uids = "1998 1999"
+    assert reached(host, uids) == ports.ALLOWED
+    host.check_output("nft delete table inet ds_stack_guard")
+    try:
+        everything = reached(host, uids)
+    finally:
+        host.check_output("systemctl reload ds-stack-guard")
+    assert len(everything) == 20
+    assert reached(host, uids) == ports.ALLOWED
+
+
+def reached(host: Host, uids: str) -> set[str]:
+    """The ways that somebody came through."""
+    program = Path(ports.__file__).read_bytes()
+    found = host.run(f"echo {base64.b64encode(program).decode()} | base64 -d | python3 - {uids}")
+    assert found.rc == 0, found.stderr
+    return {way for way, came in json.loads(found.stdout).items() if came}
+
+
+def test_hub_follows_no_link_of_a_user(host: Host, browser: Hub) -> None:
+    """In the folder of the server's unit, which is the user's and may still be there from before."""
+    folder = "/run/jupyter-bob-singleuser"
+    host.check_output(f"echo untouched > /root/victim && install -d -o bob -m 700 {folder}")
+    host.check_output(f"runuser -u bob -- ln -s /root/victim {folder}/jupyter-bob-singleuser.env")
+    browser.sign_in("bob", PASSWORD)
+    browser.start_server()
+    try:
+        assert browser.run_cell("6 * 7").output == "42"
+        assert host.file("/root/victim").content_string == "untouched\n"
+        assert host.file("/run/jupyterhub/environment").mode == 0o700
+    finally:
+        browser.stop_server()
+        host.run(f"rm -r {folder} /root/victim")
+
+
+def test_server_is_on_its_users_port(host: Host, alice: Hub) -> None:
+    """Which a neighbour can neither reach nor, after the server has gone, answer on."""
+    uid = int(host.check_output("id -u alice"))
+    mine = f"http://127.0.0.1:{20000 + uid}/user/alice/api"
+    assert '"version"' in alice.run_cell(f"!curl --silent {mine}").output
+    assert host.run(f"runuser -u bob -- curl --silent --max-time 2 {mine}").rc == 7
+    assert host.run(f"runuser -u www-data -- curl --silent --max-time 2 {mine}").rc == 7
+    assert host.check_output(f"curl --silent {mine}")
 
 
 def test_no_other_site_frames_the_pages(host: Host) -> None:

@@ -472,57 +472,61 @@ def test_volume_that_is_not_mounted(here: Settings) -> None:
     assert found[1].name == "system disk"
 
 
-# The guard of the metadata service
+# The guard
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as another user")
-def test_who_reaches_the_metadata_service(url: str) -> None:
+def test_who_comes_through_where_there_is_no_guard(here: Settings, url: str) -> None:
     port = int(url.rpartition(":")[2])
-    assert guard.open_for([UID, 2000], [("127.0.0.1", port)]) == [guard.NOBODY, 2000, UID]
-    assert guard.open_for([UID], [("127.0.0.1", 9), ("::1", 9)]) == []
-    assert guard.open_for([], [("127.0.0.1", 9), ("127.0.0.1", port)]) == [guard.NOBODY]
+    closed = replace(here, metadata_guard=True)
+    ports = [f"uid {uid} reaches the ports of others" for uid in (2000, UID)]
+    metadata = [f"uid {uid} reaches the metadata service" for uid in (guard.NOBODY, 2000, UID)]
+    assert guard.leaks(closed, [UID, 2000], [("127.0.0.1", 9), ("127.0.0.1", port)]) == [*metadata, *ports]
+    assert guard.leaks(closed, [UID], [("127.0.0.1", 9), ("::1", 9)]) == ports[1:]
+    assert guard.leaks(here, [2000], [("127.0.0.1", port)]) == ports[:1]
+    assert guard.leaks(here, []) == []
 
 
 @pytest.mark.parametrize(
-    ("state", "reached", "done"),
+    ("state", "found", "done"),
     [
         ("active", [], []),
-        ("active", [2000], ["reload"]),
+        ("active", ["uid 2000 reaches it"], ["reload"]),
         ("inactive", [], ["start"]),
-        ("failed", [65534], ["start"]),
+        ("failed", ["uid 65534 reaches it"], ["start"]),
     ],
 )
 def test_guard_is_loaded_where_it_is_missing(
-    monkeypatch: pytest.MonkeyPatch, state: str, reached: list[int], done: list[str]
+    here: Settings, monkeypatch: pytest.MonkeyPatch, state: str, found: list[str], done: list[str]
 ) -> None:
     verbs: list[str] = []
 
     def run(_: str, verb: str, unit: str, **__: object) -> str:
-        assert unit == "ds-stack-metadata-guard.service"
+        assert unit == "ds-stack-guard.service"
         verbs.append(verb)
         return state + "\n"
 
     monkeypatch.setattr(guard, "run", run)
-    monkeypatch.setattr(guard, "open_for", lambda _: reached)
+    monkeypatch.setattr(guard, "leaks", lambda *_: found)
     said: list[str] = []
-    assert guard.keep([2000], said.append) is bool(reached)
+    assert guard.keep(here, [2000], said.append) is bool(found)
     assert verbs == ["is-active", *done]
-    assert len(said) == len(reached)
+    assert said == [f"{one}; the guard is loaded again" for one in found]
 
 
 @pytest.mark.parametrize(
-    ("reached", "opened", "told"),
+    ("found", "opened", "told"),
     [
-        ([], None, Check("metadata guard", True, "the metadata service is closed to users")),
-        ([], "T", Check("metadata guard", True, "closed again; users reached the metadata service at T")),
-        ([7], "T", Check("metadata guard", False, "uid 7 reaches the metadata service")),
+        ([], None, Check("guard", True, "users are kept from each other")),
+        ([], "T", Check("guard", True, "closed again; users came through it at T")),
+        (["uid 7 reaches it", "uid 8"], "T", Check("guard", False, "uid 7 reaches it")),
     ],
 )
 def test_guard_as_it_is_told(
-    monkeypatch: pytest.MonkeyPatch, reached: list[int], opened: str | None, told: Check
+    here: Settings, monkeypatch: pytest.MonkeyPatch, found: list[str], opened: str | None, told: Check
 ) -> None:
-    monkeypatch.setattr(guard, "open_for", lambda _: reached)
-    assert guard.check([], opened) == told
+    monkeypatch.setattr(guard, "leaks", lambda *_: found)
+    assert guard.check(here, [], opened) == told
 
 
 # Reports

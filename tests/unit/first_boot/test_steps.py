@@ -161,8 +161,8 @@ def test_upkeep_goes_on_whatever_fails(
     broken: str,
 ) -> None:
     """And whether SSM answers or not."""
-    monkeypatch.setattr(program.settings, "load", lambda: replace(here, metadata_guard=True))
-    monkeypatch.setattr(steps.guard, "check", lambda *_: steps.Check("metadata guard", True, ""))
+    monkeypatch.setattr(program.settings, "load", lambda: replace(here, guard=True))
+    monkeypatch.setattr(steps.guard, "check", lambda *_: steps.Check("guard", True, ""))
     call(monkeypatch, "boot")
     call(monkeypatch, "check")
     ssm.problem = Unavailable("SSM cannot be reached.")
@@ -209,9 +209,9 @@ def test_no_upkeep_on_a_machine_that_was_not_made_ready(
 def test_open_guard_is_told_until_the_next_boot(
     ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guarded = replace(here, metadata_guard=True)
+    guarded = replace(here, guard=True)
     monkeypatch.setattr(program.settings, "load", lambda: guarded)
-    monkeypatch.setattr(steps.guard, "open_for", lambda _: [])
+    monkeypatch.setattr(steps.guard, "leaks", lambda *_: [])
     monkeypatch.setattr(steps.guard, "keep", lambda *_: True)
     call(monkeypatch, "boot")
     call(monkeypatch, "check")
@@ -221,7 +221,7 @@ def test_open_guard_is_told_until_the_next_boot(
     call(monkeypatch, "refresh")
     (found,) = ssm.reports[-1]["checks"]
     assert found["ok"]
-    assert found["detail"].startswith("closed again; users reached the metadata service at 20")
+    assert found["detail"].startswith("closed again; users came through it at 20")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The guard of the metadata service (role base): whether users are kept out, seen as they would see it."""
+"""The guard of role base, which keeps users from the metadata service and each other, as users see it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from collections.abc import Callable, Collection
 
 from .errors import InitError
 from .process import run
+from .settings import Settings
 from .status import Check
 
-NAME = "metadata guard"
-UNIT = "ds-stack-metadata-guard.service"
+NAME = "guard"
+UNIT = "ds-stack-guard.service"
 # Whatever address this program itself asks: these are what the guard closes, on every instance.
 ADDRESSES = (("169.254.169.254", 80), ("fd00:ec2::254", 80))
 NOBODY = 65534
 SECONDS, SECONDS_EACH = 10, 3
-# Prints the uids as whom a connection comes about. The rules go by the uid that opens the socket.
+# Prints who reaches what. The rules go by the uid that opens a socket. Inside, a connection is there at once
+# or never: all users ask for one with nobody at the same time.
 PROBE = """
-import os, socket, sys
-for uid in map(int, sys.argv[1].split(",")):
+import os, socket, sys, time
+uids = [int(uid) for uid in sys.argv[1].split(",")]
+for uid in uids:
     os.seteuid(uid)
     for address in sys.argv[2:]:
         host, port = address.rsplit(" ", 1)
@@ -29,43 +32,62 @@ for uid in map(int, sys.argv[1].split(",")):
                 probe.connect((host, int(port)))
             except OSError:
                 continue
-            print(uid)
+            print(f"uid {uid} reaches the metadata service")
             break
     os.seteuid(0)
+os.seteuid(uids[0])
+listening = socket.create_server(("127.0.0.1", 0), backlog=len(uids))
+os.seteuid(0)
+asking = {}
+for uid in uids[1:]:
+    os.seteuid(uid)
+    asking[uid] = socket.socket()
+    asking[uid].setblocking(False)
+    asking[uid].connect_ex(listening.getsockname())
+    os.seteuid(0)
+time.sleep(0.2)
+for uid, probe in asking.items():
+    try:
+        probe.getpeername()
+    except OSError:
+        continue
+    print(f"uid {uid} reaches the ports of others")
 """
 
 
-def open_for(uids: Collection[int], addresses: Collection[tuple[str, int]] = ADDRESSES) -> list[int]:
-    """Return those of these uids, and of nobody's, that reach the metadata service. Raises InitError."""
+def leaks(
+    settings: Settings, uids: Collection[int], addresses: Collection[tuple[str, int]] = ADDRESSES
+) -> list[str]:
+    """Return what these uids, and nobody's, reach that is closed to them. Raises InitError."""
     who = ",".join(str(uid) for uid in [NOBODY, *sorted(uids)])
     seconds = SECONDS + SECONDS_EACH * len(uids)
-    where = [f"{host} {port}" for host, port in addresses]
+    where = [f"{host} {port}" for host, port in addresses] if settings.metadata_guard else []
     command = [sys.executable, "-I", "-c", PROBE, who, *where]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise InitError(f"Whether users reach the metadata service cannot be seen: {error}.") from error
-    return [int(uid) for uid in done.stdout.split()]
+        raise InitError(f"Whether users come through the guard cannot be seen: {error}.") from error
+    return done.stdout.splitlines()
 
 
-def keep(uids: Collection[int], log: Callable[[str], None]) -> bool:
+def keep(settings: Settings, uids: Collection[int], log: Callable[[str], None]) -> bool:
     """Load the guard's rules again where they are missing. Return whether they were. Raises InitError."""
-    reached = open_for(uids)
+    found = leaks(settings, uids)
     active = run("systemctl", "is-active", UNIT, ok=range(256)).strip() == "active"
-    if active and not reached:
+    if active and not found:
         return False
     # Reloaded where it can be: a restart would take the services with it.
     run("systemctl", "reload" if active else "start", UNIT)
-    if reached:
-        log(f"users reached the metadata service (uid {reached[0]}); its guard is loaded again")
-    return bool(reached)
+    if found:
+        log(f"{found[0]}; the guard is loaded again")
+    return bool(found)
 
 
-def check(uids: Collection[int], opened: str | None) -> Check:
+def check(settings: Settings, uids: Collection[int], opened: str | None) -> Check:
     """Look at the guard; ``opened`` tells when it was found open since the boot."""
-    reached = open_for(uids)
-    if reached:
-        return Check(NAME, False, f"uid {reached[0]} reaches the metadata service")
+    found = leaks(settings, uids)
+    if found:
+        return Check(NAME, False, found[0])
     if opened:
-        return Check(NAME, True, f"closed again; users reached the metadata service at {opened}")
-    return Check(NAME, True, "the metadata service is closed to users")
+        return Check(NAME, True, f"closed again; users came through it at {opened}")
+    return Check(NAME, True, "users are kept from each other")

@@ -54,6 +54,7 @@ class Settings:
     volume_seconds: int
     services_seconds: int
 
+    guard: bool = False
     metadata_guard: bool = False
     tls_folder: Path = Path("/etc/ds-stack/tls")
     keys_folder: Path = Path("/etc/ds-stack/authorized_keys")
@@ -92,6 +93,7 @@ def parse(text: str) -> Settings:
             ),
             volume_seconds=int(found["volume_seconds"]),
             services_seconds=int(found["services_seconds"]),
+            guard=bool(found.get("guard", False)),
             metadata_guard=bool(found.get("metadata_guard", False)),
         )
     except (ValueError, KeyError, TypeError) as error:

@@ -82,7 +82,7 @@ def upkeep(settings: Settings, log: Callable[[str], None]) -> None:
         lambda: users.end_leftovers(registry.load(settings.state), log),
         lambda: services.keep(settings.services, log),
     ]
-    if settings.metadata_guard:
+    if settings.guard:
         # First: the services do not start without it.
         parts.insert(0, lambda: _keep_guard(settings, log))
     for part in parts:
@@ -93,7 +93,7 @@ def upkeep(settings: Settings, log: Callable[[str], None]) -> None:
 
 
 def _keep_guard(settings: Settings, log: Callable[[str], None]) -> None:
-    if guard.keep(_uids(settings), log):
+    if guard.keep(settings, _uids(settings), log):
         memory.note(opened=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
 
@@ -136,8 +136,8 @@ def _check(context: Context, seconds: float) -> None:
     if applied.unfilled:
         detail = "the volume has grown; its file system will fill it from the next boot on"
         checks.append(Check("data volume's size", True, detail))
-    if settings.metadata_guard:
-        checks.append(guard.check(_uids(settings), applied.opened))
+    if settings.guard:
+        checks.append(guard.check(settings, _uids(settings), applied.opened))
     checks += [Check(f"user {name}", False, problem) for name, problem in applied.problems.items()]
     known = registry.load(settings.state)
     checks += [

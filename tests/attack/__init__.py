@@ -1,0 +1,1 @@
+"""What a user tries against another and the system; each works where nothing is against it."""
