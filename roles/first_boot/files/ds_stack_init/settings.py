@@ -55,6 +55,7 @@ class Settings:
     services_seconds: int
 
     metadata_guard: bool = False
+    self_test: str = ""
     tls_folder: Path = Path("/etc/ds-stack/tls")
     keys_folder: Path = Path("/etc/ds-stack/authorized_keys")
     proxy_folder: Path = Path("/etc/nginx/ds-stack")
@@ -93,6 +94,7 @@ def parse(text: str) -> Settings:
             volume_seconds=int(found["volume_seconds"]),
             services_seconds=int(found["services_seconds"]),
             metadata_guard=bool(found.get("metadata_guard", False)),
+            self_test=str(found.get("self_test", "")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InitError(f"{PATH} is not as the bake writes it: {error!r}. Bake again.") from error
