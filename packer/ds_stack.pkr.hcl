@@ -17,11 +17,16 @@ build {
 
     extra_arguments = [
       "--extra-vars", "@${var.provisioner_variables_file}",
-      # What shapes no image. The playbook bake keeps the receipt under the image's name and id.
+      # What shapes no image. The playbook bake keeps the receipt under the image's name and id, and the module
+      # packer_image reads how the self-test went.
       "--extra-vars", jsonencode({
         receipt_copy       = "${abspath(path.root)}/receipt.json"
         receipt_image      = var.image_name
         receipt_provenance = var.provenance
+
+        smoke_test_copy     = "${abspath(path.root)}/self-test.json"
+        smoke_test_image    = var.image_name
+        smoke_test_required = var.self_test_required
       }),
     ]
 

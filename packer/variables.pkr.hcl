@@ -58,6 +58,12 @@ variable "provenance" {
   description = "What tells where the image comes from, for its receipt."
 }
 
+variable "self_test_required" {
+  type        = bool
+  default     = true
+  description = "Whether a machine that does not pass its self-test ends the bake."
+}
+
 variable "instance_type" {
   type        = string
   description = "EC2 instance type of the bake."

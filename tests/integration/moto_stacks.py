@@ -27,6 +27,7 @@ def make_image(operator: Operator, fingerprint: str, name: str = "image-1") -> s
         "ds-stack:name": operator.variables["ds_stack_name"],
         "ds-stack:part": "image",
         "ds-stack:fingerprint": fingerprint,
+        "ds-stack:verified": "all",
     }
     tagged = [
         {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}

@@ -71,12 +71,12 @@ def test_image_yml_runs_no_role_of_a_component_that_is_not_chosen() -> None:
 
 @pytest.mark.parametrize(
     ("components", "alone"),
-    [(["jupyterhub"], {"conda", "jupyterhub", "r", "smoke_test"}), (["rstudio"], {"r", "rstudio_server"})],
+    [(["jupyterhub"], {"conda", "jupyterhub", "r"}), (["rstudio"], {"r", "rstudio_server"})],
 )
 def test_only_the_roles_of_chosen_components_shape_the_fingerprint(
     components: list[str], alone: set[str]
 ) -> None:
-    every = {"base", "web_proxy", "first_boot", "receipt", "image_cleanup"}
+    every = {"base", "web_proxy", "first_boot", "smoke_test", "receipt", "image_cleanup"}
     assert set(chosen(*components)["paths"]) == {f"roles/{role}" for role in every | alone}
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients import jupyterhub
+from tests.clients import jupyterhub  # isort: skip (finds the next one)
+from ds_stack_self_test import hub
 
 REQUEST = "the-request"
 
@@ -31,7 +32,7 @@ def message(kind: str, parent: str = REQUEST, **content: Any) -> dict[str, Any]:
 
 def collect(*messages: dict[str, Any]) -> jupyterhub.Cell:
     """What comes of a cell whose kernel sends these messages."""
-    return jupyterhub._collect(Channels(*messages), REQUEST, time.monotonic() + 60)
+    return hub._collect(Channels(*messages), REQUEST, time.monotonic() + 60)
 
 
 IDLE = message("status", execution_state="idle")
@@ -73,7 +74,7 @@ def test_an_error_has_name_and_message() -> None:
 
 def test_a_cell_that_never_ends_is_an_error_with_its_output() -> None:
     with pytest.raises(jupyterhub.HubError, match="so far it printed: 42"):
-        jupyterhub._collect(_after_deadline(), REQUEST, time.monotonic() + 0.05)
+        hub._collect(_after_deadline(), REQUEST, time.monotonic() + 0.05)
 
 
 def _after_deadline() -> Channels:
@@ -97,7 +98,7 @@ def _after_deadline() -> Channels:
     ],
 )
 def test_page_error_is_readable(page: str, text: str) -> None:
-    assert jupyterhub._page_error(page) == text
+    assert hub._page_error(page) == text
 
 
 def test_nothing_at_the_address_is_an_error_that_names_it(unused_tcp_address: str) -> None:

@@ -178,10 +178,10 @@ def test_conflict_of_one_user_is_no_other_users_affair(machine: Machine, told: s
 
 
 def test_no_uid_is_left() -> None:
-    taken = {f"u{uid}": Account(uid) for uid in range(59999, END_UID)}
-    found = plan([User("bob"), User("eve")], {}, {}, Machine(taken), 59998)
-    assert [one.uid for one in found.users] == [59998]
-    assert found.problems == {"eve": "No uid from 59998 to 59999 is left for 'eve'."}
+    taken = {f"u{uid}": Account(uid) for uid in range(59998, END_UID)}
+    found = plan([User("bob"), User("eve")], {}, {}, Machine(taken), 59997)
+    assert [one.uid for one in found.users] == [59997]
+    assert found.problems == {"eve": "No uid from 59997 to 59998 is left for 'eve'."}
 
 
 @pytest.mark.parametrize(

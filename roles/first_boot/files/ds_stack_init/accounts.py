@@ -10,8 +10,9 @@ from .config import Credential, User
 from .errors import InitError
 from .registry import Record, Registry, digest
 
-# Users' uids are below; beyond are systemd's own, such as those of units with DynamicUser.
-END_UID = 60000
+# Users' uids are below. This one is that of the self-test's user (role smoke_test); beyond are systemd's own,
+# such as those of units with DynamicUser.
+END_UID = 59999
 
 
 @dataclass(frozen=True)

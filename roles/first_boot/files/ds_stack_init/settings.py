@@ -56,6 +56,7 @@ class Settings:
 
     guard: bool = False
     metadata_guard: bool = False
+    self_test: str = ""
     tls_folder: Path = Path("/etc/ds-stack/tls")
     keys_folder: Path = Path("/etc/ds-stack/authorized_keys")
     proxy_folder: Path = Path("/etc/nginx/ds-stack")
@@ -95,6 +96,7 @@ def parse(text: str) -> Settings:
             services_seconds=int(found["services_seconds"]),
             guard=bool(found.get("guard", False)),
             metadata_guard=bool(found.get("metadata_guard", False)),
+            self_test=str(found.get("self_test", "")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InitError(f"{PATH} is not as the bake writes it: {error!r}. Bake again.") from error

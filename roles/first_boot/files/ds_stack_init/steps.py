@@ -14,6 +14,7 @@ from . import (
     mounts,
     proxy,
     registry,
+    self_test,
     services,
     state_folders,
     status,
@@ -127,12 +128,18 @@ def _check(context: Context, seconds: float) -> None:
         raise InitError("The machine was not made ready: see the log of ds-stack-init.service.")
     settings = context.settings
     context.reporter.config_version = applied.config_version
+    scheme = proxy.scheme(applied.tls)
     checks = services.check_all(
         settings.services,
-        lambda one: services.check(one, proxy.scheme(applied.tls), settings.tls_folder / CERTIFICATE),
+        lambda one: services.check(one, scheme, settings.tls_folder / CERTIFICATE),
         seconds,
     )
-    checks += health.check(settings)
+    disks = health.check(settings)
+    instance = context.identity.instance_id
+    # Where the disks are at fault it says nothing of the image.
+    if self_test.is_due(settings, instance) and all(one.ok for one in disks):
+        checks.append(self_test.check(settings, instance, scheme, checks))
+    checks += disks
     if applied.unfilled:
         detail = "the volume has grown; its file system will fill it from the next boot on"
         checks.append(Check("data volume's size", True, detail))
