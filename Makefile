@@ -54,6 +54,7 @@ lint unit integration newest molecule e2e: setup ## Run one tier of the tests
 
 soak: setup ## Kill site.yml and destroy.yml after each task that changes something, and run them again (an hour)
 	DS_STACK_SOAK=1 python -m pytest -q -s tests/faults
+	DS_STACK_SOAK=1 python -m pytest -q tests/e2e/test_story.py -k 'is_enough or come_without or in_a_browser'
 
 bench: setup ## Measure what a task of terraform_stack costs, on a machine that does nothing else
 	python -m tests.bench.terraform_stack

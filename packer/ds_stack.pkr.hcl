@@ -13,7 +13,8 @@ build {
     command       = var.ansible_playbook
     playbook_file = "${path.root}/image.yml"
     user          = var.ssh_username
-    use_proxy     = false
+    # Packer's own, which goes where Packer goes, for a machine that has no address.
+    use_proxy = local.private
 
     extra_arguments = [
       "--extra-vars", "@${var.provisioner_variables_file}",

@@ -10,11 +10,14 @@ source "amazon-ebs" "ds_stack" {
   shutdown_behavior = "terminate" # so that a machine whose Packer was killed can end itself
 
   # The default VPC gives public addresses by itself; another subnet may not.
-  associate_public_ip_address = var.subnet_id == null ? null : true
+  associate_public_ip_address = local.private ? false : var.subnet_id == null ? null : true
 
-  # SSH is open to the caller only.
-  temporary_security_group_source_cidrs     = var.source_cidrs
-  temporary_security_group_source_public_ip = length(var.source_cidrs) == 0
+  # SSH is open to the caller only, and to nobody where Session Manager leads to it.
+  temporary_security_group_source_cidrs     = local.private ? ["127.0.0.1/32"] : var.source_cidrs
+  temporary_security_group_source_public_ip = !local.private && length(var.source_cidrs) == 0
+
+  ssh_interface        = local.private ? "session_manager" : null
+  iam_instance_profile = var.session_manager_profile
 
   metadata_options {
     http_endpoint               = "enabled"

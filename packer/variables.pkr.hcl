@@ -101,3 +101,13 @@ variable "kms_key_id" {
   default     = null
   description = "KMS key for the image's snapshots, the account's EBS key by default."
 }
+
+variable "session_manager_profile" {
+  type        = string
+  default     = null
+  description = "Instance profile of a bake without a public address, which is reached through Session Manager. None is one that SSH reaches."
+}
+
+locals {
+  private = var.session_manager_profile != null
+}

@@ -3,9 +3,10 @@
 import gzip
 import hashlib
 import io
+import os
 import re
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,22 @@ LIST = Path(__file__).with_name("r-packages.txt")
 
 #: Where Debian installs R packages; the recommended ones (MASS, Matrix...) lie in the second.
 LIBRARIES = ("usr/lib/R/site-library", "usr/lib/R/library")
+
+#: What the HTML pages of rmarkdown are made with: Debian's R packages have links there, and no copies.
+LINKED = (
+    "fonts-font-awesome",
+    "fonts-glyphicons-halflings",
+    "libjs-bootstrap",
+    "libjs-bootstrap4",
+    "libjs-highlight.js",
+    "libjs-jquery",
+    "libjs-jquery-ui",
+    "libjs-modernizr",
+    "libjs-prettify",
+    "node-bootstrap-sass",
+    "node-html5shiv",
+    "r-cran-shiny",
+)
 
 #: Packages that are R itself.
 # fmt: off
@@ -79,13 +96,14 @@ def build(workshop: Workshop) -> dict[str, Any]:
     """Build the repository; returns its entry of the manifest."""
     names = [line for line in LIST.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     workshop.log(f"mirror: packing {len(names)} R packages of Debian")
-    debs = debian.download([f"r-cran-{name}" for name in names], workshop.scratch / "debs", workshop.log)
+    wanted = [*(f"r-cran-{name}" for name in names), *LINKED]
+    debs = debian.download(wanted, workshop.scratch / "debs", workshop.log)
     unpacked = workshop.scratch / "debian"
     debian.unpack(debs, unpacked)
     contrib = workshop.tree / REPOSITORY / "src/contrib"
     contrib.mkdir(parents=True)
     folders = sorted(folder for library in LIBRARIES for folder in (unpacked / library).glob("*"))
-    packages = [pack(folder, contrib) for folder in folders if (folder / "DESCRIPTION").is_file()]
+    packages = [pack(folder, contrib) for folder in folders if folder.name.lower() in names]
     check_complete(packages)
     write_index(packages, contrib)
     versions = {package.name: package.fields["Version"] for package in packages}
@@ -100,18 +118,27 @@ def parse_description(text: str) -> dict[str, str]:
 
 
 def pack(folder: Path, contrib: Path) -> RPackage:
-    """Pack an installed package as R CMD INSTALL takes it. Two runs make the same bytes."""
+    """Pack an installed package as R CMD INSTALL takes it. Two runs make the same bytes.
+
+    What it links to outside of it is packed in the link's place, and a link that leads nowhere is left out.
+    """
     fields = parse_description((folder / "DESCRIPTION").read_text(encoding="utf-8", errors="replace"))
     if "Built" not in fields:
         raise LocalCloudError(f"{folder.name} is no built R package")
     path = contrib / f"{fields['Package']}_{fields['Version']}.tar.gz"
     content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for file in sorted([folder, *folder.rglob("*")]):
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.GNU_FORMAT, dereference=True) as archive:
+        for file in sorted(_files(folder)):
             archive.add(file, str(file.relative_to(folder.parent)), recursive=False, filter=_anonymous)
     with path.open("wb") as stream, gzip.GzipFile("", "wb", 6, stream, mtime=0) as zipped:
         zipped.write(content.getvalue())
     return RPackage(path, fields)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, _folders, names in os.walk(folder, followlinks=True):
+        yield Path(parent)
+        yield from (path for name in names if (path := Path(parent, name)).exists())
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:

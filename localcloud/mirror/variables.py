@@ -17,6 +17,10 @@ def role_variables(manifest: Mapping[str, Any], base_url: str) -> dict[str, obje
         "conda_channels": [channel],
         "conda_solver": "classic",  # conda 24.7 without libmamba, which is not on PyPI
         "r_cran_url": f"{base}/{manifest['cran']['path']}",
+        "r_system_packages": [
+            "libzmq5",
+            "libjs-jquery",
+        ],  # of which Debian's jquerylib asks dpkg for the version
         "r_left_out_packages": ["renv"],  # Debian 12 has none of it
         "rstudio_server_url": f"{base}/{rstudio['path']}",
         "rstudio_server_checksum": f"sha256:{rstudio['sha256']}",

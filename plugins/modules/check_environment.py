@@ -83,6 +83,10 @@ options:
   bake_subnet_id:
     description: Subnet of the bake; by default one of the default VPC.
     type: str
+  bake_private:
+    description: Whether the bake is reached through Session Manager.
+    type: bool
+    default: false
   instance_type:
     description: Instance type of the machine.
     type: str
@@ -222,6 +226,7 @@ ARGUMENTS: dict[str, Any] = {
     },
     "bake_instance_type": {"type": "str"},
     "bake_subnet_id": {"type": "str"},
+    "bake_private": {"type": "bool", "default": False},
     "instance_type": {"type": "str"},
     "availability_zone": {"type": "str"},
     "subnet_id": {"type": "str"},
@@ -276,6 +281,8 @@ def needed_programs(module: AnsibleAWSModule, stages: frozenset[str]) -> Iterato
     )
     if BAKE in stages and template:
         yield tools.packer(Path(template), Path(overlay) if overlay else None)
+        if module.params["bake_private"]:
+            yield tools.session_manager_plugin()
     if stages & {NETWORK, INSTANCE, DESTROY} and terraform:
         yield tools.terraform(Path(terraform["source"]))
 

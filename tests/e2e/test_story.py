@@ -6,6 +6,7 @@ The tests build on each other in the order of the file: each is a chapter.
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ import pytest
 from tests.clients import jupyterhub, rstudio
 from tests.clients.jupyterhub import Hub
 from tests.clients.rstudio import RStudio
-from tests.e2e.conftest import Stack, client
-from tests.first_hour.session import do_all
+from tests.e2e.conftest import ROOT, Stack, client
+from tests.first_hour import browser
+from tests.first_hour.session import change_password, do_after, do_all
 
 pytestmark = pytest.mark.e2e
 
@@ -29,10 +31,13 @@ NOTHING = dict.fromkeys(("image", "network", "homes", "users", "settings", "mach
 
 
 @contextmanager
-def signed_in(stack: Stack, folder: Path, user: str = "alice") -> Iterator[Hub]:
-    """Sign a user in through the machine's public address, with JupyterLab running."""
+def signed_in(stack: Stack, folder: Path, user: str = "alice", password: str = "") -> Iterator[Hub]:
+    """Sign a user in through the machine's public address, with JupyterLab running.
+
+    By default with the password that was made for the user.
+    """
     hub = hub_of(stack, folder)
-    hub.sign_in(user, stack.passwords()[user])
+    hub.sign_in(user, password or stack.passwords()[user])
     hub.start_server()
     try:
         yield hub
@@ -181,6 +186,18 @@ def test_the_first_hour(stack: Stack, tmp_path: Path) -> None:
     assert [one for one in outcomes if one.problem] == []
 
 
+def test_the_first_hour_in_a_browser(stack: Stack, tmp_path: Path) -> None:
+    """In a headless Chromium; its pictures stay in tests/output. `make soak` leaves it alone for a while."""
+    pictures = ROOT / "tests/output/pictures"
+    url, _certificate = address_of(stack, 8000, tmp_path)
+    idle = 600 if os.environ.get("DS_STACK_SOAK") else 0
+    outcomes = list(browser.do_all(url, "alice", stack.passwords()["alice"], pictures, idle))
+    hub = hub_of(stack, tmp_path)
+    hub.sign_in("alice", stack.passwords()["alice"])
+    hub.stop_server()
+    assert [one for one in outcomes if one.problem] == []
+
+
 def test_a_closed_network_closes_the_ports(stack: Stack) -> None:
     stack.play("network", ds_stack_allowed_cidrs=["198.51.100.0/24"])
     assert not is_open(stack.machine()["PublicIpAddress"], 8000)
@@ -240,11 +257,15 @@ def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Sta
     before, passwords = stack.machine(), stack.passwords()
     # With less in it than the first image, which takes less time and can be told from outside.
     stack.variables["ds_stack_preset"] = "minimal"
+    stack.variables["ds_stack_environments"] = [{"name": "small", "specs": ["python>=3.11,<3.15", "pip"]}]
     stack.variables["ds_stack_image_variables"] = {
         "jupyterhub_memory_limit": "3G",
         "jupyterhub_kernel_environment_specs": ["python>=3.11,<3.15", "pip", "ipykernel"],
-        "r_packages": [],
+        "r_packages": ["reticulate"],
     }
+    own = "Sesame-8-opened-wide"
+    with signed_in(stack, tmp_path) as hub:
+        change_password(hub, passwords["alice"], own)
     stack.play("site")
     after = stack.machine()
     assert after["InstanceId"] != before["InstanceId"]
@@ -254,11 +275,20 @@ def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Sta
     digest = (
         "import hashlib; print(hashlib.sha256(open('/etc/ds-stack/receipt.json', 'rb').read()).hexdigest())"
     )
-    with signed_in(stack, tmp_path) as hub:
+    with signed_in(stack, tmp_path, password=own) as hub:
+        change_password(hub, own, passwords["alice"])
         assert run_cell(hub, digest) == hashlib.sha256(copy.read_bytes()).hexdigest()
         assert run_cell(hub, "print(open('note.txt').read())") == NOTE
         assert run_cell(hub, "import importlib.util; print(importlib.util.find_spec('pandas'))") == "None"
         assert run_cell(hub, "cat(requireNamespace('dplyr', quietly = TRUE), 6 * 7)", "ir") == "FALSE 42"
+        # The named environment is a kernel, and can be chosen in R.
+        prefix = "/opt/conda/envs/small"
+        kernels = hub.server("GET", "api/kernelspecs").json()["kernelspecs"]
+        (small,) = (name for name, one in kernels.items() if one["spec"]["display_name"].endswith("(small)"))
+        assert run_cell(hub, "import sys; print(sys.prefix)", small) == prefix
+        choose = "reticulate::use_condaenv('small'); cat(reticulate::py_config()$python)"
+        assert run_cell(hub, choose, "ir").splitlines()[-1] == f"{prefix}/bin/python"
+        assert [one for one in do_after(hub) if one.problem] == []
 
 
 def test_the_image_holds_no_secret(stack: Stack) -> None:

@@ -6,10 +6,16 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import chain
+from pathlib import Path
 
 from tests.clients.jupyterhub import Hub
+from tests.first_hour import browser
 from tests.first_hour.session import do_all
 from tests.first_hour.table import table
+
+PICTURES = Path(__file__).resolve().parents[1] / "output/pictures"
+"""What the browser showed."""
 
 
 def main(arguments: list[str]) -> int:
@@ -24,7 +30,7 @@ def main(arguments: list[str]) -> int:
     hub.sign_in(user, password)
     hub.start_server()
     failed = 0
-    for outcome in do_all(hub, password):
+    for outcome in chain(do_all(hub, password), browser.do_all(url, user, password, PICTURES)):
         failed += bool(outcome.problem)
         print(
             f"{'FAILED' if outcome.problem else 'ok':6} {outcome.what} ({outcome.where}) {outcome.problem}",

@@ -12,7 +12,7 @@ from functools import partial
 
 from tests.clients.jupyterhub import Hub, HubError, SignInRefusedError
 from tests.clients.terminal import terminal
-from tests.first_hour.things import PLACES, PYTHON, TERMINAL, THINGS, R, Thing
+from tests.first_hour.things import AFTER, PLACES, PYTHON, TERMINAL, THINGS, R, Thing
 
 SHOWN = 600
 
@@ -43,12 +43,15 @@ def do_all(hub: Hub, password: str) -> Iterator[Outcome]:
         for thing in (one for one in THINGS if one.where == TERMINAL):
             yield _outcome(thing, partial(shell.run, thing.code, thing.seconds))
     for what, where, act in MORE:
-        try:
-            act(hub, password)
-            problem = ""
-        except (AssertionError, HubError, KeyError, ValueError) as error:
-            problem = f"{error!r}"[:SHOWN]
-        yield Outcome(what, where, problem)
+        yield _acted(what, where, partial(act, hub, password))
+
+
+def do_after(hub: Hub) -> Iterator[Outcome]:
+    """Do what shows that all is as it was left, on the machine that has taken the place of the one before."""
+    with terminal(hub) as shell:
+        for thing in AFTER:
+            yield _outcome(thing, partial(shell.run, thing.code, thing.seconds))
+    yield _acted(ENVIRONMENTS, "kernels", partial(_own_environments_are_kernels, hub, ""))
 
 
 def _outcome(thing: Thing, do: Callable[[], str]) -> Outcome:
@@ -58,6 +61,15 @@ def _outcome(thing: Thing, do: Callable[[], str]) -> Outcome:
     except HubError as error:
         problem = str(error)
     return Outcome(thing.what, PLACES[thing.where], problem)
+
+
+def _acted(what: str, where: str, act: Callable[[], None]) -> Outcome:
+    try:
+        act()
+        problem = ""
+    except (AssertionError, HubError, KeyError, ValueError) as error:
+        problem = f"{error!r}"[:SHOWN]
+    return Outcome(what, where, problem)
 
 
 def _cell(hub: Hub, kernel: str, thing: Thing) -> str:
@@ -222,15 +234,20 @@ rm -rf ~/.jupyter/jupyter_server_config.* ~/.local/share/jupyter/kernels/odd ~/s
 (cd $(python -m site --user-site) && rm -f jupyter_server.py jupyterlab.py jupyterhub.py)"""
 
 
+def change_password(hub: Hub, old: str, new: str) -> None:
+    """Change the user's password in a terminal."""
+    with terminal(hub) as shell:
+        shell.type("passwd\n")
+        for question, answer in (("urrent .*word: ", old), ("ew .*word: ", new), ("new .*word: ", new)):
+            shell.read_until(question)
+            shell.type(answer + "\n")
+        shell.read_until("updated successfully")
+
+
 def _password_in_a_terminal(hub: Hub, password: str) -> None:
     fresh = "Sesame-7-opened-wide"
     for old, new in ((password, fresh), (fresh, password)):
-        with terminal(hub) as shell:
-            shell.type("passwd\n")
-            for question, answer in (("urrent .*word: ", old), ("ew .*word: ", new), ("new .*word: ", new)):
-                shell.read_until(question)
-                shell.type(answer + "\n")
-            shell.read_until("updated successfully")
+        change_password(hub, old, new)
         hub.another().sign_in(hub.user, new)
         if old == password:
             refused = hub.another()
@@ -248,12 +265,9 @@ def _files_up_and_down(hub: Hub, _password: str) -> None:
 
 
 Act = Callable[[Hub, str], None]
+ENVIRONMENTS = "Compute in a conda environment and a virtual environment of one's own"
 MORE: tuple[tuple[str, str, Act], ...] = (
-    (
-        "Compute in a conda environment and a virtual environment of one's own",
-        "kernels",
-        _own_environments_are_kernels,
-    ),
+    (ENVIRONMENTS, "kernels", _own_environments_are_kernels),
     (
         "Open a project whose .Rprofile hides the site library",
         "a kernel of R",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.first_hour.browser import ALL, WHERE
 from tests.first_hour.session import MORE
-from tests.first_hour.things import PLACES, THINGS
+from tests.first_hour.things import AFTER, PLACES, THINGS
 
 
 def table() -> str:
@@ -11,5 +12,7 @@ def table() -> str:
     rows = [(thing.what, PLACES[thing.where]) for thing in THINGS] + [
         (what, where) for what, where, _ in MORE
     ]
-    lines = [f"| {number} | {what} | {where} |" for number, (what, where) in enumerate(rows, 1)]
+    rows += [(what, WHERE) for what in ALL]
+    after = [(thing.what, "the machine that came after") for thing in AFTER]
+    lines = [f"| {number} | {what} | {where} |" for number, (what, where) in enumerate(rows + after, 1)]
     return "\n".join(["| | What people do | Where |", "| ---: | --- | --- |", *lines])

@@ -31,10 +31,12 @@ class Thing:
     seconds: float = 60
 
 
-def load() -> tuple[Thing, ...]:
-    """Return the table."""
-    rows = yaml.safe_load(Path(__file__).with_name("things.yml").read_text(encoding="utf-8"))
+def load(name: str) -> tuple[Thing, ...]:
+    """Return a table."""
+    rows = yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
     return tuple(Thing(**{**row, "comes": row["comes"].replace("{path}", PATH)}) for row in rows)
 
 
-THINGS = load()
+THINGS = load("things.yml")
+AFTER = load("after.yml")
+"""What must still be so when the machine was replaced."""

@@ -57,12 +57,20 @@ def is_of_today() -> bool:
     return (int(match[1]), int(match[2])) >= (1, 11)
 
 
-@pytest.mark.parametrize("subnet", [None, "subnet-1"])
-def test_the_template_is_valid_but_for_what_is_newer(tmp_path: Path, subnet: str | None) -> None:
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"subnet_id": "subnet-1"},
+        {"subnet_id": "subnet-1", "session_manager_profile": "ssm", "source_cidrs": []},
+    ],
+    ids=["public", "subnet", "private"],
+)
+def test_the_template_is_valid_but_for_what_is_newer(tmp_path: Path, variables: dict[str, Any]) -> None:
     shutil.copytree(REPOSITORY / "packer", tmp_path, dirs_exist_ok=True)
     if not is_of_today():
         take_out_what_is_newer(tmp_path)
-    result = validate(tmp_path, subnet_id=subnet)
+    result = validate(tmp_path, **variables)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

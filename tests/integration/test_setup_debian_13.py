@@ -129,7 +129,7 @@ def test_without_root_one_sentence_says_all_that_will_be_installed(machine: Mach
         (said,) = (done.stdout + done.stderr).splitlines()
         assert done.returncode == 1
         assert said.startswith("Run this as root: ")
-        packages = "debootstrap podman python3-venv runc" + (" git" if what == "test" else "")
+        packages = "debootstrap podman python3-venv runc" + (" git chromium" if what == "test" else "")
         assert said.endswith(f": the Debian packages {packages}, terraform, packer.")
     assert machine.run("ls", ".venv", ".cache").returncode != 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.first_hour.browser import ALL
 from tests.first_hour.session import MORE
 from tests.first_hour.table import table
 from tests.first_hour.things import THINGS
@@ -17,6 +18,6 @@ def test_the_documentation_has_the_table() -> None:
 
 
 def test_there_are_sixty_things_and_none_twice() -> None:
-    names = [thing.what for thing in THINGS] + [what for what, _where, _act in MORE]
+    names = [thing.what for thing in THINGS] + [what for what, _where, _act in MORE] + list(ALL)
     assert len(names) >= 60
     assert len(set(names)) == len(names)

@@ -14,19 +14,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_internet import bundle_problem
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.image_lock import damage
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import shown
 
 Values = Mapping[str, Any]
 
 FOLDER, FILE, OVERLAY = "ds_stack_dir", "ds_stack_lock_file", "ds_stack_packer_overlay"
+BUNDLE = "ds_stack_ca_bundle"
 PINNED = ("image_id", "name", "os", "owner", "region")
 """What the playbooks read of a pinned base image."""
 
 
 def path_problems(values: Values) -> Iterator[str]:
     """Return one sentence for each path that cannot be what it is for."""
-    for variable in (FOLDER, FILE, OVERLAY):
+    for variable, look in _LOOKS.items():
         text = values.get(variable)
         if text is None:
             continue
@@ -38,7 +40,7 @@ def path_problems(values: Values) -> Iterator[str]:
                 f"{variable}: '{shown(text)}' is not a whole path. Write it from / on, such as "
                 f"{shown(str(Path.cwd() / os.path.expanduser(os.path.expandvars(text))), 200)}."  # noqa: PTH111
             )
-        elif problem := _LOOKS[variable](Path(text)):
+        elif problem := look(Path(text)):
             yield f"{variable}: {problem}"
 
 
@@ -102,7 +104,23 @@ def _content_problem(found: Any) -> str | None:
     return damage(found)
 
 
-_LOOKS = {FOLDER: _folder_problem, FILE: _file_problem, OVERLAY: _overlay_problem}
+def _bundle_problem(path: Path) -> str | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror}). Name a file with certificates."
+    except ValueError:
+        text = ""  # DER, most likely
+    problem = bundle_problem(text)
+    return problem and f"{path}: {problem}"
+
+
+_LOOKS = {
+    FOLDER: _folder_problem,
+    FILE: _file_problem,
+    OVERLAY: _overlay_problem,
+    BUNDLE: _bundle_problem,
+}
 
 
 def time_zone_problem(name: str) -> str | None:

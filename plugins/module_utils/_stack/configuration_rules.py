@@ -15,6 +15,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_internet import (
+    internet_problems,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_packages import (
     package_problems,
 )
@@ -37,6 +40,7 @@ POLICY = (
     "arn:aws:iam::123456789012:policy/NAME",
 )
 SUBNET = (r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
+INSTANCE_PROFILE = (r"[A-Za-z0-9+=,.@_-]{1,128}", "AmazonSSMRoleForInstancesQuickSetup")
 FORMS = {
     "ds_stack_apt_snapshot": (
         r"(https?|file)://[^\s{}]+(\{archive\}[^\s{}]*)?\{day\}[^\s{}]*",
@@ -46,6 +50,7 @@ FORMS = {
     "ds_stack_base_image.owner": (r"[0-9]{12}|amazon|aws-marketplace|self", "'136693071363'"),
     "ds_stack_base_image.root_device_name": (r"/dev/(sd|xvd)[a-z]{1,2}[0-9]*", "/dev/xvda"),
     "ds_stack_base_image.ssh_username": (r"[a-z_][a-z0-9_-]{0,31}", "ubuntu"),
+    "ds_stack_bake_instance_profile": INSTANCE_PROFILE,
     "ds_stack_bake_subnet_id": SUBNET,
     "ds_stack_kms_key_id": (
         r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
@@ -271,6 +276,38 @@ def _rules_of_groups(values: Values) -> Iterator[str]:
             )
 
 
+def _private_bake(values: Values) -> Iterator[str]:
+    private, profile = values.get("ds_stack_bake_private"), values.get("ds_stack_bake_instance_profile")
+    if profile and re.fullmatch(INSTANCE_PROFILE[0], profile) and not private:
+        yield (
+            "ds_stack_bake_instance_profile is for a bake without a public address. Set "
+            "ds_stack_bake_private to true, or leave it out."
+        )
+    if not private:
+        return
+    if not profile:
+        yield (
+            "ds_stack_bake_private: Session Manager reaches a machine whose role lets it. Name an instance "
+            "profile with the policy AmazonSSMManagedInstanceCore in ds_stack_bake_instance_profile."
+        )
+    if not values.get("ds_stack_bake_subnet_id"):
+        yield (
+            "ds_stack_bake_private: the bake needs a way out without a public address. Name a subnet that "
+            "has one, by a NAT gateway or by endpoints and a proxy, in ds_stack_bake_subnet_id."
+        )
+    if values.get("ds_stack_bake_source_cidrs"):
+        yield (
+            "ds_stack_bake_source_cidrs opens the bake's SSH port, and with ds_stack_bake_private there is "
+            "none. Leave one of them out."
+        )
+    base = values.get("ds_stack_base_image") or {}
+    if str(values.get("ds_stack_os", "")).startswith("debian") and not base.get("name"):
+        yield (
+            "ds_stack_bake_private: Debian's images have no agent of Session Manager. Take ubuntu-24.04 for "
+            "ds_stack_os, or name an image of yours that has it in ds_stack_base_image."
+        )
+
+
 def _vpc_size(values: Values) -> Iterator[str]:
     cidr = values.get("ds_stack_vpc_cidr")
     if cidr and not _network_problem(cidr) and not 16 <= IPv4Network(cidr).prefixlen <= 24:
@@ -433,6 +470,7 @@ RULES: Collection[Rule] = (
     _networks,
     _open_world,
     _rules_of_groups,
+    _private_bake,
     _vpc_size,
     _tls,
     _numbers,
@@ -442,5 +480,6 @@ RULES: Collection[Rule] = (
     _key_region,
     _tags,
     _locale,
+    internet_problems,
     package_problems,
 )

@@ -48,6 +48,12 @@ def terraform(root: Path) -> Program:
     return _program("Terraform or OpenTofu", ["terraform", "tofu"], _constraint(files, "terraform"))
 
 
+def session_manager_plugin() -> Program:
+    """What Packer needs for a bake that has no address. Of any version: it says it in no form of Packer's."""
+    name = "session-manager-plugin"
+    return Program(name, shutil.which(name), "any", "")
+
+
 def fetch_providers(root: Path, work_dir: Path, overrides: Mapping[str, Any]) -> None:
     """Have Terraform fetch the providers for a root module to where it will run; once, it keeps them there.
 

@@ -33,10 +33,12 @@ class StateFolder:
     Attributes:
         name: below ``state`` on the volume.
         path: where the service looks for it.
+        optional: whether it is left alone where the image has no such folder.
     """
 
     name: str
     path: Path
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def parse(text: str) -> Settings:
             data_mount=Path(found["data_mount"]),
             services=tuple(Service(one["name"], one.get("url")) for one in found["services"]),
             state_folders=tuple(
-                StateFolder(one["name"], Path(one["path"])) for one in found["state_folders"]
+                StateFolder(one["name"], Path(one["path"]), bool(one.get("optional")))
+                for one in found["state_folders"]
             ),
             volume_seconds=int(found["volume_seconds"]),
             services_seconds=int(found["services_seconds"]),

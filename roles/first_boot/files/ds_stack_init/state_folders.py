@@ -1,4 +1,4 @@
-"""Folders of the services that must outlive the image, such as the hub's database."""
+"""Folders that must outlive the image, such as that of the hub's database, or of the users' crontabs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def attach(settings: Settings, log: Callable[[str], None]) -> None:
     table = mounts.current()
     for folder in settings.state_folders:
         source = settings.state / folder.name
+        if folder.optional and not folder.path.exists():
+            continue
         _prepare(folder, source)
         if str(folder.path) not in table:
             run("mount", "--bind", str(source), str(folder.path))
@@ -31,12 +33,29 @@ def _prepare(folder: StateFolder, source: Path) -> None:
     if not folder.path.exists():
         folder.path.mkdir(parents=True, mode=0o700)
     if source.exists():
+        _give_over(source, folder.path.stat())
         return
     unfinished = source.with_name(f".{source.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.copytree(folder.path, unfinished, symlinks=True, copy_function=_copy)
     _owner(str(folder.path), str(unfinished))
     unfinished.rename(source)
+
+
+def _give_over(source: Path, wanted: os.stat_result) -> None:
+    """Let the folder, and what is its owner's and group's in it, be whose it is on this image.
+
+    The numbers of the system's users and groups are the image's own.
+    """
+    before = source.stat()
+    source.chmod(wanted.st_mode & 0o7777)
+    if (before.st_uid, before.st_gid) == (wanted.st_uid, wanted.st_gid):
+        return
+    for path in [*source.rglob("*"), source]:
+        found = path.lstat()
+        uid = wanted.st_uid if found.st_uid == before.st_uid else -1
+        gid = wanted.st_gid if found.st_gid == before.st_gid else -1
+        os.chown(path, uid, gid, follow_symlinks=False)
 
 
 def _copy(source: str, target: str) -> None:

@@ -6,12 +6,10 @@ What goes wrong with one of them is that user's affair: it is noted, and the oth
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from . import accounts, files, processes, userdb
+from . import accounts, files, homes, processes, userdb
 from .accounts import Plan, UserPlan
 from .config import User
 from .errors import InitError
@@ -20,7 +18,6 @@ from .registry import Registry
 from .reporter import explain
 from .settings import Settings
 
-SKELETON = Path("/etc/skel")
 SHELL = "/bin/bash"
 NO_SHELL = "/usr/sbin/nologin"
 # Days since 1970; any in the past.
@@ -57,7 +54,7 @@ def apply(plan: Plan, settings: Settings, log: Callable[[str], None]) -> Problem
     for one in plan.users:
         if one.user.name not in problems:
             with problems.of(one.user.name):
-                _home(one, settings.home, log)
+                homes.provide(one.user.name, one.uid, settings, log)
     return problems
 
 
@@ -104,31 +101,6 @@ def _account(one: UserPlan, settings: Settings, log: Callable[[str], None]) -> N
         run("usermod", "--expiredate", "", "--shell", SHELL, name)
     if one.join:
         run("usermod", "--append", "--groups", settings.users_group, name)
-
-
-def _home(one: UserPlan, homes: Path, log: Callable[[str], None]) -> None:
-    """Make a home that is not there; one that is there is the user's own affair."""
-    home = homes / one.user.name
-    if home.exists():
-        return
-    unfinished = homes / f".{one.user.name}.new"
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(SKELETON, unfinished, symlinks=True)
-        for folder, folders, names in os.walk(unfinished):
-            for path in [folder, *(str(Path(folder, name)) for name in [*folders, *names])]:
-                os.chown(path, one.uid, one.uid, follow_symlinks=False)
-        unfinished.chmod(0o700)
-        unfinished.rename(home)
-    except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        # What copytree raises tells of several files, and has no error number.
-        why = error.strerror or (error.args[0][0][2] if isinstance(error, shutil.Error) else error)
-        raise InitError(
-            f"The home of {one.user.name} cannot be made: {why}. Where the data volume has no space or no "
-            "inodes left, delete files or enlarge it."
-        ) from error
-    log(f"made the home of {one.user.name}")
 
 
 def _close(name: str, group: str, log: Callable[[str], None]) -> None:

@@ -54,6 +54,20 @@ def test_two_runs_pack_the_same_bytes(tmp_path: Path, contrib: Path) -> None:
     assert cran.pack(package, contrib).path.read_bytes() == first
 
 
+def test_what_lies_elsewhere_is_packed_in_its_links_place(tmp_path: Path, contrib: Path) -> None:
+    package = installed(tmp_path, "a")
+    (tmp_path / "share/fonts").mkdir(parents=True)
+    (tmp_path / "share/jquery.js").write_text("script")
+    (tmp_path / "share/fonts/one.woff").write_text("font")
+    for name, target in (("jquery.js", "jquery.js"), ("fonts", "fonts"), ("nowhere", "missing")):
+        (package / name).symlink_to(Path("../share", target))
+    with tarfile.open(cran.pack(package, contrib).path) as archive:
+        members = {one.name: one for one in archive.getmembers()}
+    assert members["a/jquery.js"].isfile() and members["a/fonts/one.woff"].isfile()
+    assert members["a/fonts"].isdir()
+    assert "a/nowhere" not in members
+
+
 def test_an_archive_as_r_takes_it(tmp_path: Path, contrib: Path) -> None:
     packed = cran.pack(installed(tmp_path, "a"), contrib)
     assert packed.path.name == "a_1.2-3.tar.gz"

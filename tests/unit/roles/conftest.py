@@ -1,0 +1,47 @@
+"""The modules of the users' servers without Jupyter, whose classes they extend: for the first hour."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+
+
+class Anything:
+    """A class to extend, or a trait of one."""
+
+    def __init__(self, *_arguments: Any, **_options: Any) -> None:
+        pass
+
+    def tag(self, **_options: Any) -> Anything:
+        """Return the trait, as traitlets does."""
+        return self
+
+
+JUPYTER: dict[str, dict[str, Any]] = {
+    "jupyter_client.kernelspec": dict.fromkeys(("KernelSpec", "KernelSpecManager", "NoSuchKernel"), Anything),
+    "jupyter_server._tz": {"utcnow": lambda: datetime.now(timezone.utc)},
+    "jupyter_server.services.kernels.kernelmanager": {"AsyncMappingKernelManager": Anything},
+    "traitlets": {"List": Anything, "Unicode": Anything},
+}
+
+
+@pytest.fixture(autouse=True)
+def servers_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the modules be imported as they are on the machine."""
+    for name, values in JUPYTER.items():
+        parts = name.split(".")
+        for number in range(1, len(parts) + 1):
+            path = ".".join(parts[:number])
+            monkeypatch.setitem(sys.modules, path, sys.modules.get(path) or ModuleType(path))
+        for key, value in values.items():
+            monkeypatch.setattr(sys.modules[name], key, value, raising=False)
+    monkeypatch.syspath_prepend(str(ROLES / "jupyterhub/files"))
+    for name in ("", ".activity", ".environments"):
+        monkeypatch.delitem(sys.modules, f"ds_stack_server{name}", raising=False)
