@@ -14,7 +14,7 @@ source "amazon-ebs" "ds_stack" {
 
   # SSH is open to the caller only, and to nobody where Session Manager leads to it.
   temporary_security_group_source_cidrs     = local.private ? ["127.0.0.1/32"] : var.source_cidrs
-  temporary_security_group_source_public_ip = !local.private && length(var.source_cidrs) == 0
+  temporary_security_group_source_public_ip = ! local.private && length(var.source_cidrs) == 0
 
   ssh_interface        = local.private ? "session_manager" : null
   iam_instance_profile = var.session_manager_profile

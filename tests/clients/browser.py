@@ -54,7 +54,8 @@ class Lab:
         """Begin a notebook by its card in the launcher, which names the kernel, and wait for the kernel."""
         self._launch("Notebook", kernel)
         self._here(".jp-Notebook").wait_for()
-        self._here(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for()
+        # The notebook's own sign says idle before there is a kernel, and what is run then is lost.
+        self.page.locator("#jp-main-statusbar").get_by_text(f"{kernel} | Idle").wait_for()
 
     def open_terminal(self) -> None:
         """Open a terminal and wait until it can be typed into."""

@@ -19,14 +19,15 @@ LARGE = 200 * 1024**2
 PLOT = """\
 import numpy as np, matplotlib.pyplot as plt
 x = np.linspace(0, 12, 400)
-plt.figure(figsize=(6, 2.4)); plt.plot(x, np.sin(x) * np.exp(-x / 6)); plt.title("größe 日本");"""
+plt.figure(figsize=(6, 2.4)); plt.plot(x, np.sin(x) * np.exp(-x / 6)); plt.title("größe");"""
 SLIDER = """\
 import ipywidgets as widgets
 widgets.interact(lambda n: print("square:", n * n), n=widgets.IntSlider(3, 0, 10));"""
 PLOT_IN_R = """\
 library(ggplot2)
 options(repr.plot.width = 6, repr.plot.height = 2.6)
-ggplot(mtcars, aes(wt, mpg, colour = factor(cyl))) + geom_point(size = 2) + labs(title = "größe")"""
+ggplot(mtcars, aes(wt, mpg, colour = factor(cyl))) +
+  geom_point(size = 2) + labs(title = "größe")"""
 
 
 def do_all(url: str, user: str, password: str, pictures: Path, idle: float = 0) -> Iterator[Outcome]:
@@ -115,6 +116,7 @@ def _files(lab: Lab, folder: Path) -> None:
         sent.unlink()
         assert _sum(lab.download(sent.name, folder)) == wanted
         lab.type("rm of-* large.bin\n")
+        lab.file(sent.name).wait_for(state="detached")
     finally:
         sent.unlink(missing_ok=True)
 

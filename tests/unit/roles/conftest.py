@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,8 +25,6 @@ class Anything:
 
 JUPYTER: dict[str, dict[str, Any]] = {
     "jupyter_client.kernelspec": dict.fromkeys(("KernelSpec", "KernelSpecManager", "NoSuchKernel"), Anything),
-    "jupyter_server._tz": {"utcnow": lambda: datetime.now(timezone.utc)},
-    "jupyter_server.services.kernels.kernelmanager": {"AsyncMappingKernelManager": Anything},
     "traitlets": {"List": Anything, "Unicode": Anything},
 }
 
@@ -43,5 +40,5 @@ def servers_modules(monkeypatch: pytest.MonkeyPatch) -> None:
         for key, value in values.items():
             monkeypatch.setattr(sys.modules[name], key, value, raising=False)
     monkeypatch.syspath_prepend(str(ROLES / "jupyterhub/files"))
-    for name in ("", ".activity", ".environments"):
+    for name in ("", ".environments"):
         monkeypatch.delitem(sys.modules, f"ds_stack_server{name}", raising=False)
