@@ -22,7 +22,7 @@ def said(**outcomes: str) -> str:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(self_test, "MARK", tmp_path / "state" / "self-test")
-    text = {
+    text: dict[str, object] = {
         "schema": 1, "region": None, "endpoint_url": None, "metadata_url": "", "users_group": "ds-users",
         "first_uid": 2000, "data_mount": "/data", "services": [], "state_folders": [],
         "volume_seconds": 1, "services_seconds": 1, "self_test": "/bin/self-test",
