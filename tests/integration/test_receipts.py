@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.which_ansible import PLAYBOOK
 
@@ -120,6 +121,40 @@ def test_a_bakes_receipt_is_kept_for_its_own_image_only(tmp_path: Path, baked: s
     play(tmp_path, "play.yml", **given)
     assert [path.name for path in tmp_path.glob("receipts/*")] == kept
     assert "changed=0" in play(tmp_path, "play.yml", **given)
+
+
+def test_the_lock_is_completed_from_the_receipt_once(tmp_path: Path) -> None:
+    made = {**receipt("demo-1"), "settings": {"base_apt_day": "2026-11-28"}}
+    (tmp_path / "receipts").mkdir()
+    (tmp_path / "receipts/demo-1_ami-1.json").write_text(json.dumps(made))
+    lock = tmp_path / "lock.yml"
+    lock.write_text("schema: 1\nbase_image: {image_id: ami-0}\n")
+    names = [f"{ROOT}/playbooks/tasks/{name}.yml" for name in ("lock", "complete_lock")]
+    played = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars_files": [f"{ROOT}/playbooks/vars/lock.yml"],
+        "vars": {"__preflight_lock": "{{ lookup('ansible.builtin.file', ds_stack_lock_file) | from_yaml }}"},
+        "tasks": [{"ansible.builtin.import_tasks": name} for name in names],
+    }
+    (tmp_path / "play.yml").write_text(json.dumps([played]))
+    given: dict[str, Any] = {
+        "ds_stack_lock_file": str(lock),
+        "ds_stack_os": "debian-12",
+        "ds_stack_relock": [],
+        "__stack_role_variables": {},
+        "__stack_base_image": {"image_id": "ami-0"},
+        "__stack_image": {"image_name": "demo-1", "ami_id": "ami-1"},
+    }
+    assert "changed=1" in play(tmp_path, "play.yml", **given)
+    written = yaml.safe_load(lock.read_text())
+    assert written["base_image"] == {"image_id": "ami-0"}
+    assert written["os"] == {"base_image": "ami-0", "variables": {"base_apt_day": "2026-11-28"}}
+    assert "changed=0" in play(tmp_path, "play.yml", **given)
+    other = {**given, "__stack_role_variables": {"base_apt_day": "2026-11-01"}}
+    said = " ".join(play(tmp_path, "play.yml", 2, **other).split())
+    assert "base_apt_day is 2026-11-01, the lock says 2026-11-28" in said
 
 
 def test_a_bake_tells_the_revision_of_what_it_was_baked_from(tmp_path: Path) -> None:

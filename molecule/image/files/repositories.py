@@ -1,6 +1,6 @@
 """Small repositories of our own, of conda, R and Debian, that offer one version of two packages each.
 
-usage: repositories.py FOLDER VERSION DAY [NOTE]      NOTE: what is in the files besides, under the same name
+usage: repositories.py FOLDER VERSION DAY [NOTE KIND]      with another note in the files of one kind alone
 
 `lab` needs `tool`. The channel keeps what it had; R and Debian have an archive for each day, as true ones.
 """
@@ -105,11 +105,14 @@ def _debian(place: Path, name: str, version: str, note: str) -> str:
     return f"{control}Filename: {file.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n"
 
 
-def main(folder: Path, version: str, day: str, note: str = "as ever") -> None:
-    """Offer a version in all three."""
-    conda(folder / "conda", version, note)
-    cran(folder / "cran" / day, version, note)
-    apt(folder / "apt", version, day, note)
+def main(folder: Path, version: str, day: str, note: str = "as ever", kind: str = "") -> None:
+    """Offer a version in all three, or in one."""
+    if kind in ("", "conda"):
+        conda(folder / "conda", version, note)
+    if kind in ("", "cran"):
+        cran(folder / "cran" / day, version, note)
+    if not kind:
+        apt(folder / "apt", version, day, note)
 
 
 if __name__ == "__main__":
