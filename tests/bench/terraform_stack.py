@@ -14,6 +14,11 @@ Ansible itself, which is in every play, does not drown what is to be compared. T
 "ours / general" is play against play. "ours / (bare + idle)" is the play against the bare commands and the
 idle play together: what it costs to let these tasks run the commands, instead of running them by hand beside
 a play with as many tasks of any kind. Bare commands alone are no measure: a play must start before its task.
+
+Where 500 resources have nothing to change, the bar is one of "ours / (bare + idle)" as well: the plans and
+the start of Ansible, which every contestant pays alike, are four fifths of what general takes, so no module
+can be much cheaper than that one there. What is to be seen is that the work around a plan stays small.
+
 The table is Markdown, for the README. See costs.py for how it is measured. The exit code is 1 when a bar is
 not met or something gave no figure.
 """
@@ -77,7 +82,7 @@ ROWS = [
     Row(10, 10, of_general=0.8),
     Row(10, 10, first=True),
     Row(3, 500, first=True, of_bare=1.1),
-    Row(3, 500, of_general=0.8),
+    Row(3, 500, of_bare=1.2),
 ]
 
 
