@@ -94,13 +94,13 @@ def report(operator: Operator, at_work: dict[str, str] | None = None, seconds: f
 
 
 @contextmanager
-def a_thread_for_the_machine(operator: Operator) -> Iterator[None]:
-    """Report, as the machine does, every second."""
+def a_thread_for_the_machine(operator: Operator, at_work: dict[str, str] | None = None) -> Iterator[None]:
+    """Report, as the machine does, every second; also who is at work at the time, and at what."""
     over = threading.Event()
 
     def live() -> None:
         while not over.wait(1):
-            report(operator)
+            report(operator, at_work)
 
     thread = threading.Thread(target=live)
     thread.start()

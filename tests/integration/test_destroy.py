@@ -26,6 +26,7 @@ from tests.integration.moto_stacks import (
     machines,
     make_image,
     purpose,
+    report,
     snapshot,
     snapshots,
     volumes,
@@ -38,6 +39,8 @@ if shutil.which("terraform") is None:
 NAME = "kept"
 PATH = f"/ds-stack/{NAME}"
 HOMES = "homes-alone"
+AT_WORK: dict[str, str] = {}
+"""Who is, on the machine."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
     )
     with (
         pytest.MonkeyPatch.context() as monkeypatch,
-        a_thread_for_the_machine(someone),
+        a_thread_for_the_machine(someone, AT_WORK),
         someone.running_provider(),
     ):
         leave_volumes_without_a_snapshot(monkeypatch)
@@ -127,6 +130,39 @@ def test_one_part_that_the_state_does_not_have_stops_it(operator: Operator) -> N
     assert known not in said.partition("was not destroyed")[2]
 
 
+@pytest.fixture
+def ada_at_work(operator: Operator) -> Iterator[str]:
+    """What is said of her."""
+    AT_WORK["ada"] = "kernel python3"
+    report(operator, AT_WORK)
+    (machine,) = machines(operator)
+    yield f"At work on {machine['InstanceId']}: ada (kernel python3)."
+    AT_WORK.clear()
+    report(operator, AT_WORK)
+
+
+def test_somebody_at_work_stops_it(operator: Operator, ada_at_work: str) -> None:
+    said = " ".join(refused(operator, ds_stack_destroy_data=True).split())
+    assert f"Nothing was done. {ada_at_work} destroy.yml would destroy it, which ends what they run." in said
+
+
+def test_nobodys_machine_is_replaced_or_stopped_unasked(operator: Operator, ada_at_work: str) -> None:
+    """By what the plan would do; and what leaves the machine as it is asks nobody."""
+    image = make_image(operator, "2", "image-2")
+    before = all_but_the_record(operator)
+    said = " ".join(operator.run("instance", code=2).split())
+    assert f"{ada_at_work} instance.yml would replace it" in said
+    checked = " ".join(operator.run("instance", "--check").split())
+    assert f"{ada_at_work} instance.yml would replace it, and stops before that" in checked
+    assert all_but_the_record(operator) == before
+
+    operator.client("ec2").deregister_image(ImageId=image)
+    before = all_but_the_record(operator)
+    said = " ".join(operator.run("instance", code=2, ds_stack_instance_type="t3.xlarge").split())
+    assert f"{ada_at_work} instance.yml would stop it, to start it as a t3.xlarge" in said
+    assert all_but_the_record(operator) == before
+
+
 def test_printed_commands_are_about_this_stack(made: str, operator: Operator) -> None:
     """They do the same from wherever they are pasted, also with a space in the folder."""
     folder = operator.folder / ".ds_stack" / NAME
@@ -145,7 +181,9 @@ def test_printed_commands_are_about_this_stack(made: str, operator: Operator) ->
 def test_passwords_stay_when_nobody_is_named(operator: Operator) -> None:
     """Whoever is named again has the home and the password; until then the machine lets nobody in."""
     before, config = parameters(operator), f"{PATH}/machine/config"
-    operator.run("instance", ds_stack_users=[])
+    AT_WORK["ada"] = "kernel python3"
+    operator.run("instance", ds_stack_users=[], ds_stack_as_given=True)
+    AT_WORK.clear()
     after = parameters(operator)
     assert {name: one for name, one in after.items() if name != config} == {
         name: one for name, one in before.items() if name != config

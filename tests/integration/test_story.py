@@ -161,9 +161,9 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path)
 
     look_at_a_machine_that_is_not_well(operator)
 
-    # From another folder, with nothing but the name.
+    # From another folder, with nothing but the name, and though the machine does not tell who is at work.
     elsewhere.mkdir()
-    destroyed = operator.elsewhere(elsewhere).run("destroy")
+    destroyed = operator.elsewhere(elsewhere).run("destroy", ds_stack_replace="now")
     assert f"{NAME} is destroyed." in destroyed
     assert machines(operator) == []
     left = listings.account(operator.client)

@@ -196,7 +196,7 @@ def test_a_stack_is_made_looked_at_and_destroyed(tmp_path: Path) -> None:
     assert played(calls) == ["site", "site", "status", "destroy"]
     given = json.loads(calls[-1].partition(" -e ")[2])
     assert given["ds_stack_destroy_data"] is given["ds_stack_destroy_images"] is True
-    assert given["ds_stack_name"] == "vendor-check"
+    assert (given["ds_stack_name"], given["ds_stack_replace"]) == ("vendor-check", "now")
     assert said.endswith("ok: made, unchanged by a second run, ready, destroyed\n")
 
 

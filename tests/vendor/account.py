@@ -24,7 +24,12 @@ us-east-1 that is well under 1 USD, and then nothing, if it ends as it should.
 Prices: https://aws.amazon.com/ec2/pricing/on-demand/
 """
 VARIABLES = {"ds_stack_name": NAME, "ds_stack_data_volume_size": 8, "ds_stack_users": [{"name": "ada"}]}
-GONE = {"ds_stack_destroy_data": True, "ds_stack_final_snapshot": False, "ds_stack_destroy_images": True}
+GONE = {
+    "ds_stack_destroy_data": True,
+    "ds_stack_final_snapshot": False,
+    "ds_stack_destroy_images": True,
+    "ds_stack_replace": "now",  # a machine that has failed may not tell that nobody works on it
+}
 
 
 def play(folder: Path, playbook: str, **more: object) -> str:

@@ -303,7 +303,8 @@ def test_busy_kernel_is_activity(host: Host, alice: Hub) -> None:
         assert _last_activity(alice) - quiet > timedelta(seconds=2)
         assert json.loads(host.file(told).content_string)["doing"] == ["kernel python3"]
         assert host.file(told).user == "alice"
-        assert show(host, UNIT, "Environment").count("JUPYTERHUB_ACTIVITY_INTERVAL=60") == 1
+        process = show(host, UNIT, "MainPID")["MainPID"]
+        assert "\0JUPYTERHUB_ACTIVITY_INTERVAL=60\0" in host.file(f"/proc/{process}/environ").content_string
     _last_activity(alice)
     assert json.loads(host.file(told).content_string)["doing"] == []
 

@@ -74,6 +74,9 @@ def ssm(here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ssm:
     monkeypatch.setattr(userdb, "read_machine", lambda _: Machine({}))
     monkeypatch.setattr(userdb, "read_accounts", dict)
     monkeypatch.setattr(users, "apply", lambda *_: users.Problems())
+    # The machine that the tests run on may have processes of the same uid, and they are to live.
+    monkeypatch.setattr(users, "leftovers", lambda _: {})
+    monkeypatch.setattr(users, "end_leftovers", lambda *_: None)
     monkeypatch.setattr(steps.services, "is_due", lambda _: False)
     monkeypatch.setattr(steps.services, "keep", lambda *_: None)
     monkeypatch.setattr(steps.volume, "fill", lambda *_: None)
