@@ -86,15 +86,14 @@ class Operator:
         }
         return cls(folder / "home", environment, given)
 
+    def moved(self, folder: Path) -> Operator:
+        """Return the same person in another folder."""
+        return replace(self, folder=folder, environment={**self.environment, "PWD": str(folder)})
+
     def elsewhere(self, folder: Path) -> Operator:
         """Return a colleague in an empty folder, who knows nothing but the stack's name and the region."""
         known = ("ds_stack_name", "ds_stack_region")
-        return replace(
-            self,
-            folder=folder,
-            environment={**self.environment, "PWD": str(folder)},
-            variables={name: self.variables[name] for name in known},
-        )
+        return replace(self.moved(folder), variables={name: self.variables[name] for name in known})
 
     def running_provider(self) -> AbstractContextManager[None]:
         """Start the AWS provider once for all that is run in the meantime, where it lies on this machine."""

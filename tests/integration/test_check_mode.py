@@ -87,9 +87,10 @@ MACHINE = {
 
 def test_the_whole_stack_is_shown(said: dict[str, str]) -> None:
     plan = plan_of(said["site"])
-    assert list(plan) == ["image", "network", "homes", "users", "settings", "machine", "Not"]
+    assert list(plan) == ["image", "states", "network", "homes", "users", "settings", "machine", "Not"]
     assert plan["image"][:2] == ["1 to bake", "because: no image with this content"]
     assert "to pin in" in plan["image"][2]
+    assert plan["states"] == ["1 bucket to make", f"s3://ds-stack-state-123456789012-{REGION}/empty"]
     assert created(plan["network"]) == NETWORK
     assert plan["network"][0] == f"{len(plan['network']) - 1} to add"
     assert created(plan["homes"]) == {"aws_ebs_volume"}

@@ -321,11 +321,12 @@ def test_a_run_that_fails_gives_the_lock_back_and_says_where(operator: Operator)
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("no folder")
     try:
-        operator.run("bake", code=2)
+        said = operator.run("bake", code=2)
     finally:
         folder.unlink()
         if kept:
             kept.rename(folder)
+    assert "\nbake.yml has not come to its end. Changed until then: nothing.\n" in said
     assert last_runs(operator)[0] == ("bake", "failed")
     assert value(operator, "stack")["runs"][0]["play"] == "Bake the image"
     assert f"{PATH}/operator/lock" not in parameters(operator)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +68,6 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
     with pytest.MonkeyPatch.context() as monkeypatch:
         leave_volumes_without_a_snapshot(monkeypatch)
         yield someone
-
-
-def elsewhere(operator: Operator, folder: Path) -> Operator:
-    """The same person in another, empty folder."""
-    return replace(operator, folder=folder, environment={**operator.environment, "PWD": str(folder)})
 
 
 def homes(operator: Operator, *options: str, code: int = 0, **variables: Any) -> str:
@@ -137,7 +131,7 @@ def test_another_region_is_named_and_nothing_is_made_there(operator: Operator) -
 def test_a_lost_state_is_made_again_of_the_volume_that_is_there(operator: Operator, tmp_path: Path) -> None:
     (volume,) = volumes(operator)
     operator.client("s3").delete_object(Bucket=BUCKET, Key=KEY)
-    said = homes(elsewhere(operator, tmp_path))
+    said = homes(operator.moved(tmp_path))
     assert volumes(operator) == [volume], "the same one, and no second"
     assert "1 to import" in said
     (resource,) = [one for one in state(operator)["resources"] if one["mode"] == "managed"]
@@ -174,7 +168,7 @@ def test_a_network_that_no_state_has_is_not_made_a_second_time(operator: Operato
         "Vpc"
     ]["VpcId"]
     before = all_but_the_record(operator)
-    someone = elsewhere(operator, tmp_path)
+    someone = operator.moved(tmp_path)
     said = someone.run("network", code=2)
     assert f"does not have: network {vpc}. They would be made a second time." in said
     assert all_but_the_record(operator) == before
@@ -187,7 +181,7 @@ def test_a_network_that_no_state_has_is_not_made_a_second_time(operator: Operato
 
 def test_the_last_destroy_takes_the_states_with_it(operator: Operator, tmp_path: Path) -> None:
     """From an empty folder, with nothing but the name."""
-    someone = elsewhere(operator, tmp_path)
+    someone = operator.moved(tmp_path)
     another = "other/data.tfstate"
     operator.client("s3").put_object(Bucket=BUCKET, Key=another, Body=b"{}")
     said = someone.run("destroy", ds_stack_destroy_data=True)
@@ -200,7 +194,7 @@ def test_the_last_destroy_takes_the_states_with_it(operator: Operator, tmp_path:
     )
 
     (tmp_path / "another").mkdir()
-    said = elsewhere(operator, tmp_path / "another").run("destroy", ds_stack_region="eu-west-1")
+    said = operator.moved(tmp_path / "another").run("destroy", ds_stack_region="eu-west-1")
     assert "There was nothing of homes in eu-west-1. Is it in another region?" in said
     assert "is destroyed" not in said
 
@@ -215,7 +209,7 @@ def test_a_bucket_of_somebody_else_is_refused(
     monkeypatch.delitem(mine.buckets, BUCKET)
     monkeypatch.setenv("MOTO_S3_ALLOW_CROSSACCOUNT_ACCESS", "false")
     before = listings.account(operator.client)
-    said = homes(elsewhere(operator, tmp_path), code=2)
+    said = homes(operator.moved(tmp_path), code=2)
     assert f"The bucket {BUCKET} for Terraform's states belongs to another account than {ACCOUNT}" in said
     assert "ds_stack_state: local" in said
     assert listings.account(operator.client) == before
@@ -230,7 +224,7 @@ def test_who_may_make_no_bucket_reads_what_else_can_be_done(
     monkeypatch.delitem(s3_backends[ACCOUNT]["aws"].buckets, BUCKET)
     monkeypatch.delitem(s3_backends.bucket_accounts, BUCKET)
     monkeypatch.setattr(S3Backend, "create_bucket", refuse)
-    said = homes(elsewhere(operator, tmp_path), code=2)
+    said = homes(operator.moved(tmp_path), code=2)
     assert f"The bucket {BUCKET} for Terraform's states cannot be made, and nothing else was." in said
     assert "s3:CreateBucket" in said
     assert "-e ds_stack_state=local" in said
