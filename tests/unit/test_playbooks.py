@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +28,17 @@ def image_roles() -> list[str]:
     return re.findall(r"(?:role|name): iac\.ds_stack\.(\w+)", IMAGE)
 
 
+def own_imports(plugin: Path) -> Iterator[Path]:
+    """Yield the files of the collection's own module_utils that a plugin imports."""
+    for node in ast.walk(ast.parse(plugin.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            begin = plugin.parents[node.level - 1] if node.level else ROOT
+            module = str(node.module or "").removeprefix("ansible_collections.iac.ds_stack.")
+            folder = begin.joinpath(*module.split(".")) if module else begin
+            files = [folder.with_suffix(".py"), *(folder / f"{name.name}.py" for name in node.names)]
+            yield from (file for file in files if file.is_file())
+
+
 def plugins_of(roles: list[str]) -> set[str]:
     """Return the collection's modules that these roles use, with all that these import of it."""
     text = "".join(path.read_text() for role in roles for path in (ROOT / "roles" / role).rglob("*.yml"))
@@ -36,10 +49,7 @@ def plugins_of(roles: list[str]) -> set[str]:
         plugin = wanted.pop()
         if plugin not in found:
             found.add(plugin)
-            imported = re.findall(
-                r"plugins\.module_utils\.(\w+)(?:\.| import )(\w+)", (ROOT / plugin).read_text()
-            )
-            wanted += [f"plugins/module_utils/{package}/{name}.py" for package, name in imported]
+            wanted += [str(path.relative_to(ROOT)) for path in own_imports(ROOT / plugin)]
     return found
 
 

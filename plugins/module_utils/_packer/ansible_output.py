@@ -11,7 +11,7 @@ import textwrap
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.urls import mask
+from .._run.urls import mask
 
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<name>.*)\] \**$")
 RECAP = re.compile(r"^PLAY RECAP \**$")

@@ -12,18 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import is_ansible_aws_error_code
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.account import Account
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import (
-    RUN_TAG,
-    images_named,
-    images_of,
-    leftovers,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import withdraw as withdraw_images
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import BakeAttempt, WorkDir
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock, DirectoryLocked
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished, ProcessError
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Callbacks
+
+from .._run.lock import DirectoryLock, DirectoryLocked
+from .._run.outcome import Finished, ProcessError
+from .._run.process import Callbacks
+from .account import Account
+from .images import RUN_TAG, images_named, images_of, leftovers
+from .images import withdraw as withdraw_images
+from .workdir import BakeAttempt, WorkDir
 
 _REGION = re.compile(r"\b[a-z]{2}(?:-[a-z]+)+-\d\b")
 

@@ -16,34 +16,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.attempt import callbacks, is_heard
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import (
-    OLDEST,
-    Built,
-    Packer,
-    PackerError,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.errors import BakeError
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.find import Found
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import (
-    BASE_IMAGE_TAG,
-    FINGERPRINT_TAG,
-    PART_TAG,
-    RUN_TAG,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.request import Request
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.template import declared_variables
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import (
-    BakeAttempt,
-    WorkDir,
-    WorkDirError,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import write_private_json
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log, new_log_path
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.programs import find_program
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
+from .._run.files import write_private_json
+from .._run.lock import DirectoryLock
+from .._run.log import Log, new_log_path
+from .._run.programs import find_program
+from .._run.progress import Progress
+from .._run.secrets import Scrubber
+from .attempt import callbacks, is_heard
+from .cli import OLDEST, Built, Packer, PackerError
+from .errors import BakeError
+from .find import Found
+from .images import BASE_IMAGE_TAG, FINGERPRINT_TAG, PART_TAG, RUN_TAG
+from .request import Request
+from .template import declared_variables
+from .workdir import BakeAttempt, WorkDir, WorkDirError
 
 ANSIBLE_CONFIG = "ansible.cfg"
 

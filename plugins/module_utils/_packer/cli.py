@@ -13,15 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.manifest import images_in
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.output import BuildReader, Event
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.progress import ProgressLines
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.records import parse_record, with_commas
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.environment import PACKER, clean
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Callbacks, Lease, run
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
+from .._run.environment import PACKER, clean
+from .._run.log import Log
+from .._run.outcome import Finished
+from .._run.process import Callbacks, Lease, run
+from .._run.progress import Progress
+from .manifest import images_in
+from .output import BuildReader, Event
+from .progress import ProgressLines
+from .records import parse_record, with_commas
 
 #: What which version can do, or does: the first one.
 SINCE = {

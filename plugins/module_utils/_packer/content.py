@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer import fingerprint as fp
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.places import Place
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.request import Request
+from . import fingerprint as fp
+from .places import Place
+from .request import Request
 
 
 @dataclass(frozen=True)

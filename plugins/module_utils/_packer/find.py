@@ -9,17 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.content import Content, difference
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.errors import BakeError
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import changed_parts, printable
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import (
-    Image,
-    find_images,
-    is_usable,
-    late_images,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.request import Request
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import Bake, WorkDir
+from .content import Content, difference
+from .errors import BakeError
+from .fingerprint import changed_parts, printable
+from .images import Image, find_images, is_usable, late_images
+from .request import Request
+from .workdir import Bake, WorkDir
 
 
 @dataclass(frozen=True)

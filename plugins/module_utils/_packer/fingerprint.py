@@ -19,7 +19,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.places import Place, real
+from .places import Place, real
 
 #: Part of every fingerprint. Raise it when the way of hashing changes: every image is then baked anew, once.
 SCHEMA = 1

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.account import Account
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.attempt import what_is_left
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.build import Run
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import Built
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.errors import BakeError
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.find import Found
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import Image, get_image, verify
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.manifest import (
-    ManifestError,
-    image_of,
-    read_manifest,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.request import Request
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.self_test import SelfTestError, read
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.workdir import WorkDir
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import format_seconds
+from .._run.outcome import format_seconds
+from .account import Account
+from .attempt import what_is_left
+from .build import Run
+from .cli import Built
+from .errors import BakeError
+from .find import Found
+from .images import Image, get_image, verify
+from .manifest import ManifestError, image_of, read_manifest
+from .request import Request
+from .self_test import SelfTestError, read
+from .workdir import WorkDir
 
 
 def judge(run: Run, built: Built, request: Request, found: Found, account: Account) -> Image:

@@ -12,9 +12,9 @@ import re
 from collections import deque
 from dataclasses import dataclass, field
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.ansible_output import RECAP, AnsibleReader
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.records import Record, parse_record
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import plain
+from .._run.progress import plain
+from .ansible_output import RECAP, AnsibleReader
+from .records import Record, parse_record
 
 #: How many lines of a build's own output are kept for the message of a failure.
 TAIL = 8

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.output import Event
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import format_seconds
+from .._run.outcome import format_seconds
+from .output import Event
 
 LONG = 3.0
 """Seconds after which a task is shown although nobody knows yet whether it does something."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.find import Found
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import Image
+from .find import Found
+from .images import Image
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.errors import BakeError
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import Entry, layered_entries
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.places import Place, absolute
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.template import (
-    declared_variables,
-    is_read_by_packer,
-    legacy_template,
-)
+from .errors import BakeError
+from .fingerprint import Entry, layered_entries
+from .places import Place, absolute
+from .template import declared_variables, is_read_by_packer, legacy_template
 
 #: Without these the image could not be named, found again, told from others, or cleaned up after.
 REQUIRED_VARIABLES = frozenset({"image_name", "manifest_path", "run_tags", "tags"})

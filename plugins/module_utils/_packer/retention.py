@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import Image
+from .images import Image
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,8 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import Entry
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.hcl import (
-    attributes,
-    top_level_blocks,
-)
+from .._run.hcl import attributes, top_level_blocks
+from .fingerprint import Entry
 
 
 def is_read_by_packer(entry: Entry) -> bool:

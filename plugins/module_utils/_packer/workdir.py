@@ -15,24 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import (
-    Entry,
-    FingerprintError,
-    entries,
-    printable,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.places import real
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.attempt import (
-    Attempt,
-    AttemptFile,
-    fields_of,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import (
-    PARTIAL,
-    read_json,
-    write_private_json,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
+from .._run.attempt import Attempt, AttemptFile, fields_of
+from .._run.files import PARTIAL, read_json, write_private_json
+from .._run.secrets import Scrubber
+from .fingerprint import Entry, FingerprintError, entries, printable
+from .places import real
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import read_json, write_private_json
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished, birth_of
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Callbacks
+from .files import read_json, write_private_json
+from .outcome import Finished, birth_of
+from .process import Callbacks
 
 
 @dataclass(frozen=True, kw_only=True)

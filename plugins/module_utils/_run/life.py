@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import birth_of
+from .outcome import birth_of
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 NUMBERS = Path("/proc/self/ns/pid")

@@ -18,8 +18,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import open_private
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import ProcessError, format_seconds
+from .files import open_private
+from .outcome import ProcessError, format_seconds
 
 
 class DirectoryLocked(ProcessError):

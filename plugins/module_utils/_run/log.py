@@ -9,9 +9,9 @@ import os
 import time
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import open_private
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import plain
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
+from .files import open_private
+from .progress import plain
+from .secrets import Scrubber
 
 LOGS_KEPT = 10
 """In each work_dir."""

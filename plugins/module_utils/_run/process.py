@@ -44,11 +44,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any, NoReturn
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import (
-    Finished,
-    ProcessError,
-    SupervisorKilled,
-)
+from .outcome import Finished, ProcessError, SupervisorKilled
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

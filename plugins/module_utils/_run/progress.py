@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Lease
+from .process import Lease
 
 VARIABLE = "IAC_DS_STACK_PROGRESS"
 """In the environment: the directory, or RETURN."""

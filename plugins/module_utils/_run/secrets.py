@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import plain
+from .progress import plain
 
 SENSITIVE = "(sensitive)"
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.urls import mask
+from .._run.urls import mask
 
 REQUEST_SCHEMA = 1
 # Not *.json: conda takes every conda-meta/*.json for the record of an installed package.

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.urls import mask
+from .._run.urls import mask
 
 _WANTED = re.compile(
     r"^\s*([A-Za-z][A-Za-z0-9.]*[A-Za-z0-9])\s*(?:\(?\s*>=\s*([0-9]+(?:[.-][0-9]+)*)\s*\)?)?\s*$"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.urls import mask
+from .._run.urls import mask
 
 SCHEMA = 1
 

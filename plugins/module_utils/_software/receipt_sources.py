@@ -16,9 +16,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._software.conda import read_record
-from ansible_collections.iac.ds_stack.plugins.module_utils._software.r import clean_environment, noted_file
-from ansible_collections.iac.ds_stack.plugins.module_utils._software.receipt import (
+from .conda import read_record
+from .r import clean_environment, noted_file
+from .receipt import (
     DPKG_FORMAT,
     R_PROGRAM,
     SCHEMA,

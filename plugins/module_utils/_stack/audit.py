@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.inventory import (
+from .inventory import (
     ADDRESS,
     DISK,
     GROUP,

@@ -8,19 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_files import (
-    path_problems,
-    time_zone_problem,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_image import image_problems
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_rules import (
-    meaning_problems,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_types import (
-    Checker,
-    Option,
-    unknown_names,
-)
+from .configuration_files import path_problems, time_zone_problem
+from .configuration_image import image_problems
+from .configuration_rules import meaning_problems
+from .configuration_types import Checker, Option, unknown_names
 
 
 def find_problems(

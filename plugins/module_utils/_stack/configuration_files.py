@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_internet import bundle_problem
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.image_lock import damage
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import shown
+from .configuration_internet import bundle_problem
+from .image_lock import damage
+from .names import shown
 
 Values = Mapping[str, Any]
 

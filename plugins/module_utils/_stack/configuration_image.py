@@ -10,18 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_files import time_zone_problem
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_packages import (
-    DEBIAN_PACKAGE,
-    R_PACKAGE,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_rules import locale_problem
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_types import (
-    Checker,
-    Option,
-    unknown_names,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import shown
+from .configuration_files import time_zone_problem
+from .configuration_packages import DEBIAN_PACKAGE, R_PACKAGE
+from .configuration_rules import locale_problem
+from .configuration_types import Checker, Option, unknown_names
+from .names import shown
 
 VARIABLES = ("ds_stack_downloads", "ds_stack_image_variables")
 """The variables that hold those of the roles; the second wins."""

@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import shown
+from .names import shown
 
 PROXY = "ds_stack_proxy"
 DIRECT = "ds_stack_no_proxy"

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import shown
+from .names import shown
 
 DEBIAN_PACKAGE = (r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?([=/][A-Za-z0-9.+:~*-]+)?", "git")
 """https://www.debian.org/doc/debian-policy/ch-controlfields.html#source, and how apt-get names a version."""

@@ -15,22 +15,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_internet import (
-    internet_problems,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_packages import (
-    package_problems,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.configuration_types import either
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.locales import LOCALES
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import (
-    login_problem,
-    reserved_problem,
-    shown,
-    stack_problem,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.ssh_keys import key_problem
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.users import user_problems
+from .configuration_internet import internet_problems
+from .configuration_packages import package_problems
+from .configuration_types import either
+from .locales import LOCALES
+from .names import login_problem, reserved_problem, shown, stack_problem
+from .ssh_keys import key_problem
+from .users import user_problems
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterator[str]]

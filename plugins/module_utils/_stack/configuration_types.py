@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import shown
+from .names import shown
 
 Option = Mapping[str, Any]
 

@@ -27,10 +27,11 @@ from ansible_collections.amazon.aws.plugins.module_utils.errors import AWSErrorH
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry, RetryingBotoClientWrapper
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_tag_list_to_ansible_dict
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import NAME_TAG, PART_TAG
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack import inventory as kinds
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.inventory import Inventory, State, Thing
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import ParameterStore, Paths
+
+from .._packer.images import NAME_TAG, PART_TAG
+from . import inventory as kinds
+from .inventory import Inventory, State, Thing
+from .parameters import ParameterStore, Paths
 
 PURPOSE_TAG = "ds-stack:purpose"
 

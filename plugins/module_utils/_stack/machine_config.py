@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.users import LIMIT, keys_of, user_problems
+from .names import OptionError
+from .users import LIMIT, keys_of, user_problems
 
 SCHEMA_WITH_KEYS_APART = 2
 """An image that looks for keys in the document alone refuses this schema; it would let nobody in by key."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import Parameter
+from .parameters import Parameter
 
 SILENT_SECONDS = 300.0
 """A machine reports every minute; what it said longer ago need not be so any more."""

@@ -17,7 +17,8 @@ from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
     ansible_dict_to_boto3_tag_list,
     boto3_tag_list_to_ansible_dict,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import check_tags
+
+from .names import check_tags
 
 NAME_TAG = "ds-stack:name"
 SSH_KEYS = "ssh_keys"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.versions import satisfies
+from .._run.versions import satisfies
 
 BAKE, NETWORK, INSTANCE, USERS, DESTROY = STAGES = ("bake", "network", "instance", "users", "destroy")
 

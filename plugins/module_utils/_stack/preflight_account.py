@@ -24,8 +24,9 @@ from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
 )
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.images import images_by_id
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import (
+
+from .._packer.images import images_by_id
+from .preflight import (
     BAKE,
     INSTANCE,
     NETWORK,

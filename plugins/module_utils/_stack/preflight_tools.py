@@ -14,15 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import (
-    Entry,
-    entries,
-    layered_entries,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.hcl import top_level_blocks
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import Program
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import last_variables
+from .._packer.fingerprint import Entry, entries, layered_entries
+from .._run.hcl import top_level_blocks
+from .._terraform.resolve import clean_environment
+from .._terraform.workdir import last_variables
+from .preflight import Program
 
 _VERSION = re.compile(r"^(?:Packer|Terraform|OpenTofu) v(\d\S*)", re.MULTILINE)
 
@@ -63,7 +59,7 @@ def fetch_providers(root: Path, work_dir: Path, overrides: Mapping[str, Any]) ->
     if last_variables(work_dir):
         return
     # Seldom needed, and a third of what the module imports of its own.
-    from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import line  # noqa: PLC0415
+    from .._terraform import line  # noqa: PLC0415
 
     line.fetch_providers(root, work_dir, overrides)
 

@@ -16,9 +16,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.life import number_of
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import shown
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.users import LIMIT
+from .._run.life import number_of
+from .names import shown
+from .users import LIMIT
 
 SCHEMA = 1
 RUNS_KEPT = 5

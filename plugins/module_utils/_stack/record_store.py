@@ -10,19 +10,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import (
-    NAME_TAG,
-    ParameterError,
-    ParameterStore,
-    Paths,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.record import (
-    Lock,
-    Record,
-    Texts,
-    join,
-    parts_named,
-)
+from .parameters import NAME_TAG, ParameterError, ParameterStore, Paths
+from .record import Lock, Record, Texts, join, parts_named
 
 AT_ONCE = 16
 SEARCH_SECONDS = 20.0

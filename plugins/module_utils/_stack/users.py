@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import login_problem
+from .names import login_problem
 
 LIMIT = 4096
 """Bytes that a parameter of the standard tier holds. Others cost money, and can never be made small again."""

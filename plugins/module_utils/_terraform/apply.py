@@ -9,19 +9,14 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Callbacks
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.changes import has_changed
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import Cli
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Digest, Narrator
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.outputs import (
-    Outputs,
-    outputs_of,
-    planned_outputs,
-    state_outputs,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.plan import common_arguments
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.review import Review
+from .._run.process import Callbacks
+from .changes import has_changed
+from .cli import Cli
+from .errors import TerraformError
+from .events import Digest, Narrator
+from .outputs import Outputs, outputs_of, planned_outputs, state_outputs
+from .plan import common_arguments
+from .review import Review
 
 LOOK_SECONDS = 60.0
 """Time for a look at the state after a failure, whatever `timeout` says."""

@@ -9,14 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.masks import (
-    SENSITIVE_CHANGED,
-    UNKNOWN,
-    is_marked,
-    marked_values,
-    mask,
-)
+from .._run.secrets import SENSITIVE
+from .masks import SENSITIVE_CHANGED, UNKNOWN, is_marked, marked_values, mask
 
 INVOKE = "invoke"
 """Of an `action` block, which Terraform 1.14 and later runs. Other plans count none."""

@@ -16,26 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run import process
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import open_private
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import (
-    Finished,
-    ProcessError,
-    SupervisorKilled,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress, plain
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import events, hints
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import InitNeeded, TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import (
-    Diagnostic,
-    Digest,
-    Event,
-    Narrator,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import Tool, command_of
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import Tree
+from .._run import process
+from .._run.files import open_private
+from .._run.log import Log
+from .._run.outcome import Finished, ProcessError, SupervisorKilled
+from .._run.progress import Progress, plain
+from .._run.secrets import Scrubber
+from . import events, hints
+from .errors import InitNeeded, TerraformError
+from .events import Diagnostic, Digest, Event, Narrator
+from .tool import Tool, command_of
+from .tree import Tree
 
 TEXT_SHOWN = 3000
 """Characters of an error that is no diagnostic; all of it is in the log."""

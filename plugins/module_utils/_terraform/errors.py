@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLocked
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Diagnostic
+from .._run.lock import DirectoryLocked
+from .events import Diagnostic
 
 
 class TerraformError(Exception):

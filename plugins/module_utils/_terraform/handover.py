@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import ProcessError
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import run_plainly
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import Tool, find_tool
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import PRIVATE
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import state_file
+from .._run.lock import DirectoryLock
+from .._run.outcome import ProcessError
+from .._run.process import run_plainly
+from .errors import TerraformError
+from .resolve import clean_environment
+from .tool import Tool, find_tool
+from .tree import PRIVATE
+from .workdir import state_file
 
 PUSH, REMOTE, NOTHING = "push", "remote", "nothing"
 

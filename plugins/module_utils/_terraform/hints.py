@@ -10,8 +10,8 @@ import re
 import signal
 import time
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished, format_seconds
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Diagnostic
+from .._run.outcome import Finished, format_seconds
+from .events import Diagnostic
 
 
 def describe_interruption(finished: Finished, command: str = "apply") -> str:

@@ -16,21 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE, is_credential
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import workdir
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import InitNeeded, TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.place import (
-    Place,
-    borrow_initialization,
-    go_to_copy,
-    link_state,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import (
-    NOTE,
-    Backend,
-    noted_backend,
-    selected_workspace,
-)
+from .._run.secrets import SENSITIVE, is_credential
+from . import workdir
+from .errors import InitNeeded, TerraformError
+from .place import Place, borrow_initialization, go_to_copy, link_state
+from .state import NOTE, Backend, noted_backend, selected_workspace
 
 T = TypeVar("T")
 

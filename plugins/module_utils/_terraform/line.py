@@ -13,22 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import secrets_in
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.apply import apply
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.changes import (
-    Change,
-    is_real,
-    parse_drift,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import told
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.init import initialize, initialized
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import Options
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.place import open_place
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.plan import make_plan, plan_refresh
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.report import Report
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import resolve
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.review import permit, review
+from .._run.progress import Progress
+from .._run.secrets import secrets_in
+from .apply import apply
+from .changes import Change, is_real, parse_drift
+from .errors import told
+from .init import initialize, initialized
+from .options import Options
+from .place import open_place
+from .plan import make_plan, plan_refresh
+from .report import Report
+from .resolve import resolve
+from .review import permit, review
 
 
 def run(options: Options, progress: Progress, report: Report) -> None:

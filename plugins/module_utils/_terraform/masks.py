@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE
+from .._run.secrets import SENSITIVE
 
 SENSITIVE_CHANGED = "(sensitive, changed)"
 UNKNOWN = "(known after apply)"

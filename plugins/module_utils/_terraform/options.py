@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import DEFAULT_WORKSPACE
+from .state import DEFAULT_WORKSPACE
 
 COMMON: dict[str, dict[str, Any]] = {
     "source": {"type": "path", "required": True},

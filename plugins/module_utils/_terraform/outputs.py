@@ -10,22 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE, Scrubber
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.changes import Plan
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import Cli
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.place import Place
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import (
-    known_outputs,
-    local_outputs,
-    selected_workspace,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import find_binary, find_tool
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import Tree
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.workdir import root_of
+from .._run.log import Log
+from .._run.progress import Progress
+from .._run.secrets import SENSITIVE, Scrubber
+from .changes import Plan
+from .cli import Cli
+from .errors import TerraformError
+from .place import Place
+from .resolve import clean_environment
+from .state import known_outputs, local_outputs, selected_workspace
+from .tool import find_binary, find_tool
+from .tree import Tree
+from .workdir import root_of
 
 Items = Mapping[str, Mapping[str, Any]]
 """Outputs as Terraform gives them: name → {"value", "sensitive", ...}."""

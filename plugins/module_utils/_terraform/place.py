@@ -15,31 +15,18 @@ from dataclasses import dataclass, replace
 from os.path import normpath
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.lock import DirectoryLock
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.log import Log, new_log_path
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import Scrubber
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import workdir
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.cli import Cli
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import Options
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.record import Record
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import Asked
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import (
-    NOTE,
-    Backend,
-    local_paths,
-    may_have_state,
-    noted_backend,
-    stray_state,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import (
-    LOCK_FILE,
-    PRIVATE,
-    VARIABLES,
-    Tree,
-    read_tree,
-)
+from .._run.lock import DirectoryLock
+from .._run.log import Log, new_log_path
+from .._run.progress import Progress
+from .._run.secrets import Scrubber
+from . import workdir
+from .cli import Cli
+from .errors import TerraformError
+from .options import Options
+from .record import Record
+from .resolve import Asked
+from .state import NOTE, Backend, local_paths, may_have_state, noted_backend, stray_state
+from .tree import LOCK_FILE, PRIVATE, VARIABLES, Tree, read_tree
 
 PLAN = "plan.tfplan"
 SENSITIVE_VARIABLES = "sensitive.tfvars.json"

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import workdir
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Digest
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import Options
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.place import Place
+from . import workdir
+from .events import Digest
+from .options import Options
+from .place import Place
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.attempt import Attempt, AttemptFile
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import Finished
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import Callbacks
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.hints import (
-    MAY_LACK,
-    describe_death,
-    describe_interruption,
-)
+from .._run.attempt import Attempt, AttemptFile
+from .._run.outcome import Finished
+from .._run.process import Callbacks
+from .errors import TerraformError
+from .hints import MAY_LACK, describe_death, describe_interruption
 
 
 @dataclass(frozen=True, kw_only=True)

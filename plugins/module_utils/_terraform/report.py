@@ -11,23 +11,19 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.process import exit_on_signals
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.progress import Progress
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import SENSITIVE, Scrubber, leaves
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.apply import Applied
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.changes import (
-    NOTHING,
-    Change,
-    Plan,
-    describe,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Diagnostic, Digest
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import Options, read_options
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.outputs import Outputs
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.place import Place
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import Asked, secrets_of
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.review import Review, diff_of, summarize
+
+from .._run.process import exit_on_signals
+from .._run.progress import Progress
+from .._run.secrets import SENSITIVE, Scrubber, leaves
+from .apply import Applied
+from .changes import NOTHING, Change, Plan, describe
+from .errors import TerraformError
+from .events import Diagnostic, Digest
+from .options import Options, read_options
+from .outputs import Outputs
+from .place import Place
+from .resolve import Asked, secrets_of
+from .review import Review, diff_of, summarize
 
 _HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run import environment as environments
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import credentials_in, secrets_in
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import workdir
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import Options
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import Tool, find_tool
+from .._run import environment as environments
+from .._run.secrets import credentials_in, secrets_in
+from . import workdir
+from .errors import TerraformError
+from .options import Options
+from .tool import Tool, find_tool
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.secrets import secrets_in
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.changes import (
-    INVOKE,
-    NOTHING,
-    Change,
-    Plan,
-    addresses_in,
-    parse_plan,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.plan import Planned
+from .._run.secrets import secrets_in
+from .changes import INVOKE, NOTHING, Change, Plan, addresses_in, parse_plan
+from .errors import TerraformError
+from .plan import Planned
 
 COUNTED = ("add", "change", "replace", "destroy", "import", "move", "forget")
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run import process
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.outcome import ProcessError
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.programs import find_program
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
+from .._run import process
+from .._run.outcome import ProcessError
+from .._run.programs import find_program
+from .errors import TerraformError
 
 Version = tuple[int, ...]
 

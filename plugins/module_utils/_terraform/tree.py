@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
+from .errors import TerraformError
 
 PRIVATE = ".terraform_stack"
 VARIABLES = "terraform_stack.auto.tfvars.json"

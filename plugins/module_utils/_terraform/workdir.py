@@ -22,24 +22,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import PARTIAL, read_json, write_private
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.state import (
-    DEFAULT_STATE,
-    DEFAULT_WORKSPACE_DIR,
-    local_paths,
-    noted_backend,
-)
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import (
-    BACKEND,
-    LOCK_FILE,
-    OVERRIDES,
-    PRIVATE,
-    VARIABLES,
-    Tree,
-    as_json,
-    is_skipped,
-)
+from .._run.files import PARTIAL, read_json, write_private
+from .errors import TerraformError
+from .state import DEFAULT_STATE, DEFAULT_WORKSPACE_DIR, local_paths, noted_backend
+from .tree import BACKEND, LOCK_FILE, OVERRIDES, PRIVATE, VARIABLES, Tree, as_json, is_skipped
 
 _MANIFEST = f"{PRIVATE}/mirror.json"
 _LOCK_SEEN = f"{PRIVATE}/source{LOCK_FILE}"

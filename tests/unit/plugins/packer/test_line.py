@@ -16,8 +16,9 @@ STAGES = ["request", "content", "find", "build", "judge", "report"]
 def imported(path: Path) -> set[str]:
     """The modules of the package that a file imports, wherever in it."""
     nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
-    names = {name.name for node in nodes if str(node.module).endswith("._packer") for name in node.names}
-    return names | {str(node.module).rpartition("._packer.")[2] for node in nodes}
+    here = [node for node in nodes if node.level == 1]
+    names = {name.name for node in here if node.module is None for name in node.names}
+    return names | {str(node.module) for node in here if node.module is not None}
 
 
 @pytest.mark.parametrize("stage", STAGES)
