@@ -387,7 +387,7 @@ def busy() -> tuple[float, float]:
 def compile_once() -> None:
     """Let all that is started keep the modules that Ansible sends as compiled code, for this run alone."""
     shutil.rmtree(COMPILED, ignore_errors=True)
-    COMPILED.mkdir()
+    COMPILED.mkdir(parents=True)
     os.environ["DS_STACK_TEST_COMPILED"] = str(COMPILED)
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests/compiled"), *([path] if path else [])])
