@@ -209,11 +209,16 @@ class Cli:
             advice = [hint for item in result.errors if (hint := self._hint(item))]
             return [*(item.text() for item in result.errors), *panics, *advice]
         text = self.scrubber.text(result.text.strip())[-TEXT_SHOWN:]
-        return [*(line for line in panics if line not in text), *([text] if text else [])]
+        hint = self._hint(Diagnostic("error", text)) if text else None
+        return [*(line for line in panics if line not in text), *filter(None, [text, hint])]
 
     def _hint(self, diagnostic: Diagnostic) -> str | None:
         by_hand = f"cd {self.directory} && {self.tool.by_hand}"
-        return hints.lock_hint(diagnostic, by_hand, time.time()) or hints.backend_hint(diagnostic, by_hand)
+        return (
+            hints.lock_hint(diagnostic, by_hand, time.time())
+            or hints.backend_hint(diagnostic, by_hand)
+            or hints.rescue_hint(diagnostic, self.directory)
+        )
 
     def _see_log(self) -> str:
         return f"\nFull text: {self.log.path}" if self.log.path else ""

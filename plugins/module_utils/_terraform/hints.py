@@ -9,9 +9,11 @@ import calendar
 import re
 import signal
 import time
+from pathlib import Path
 
 from .._run.outcome import Finished, format_seconds
 from .events import Diagnostic
+from .state import RESCUED
 
 
 def describe_interruption(finished: Finished, command: str = "apply") -> str:
@@ -72,6 +74,16 @@ def backend_hint(diagnostic: Diagnostic, by_hand: str) -> str | None:
     return (
         f"The backend is another one than before. To move the state there: {by_hand} init -migrate-state. "
         f"To leave it behind and use what is there: {by_hand} init -reconfigure"
+    )
+
+
+def rescue_hint(diagnostic: Diagnostic, directory: Path) -> str | None:
+    """What to do when the backend did not take the state; None for other diagnostics."""
+    if RESCUED not in diagnostic.detail:
+        return None
+    return (
+        f"The state is kept in {directory / RESCUED}, and nothing is lost from sight. Mend the cause "
+        "(credentials that have expired?), and run this task again: it saves that state before anything else."
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,10 @@ def initialized(place: Place, stage: Callable[[Place], T]) -> T | None:
     while True:
         try:
             there = _select_workspace(place)
-            return None if there is None else stage(there)
+            if there is None:
+                return None
+            _save_rescued(there)
+            return stage(there)
         except InitNeeded as needed:
             if not remedies:
                 raise
@@ -75,6 +79,27 @@ def cache_lock(directory: Path | None) -> Iterator[None]:
     with (directory / ".terraform_stack.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _save_rescued(place: Place) -> None:
+    """Save the state that the last run could not save: a plan from the one before would make things twice."""
+    path = workdir.rescued_state(place.options.work_dir)
+    if path is None:
+        return
+    what = f"The last run could not save its state where it is kept; it is in {path}."
+    if place.options.check:
+        raise TerraformError(f"{what} A run saves it before anything else; until then no plan would be true.")
+    try:
+        place.cli.text(["state", "push", "-no-color", str(path)])
+    except InitNeeded:
+        raise
+    except TerraformError as error:
+        first = "It has to be saved before anything else, and nothing was changed."
+        error.message = f"{what} {first}\n{error.message}"
+        raise
+    path.chmod(0o600)
+    path.rename(path.with_name(f"errored-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.saved.tfstate"))
+    place.cli.progress.say("saved the state that the last run could not save")
 
 
 def _select_workspace(place: Place) -> Place | None:

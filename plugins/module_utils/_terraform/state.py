@@ -15,6 +15,8 @@ from typing import Any
 DEFAULT_WORKSPACE = "default"
 DEFAULT_STATE = "terraform.tfstate"
 DEFAULT_WORKSPACE_DIR = "terraform.tfstate.d"
+RESCUED = "errored.tfstate"
+"""Where Terraform puts a state that its backend did not take at the end of an apply."""
 
 NOTE = ".terraform/terraform.tfstate"
 """Where Terraform notes the backend that it was initialized with."""

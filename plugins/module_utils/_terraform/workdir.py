@@ -24,13 +24,13 @@ from typing import Any
 
 from .._run.files import PARTIAL, read_json, write_private
 from .errors import TerraformError
-from .state import DEFAULT_STATE, DEFAULT_WORKSPACE_DIR, local_paths, noted_backend
+from .state import DEFAULT_STATE, DEFAULT_WORKSPACE_DIR, RESCUED, local_paths, noted_backend
 from .tree import BACKEND, LOCK_FILE, OVERRIDES, PRIVATE, VARIABLES, Tree, as_json, is_skipped
 
 _MANIFEST = f"{PRIVATE}/mirror.json"
 _LOCK_SEEN = f"{PRIVATE}/source{LOCK_FILE}"
 
-_STATES = (DEFAULT_STATE, f"{DEFAULT_STATE}.backup", DEFAULT_WORKSPACE_DIR)
+_STATES = (DEFAULT_STATE, f"{DEFAULT_STATE}.backup", DEFAULT_WORKSPACE_DIR, RESCUED)
 _OWN = (*_STATES, ".terraform", LOCK_FILE)
 
 
@@ -74,6 +74,12 @@ def state_file(work_dir: Path) -> Path:
     """
     top, of_root = work_dir / DEFAULT_STATE, root_of(work_dir) / DEFAULT_STATE
     return of_root if of_root.exists() and not top.exists() else top
+
+
+def rescued_state(work_dir: Path) -> Path | None:
+    """The state that the last apply could not save where it is kept, if there is one."""
+    found = (folder / RESCUED for folder in (work_dir, root_of(work_dir)))
+    return next((path for path in found if path.exists()), None)
 
 
 def has_run(work_dir: Path) -> bool:

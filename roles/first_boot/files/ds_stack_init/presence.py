@@ -44,8 +44,8 @@ def look(settings: Settings) -> list[Person]:
     _save(before)
     now = time.time()
     told = servers(here, now)
-    keeping = {uid for uid, (_, home) in here.items() if kept(home, now)}
-    return people({uid: name for uid, (name, _) in here.items()}, found, working, told, keeping)
+    keeping = {uid for uid, (_name, home) in here.items() if kept(home, now)}
+    return people({uid: name for uid, (name, _home) in here.items()}, found, working, told, keeping)
 
 
 def people(

@@ -80,7 +80,7 @@ def encrypt(text: str, public_key: str) -> str:
         raise RStudioError(f"/auth-public-key is no exponent:modulus: {public_key[:80]!r}") from None
     size = (modulus.bit_length() + 7) // 8
     data = text.encode()
-    noise = bytes(secrets.choice(range(1, 256)) for _ in range(size - 3 - len(data)))
+    noise = bytes(secrets.choice(range(1, 256)) for _byte in range(size - 3 - len(data)))
     block = b"\0\2" + noise + b"\0" + data
     return base64.b64encode(
         pow(int.from_bytes(block, "big"), exponent, modulus).to_bytes(size, "big")
