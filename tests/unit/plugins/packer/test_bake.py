@@ -12,7 +12,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer import find a
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer import judge as judging
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.build import find_binary
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.cli import Built
-from ansible_collections.iac.ds_stack.plugins.module_utils._packer.content import content_of
+from ansible_collections.iac.ds_stack.plugins.module_utils._packer.content import Content, content_of
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.errors import BakeError
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.find import Found
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import (
@@ -106,6 +106,12 @@ def test_what_is_part_of_it(request_: Request, change: dict[str, Any], parts: li
     before, after = content_of(request_), content_of(replace(request_, **change))
     assert changed_parts(before.parts(), after.parts()) == parts
     assert (before.fingerprint() == after.fingerprint()) is not bool(parts)
+
+
+def test_files_are_counted_and_values_shown_as_people_write_them() -> None:
+    counted = Content({"a": {}, "b": {"x": "1"}, "c": {"x": "1", "y": "2"}}, {"d": "é"})
+    assert counted.summary() == {"a": "0 files", "b": "1 file", "c": "2 files", "d": '"é"'}
+    assert counted.lines()["d"] == '"é"'
 
 
 @pytest.mark.parametrize("path", ["/roles", "../roles", "roles/../../roles"])
