@@ -81,7 +81,8 @@ class Lab:
         return cells.nth(number).locator(".jp-Cell-outputArea")
 
     def type(self, text: str) -> None:
-        """Type into a terminal."""
+        """Type into the terminal in front."""
+        self._here(".xterm-helper-textarea").focus()  # a menu may have it
         self.page.keyboard.type(text)
 
     def upload(self, path: Path) -> None:
