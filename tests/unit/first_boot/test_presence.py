@@ -126,5 +126,5 @@ def test_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = presence.look(here)
     assert found.name == "ada"
     assert presence.look(replace(here, first_uid=os.getuid() + 1)) == []
-    assert (tmp_path / "processes.json").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / presence.SEEN).stat().st_mode & 0o777 == 0o600
     assert Person("ada", found.doing) == found

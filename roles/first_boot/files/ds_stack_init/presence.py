@@ -14,7 +14,7 @@ from .settings import Settings
 from .status import Person
 from .work import Look, Process, kept, processes, read_theirs
 
-NAME = "processes.json"
+SEEN = "presence/processes.json"
 RUN = Path("/run")
 SERVERS = "jupyter-*/at-work.json"
 """Below /run, of each user's server of JupyterHub, which writes it (ds_stack_server/activity.py)."""
@@ -97,7 +97,7 @@ def servers(uids: Mapping[int, object], now: float, run: Path = RUN) -> dict[int
 
 
 def _load() -> dict[tuple[int, float], tuple[float, float]]:
-    text = files.read(memory.FOLDER / NAME)
+    text = files.read(memory.FOLDER / SEEN)
     try:
         return {(int(pid), began): (since, used) for pid, began, since, used in json.loads(text or "[]")}
     except (ValueError, TypeError):
@@ -106,4 +106,6 @@ def _load() -> dict[tuple[int, float], tuple[float, float]]:
 
 def _save(look: Look) -> None:
     seen = [[pid, began, since, used] for (pid, began), (since, used) in look.seen.items()]
-    files.write(memory.FOLDER / NAME, json.dumps(seen), 0o600)
+    path = memory.FOLDER / SEEN
+    files.make_folder(path.parent, 0o700)
+    files.write(path, json.dumps(seen), 0o600)
