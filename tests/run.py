@@ -91,7 +91,7 @@ class Part:
     cloud: bool = False
     first: bool = False
     after: frozenset[str] = frozenset()
-    minutes: float = 20
+    minutes: float = 40
 
     @property
     def key(self) -> str:
