@@ -98,7 +98,7 @@ RECEIPT = {
 
 def look_at_the_lock(operator: Operator) -> None:
     """It has what the image has. What contradicts it stops a bake, and a part is moved on purpose."""
-    lock = yaml.safe_load((operator.folder / "home/ds_stack.lock.yml").read_text())
+    lock = yaml.safe_load((operator.folder / "ds_stack.lock.yml").read_text())
     assert lock["os"]["base_image"] == lock["base_image"]["image_id"]
     assert lock["conda"]["environments"]["/opt/conda/envs/ds"] == {
         "specs": ["numpy"],
@@ -119,7 +119,7 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path)
     fingerprint = re.search(r"\bfingerprint: '?([0-9a-f]{64})", checked)
     assert fingerprint, checked
     image = make_image(operator, fingerprint[1])
-    receipts = operator.folder / "home/.ds_stack" / NAME / "receipts"
+    receipts = operator.folder / ".ds_stack" / NAME / "receipts"
     receipts.mkdir(parents=True)
     (receipts / f"image-1_{image}.json").write_text(json.dumps(RECEIPT))
 
