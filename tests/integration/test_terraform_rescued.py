@@ -136,12 +136,22 @@ def test_a_state_that_could_not_be_saved_is_saved_by_the_next_run(stack: Stack, 
 
 
 @pytest.mark.fault(22)
-@pytest.mark.parametrize("content", [b"", b"{", b'{"version": 4, "serial": 1, "lineage": "of another"}'])
-def test_a_state_that_is_not_this_ones_stops_the_run(stack: Stack, backend: Backend, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}"])
+def test_what_is_no_whole_state_is_left_alone(stack: Stack, backend: Backend, content: bytes) -> None:
+    asked = {"backend": backend.option, "variables": {"spent": str(stack.source / "nothing")}}
+    stack.apply(**asked)
+    (stack.work_dir / "errored.tfstate").write_bytes(content)
+    assert stack.apply(**asked)["changed"] is False
+    assert (stack.work_dir / "errored.tfstate").read_bytes() == content
+
+
+@pytest.mark.fault(22)
+def test_a_state_that_is_not_this_ones_stops_the_run(stack: Stack, backend: Backend) -> None:
     asked = {"backend": backend.option, "variables": {"spent": str(stack.source / "nothing")}}
     stack.apply(**asked)
     before = backend.state
-    (stack.work_dir / "errored.tfstate").write_bytes(content)
+    other = '{"version": 4, "terraform_version": "1.11.4", "serial": 1, "lineage": "of another"}'
+    (stack.work_dir / "errored.tfstate").write_text(other)
     assert "It has to be saved before anything else, and nothing was changed." in stack.fail(**asked)["msg"]
     assert "nothing was changed" in stack.fail(**asked, state="absent")["msg"]
     assert backend.state == before

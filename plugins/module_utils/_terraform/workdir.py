@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -77,9 +78,16 @@ def state_file(work_dir: Path) -> Path:
 
 
 def rescued_state(work_dir: Path) -> Path | None:
-    """The state that the last apply could not save where it is kept, if there is one."""
-    found = (folder / RESCUED for folder in (work_dir, root_of(work_dir)))
-    return next((path for path in found if path.exists()), None)
+    """The state that the last apply could not save where it is kept, if there is a whole one: what is cut off,
+    as on a full disk, Terraform has given in its output too, and that run has said where it is kept.
+    """
+    for path in (folder / RESCUED for folder in (work_dir, root_of(work_dir))):
+        try:
+            if json.loads(path.read_bytes())["lineage"]:
+                return path
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
 
 
 def has_run(work_dir: Path) -> bool:
