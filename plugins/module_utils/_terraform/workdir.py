@@ -78,8 +78,9 @@ def state_file(work_dir: Path) -> Path:
 
 
 def rescued_state(work_dir: Path) -> Path | None:
-    """The state that the last apply could not save where it is kept, if there is a whole one: what is cut off,
-    as on a full disk, Terraform has given in its output too, and that run has said where it is kept.
+    """The state that the last apply could not save where it is kept, if there is a whole one.
+
+    What is cut off, as on a full disk, Terraform has given in its output too, and that run has told.
     """
     for path in (folder / RESCUED for folder in (work_dir, root_of(work_dir))):
         try:
