@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,7 @@ def _debian(place: Path, name: str, version: str, note: str) -> str:
 
 def main(folder: Path, version: str, day: str, note: str = "as ever", kind: str = "") -> None:
     """Offer a version in all three, or in one."""
+    os.umask(0o022)  # whatever this machine has
     if kind in ("", "conda"):
         conda(folder / "conda", version, note)
     if kind in ("", "cran"):
