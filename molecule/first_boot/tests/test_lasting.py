@@ -64,13 +64,15 @@ def test_status_is_the_minutes(machine: Machine, operator: Operator) -> None:
     machine.refresh()
     after = operator.status()
     assert after["time"] > before["time"]
-    assert {**after, "time": None} == {**before, "time": None}
-    assert [one["name"] for one in after["checks"]] == [
-        "hub",
-        "nginx",
-        "data volume",
-        "system disk",
-        "guard",
+    # A disk's detail is how full it is, which moves from minute to minute.
+    moves = ("time", "checks")
+    assert {**after, **dict.fromkeys(moves)} == {**before, **dict.fromkeys(moves)}
+    assert [(one["name"], one["ok"]) for one in after["checks"]] == [
+        ("hub", True),
+        ("nginx", True),
+        ("data volume", True),
+        ("system disk", True),
+        ("guard", True),
     ]
 
 
