@@ -93,6 +93,9 @@ class Cli:
             args, replace(callbacks or process.Callbacks(), stdout=tell, stderr=self._log_raw)
         )
         items = [*events.parse(finished.stdout), *self._stderr(finished)]
+        self.tool.heard(items)
+        if finished.interrupted is None and finished.returncode >= 0:
+            self.tool.check()  # before its words are believed
         try:
             return finished.returncode, self._judge(args[0], finished, items, accept)
         except TerraformError as error:

@@ -128,6 +128,7 @@ def _compared(
     local = _read(path)
     environment, _warnings = clean_environment(environ)
     tool = find_tool(binary, environment)
+    tool.check()
     with tempfile.TemporaryDirectory(prefix="terraform_state_move-") as name:
         # Nothing but the backend: so that no provider is wanted, and nothing else can be meant.
         settings = {"terraform": {"backend": {backend["type"]: backend.get("config") or {}}}}

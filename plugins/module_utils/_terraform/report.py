@@ -24,6 +24,7 @@ from .outputs import Outputs
 from .place import Place
 from .resolve import Asked, secrets_of
 from .review import Review, diff_of, summarize
+from .tool import Tool
 
 _HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
@@ -40,11 +41,12 @@ class Report:
         self._given = secrets_of(options)
         self._scrubber = Scrubber()
         self._outputs = Outputs()
+        self._tool: Tool | None = None
         self._began = time.monotonic()
 
     def asked(self, asked: Asked) -> None:
         """After the first stage."""
-        self.values["version"] = asked.tool.version
+        self._tool = asked.tool
         self.warnings += asked.warnings
         self._given = asked.secrets
 
@@ -110,6 +112,7 @@ class Report:
             values["diff"] = self.diff
         if failure is None:
             values["duration"] = round(time.monotonic() - self._began, 3)
+            values["version"] = self._tool.check().version if self._tool else None
         else:
             values["changed"] = failure.changed
             values["diagnostics"] = [asdict(item) for item in failure.diagnostics]

@@ -55,6 +55,8 @@ def resolve(options: Options) -> Asked:
         options = _with_last_options(options)
     environment, warnings = clean_environment(os.environ)
     tool = find_tool(options.binary, environment)
+    if not workdir.has_run(options.work_dir):
+        tool.check()  # before anything is made; later it says its version as it works
     if options.plugin_cache_dir is not None and not options.check:
         environment["TF_PLUGIN_CACHE_DIR"] = str(options.plugin_cache_dir)
         # Without this a stack that has no lock file yet downloads every provider in spite of the cache.

@@ -7,27 +7,31 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .._run import process
 from .._run.outcome import ProcessError
 from .._run.programs import find_program
 from .errors import TerraformError
+from .events import Event
 
 Version = tuple[int, ...]
 
 TERRAFORM = "Terraform"
 OPENTOFU = "OpenTofu"
 
+NAMED: Mapping[str, str] = {TERRAFORM: "terraform", OPENTOFU: "tofu"}
+"""Under which key an event of the type "version" has it."""
+
 OLDEST: Mapping[str, Version] = {TERRAFORM: (1, 10), OPENTOFU: (1, 10)}
 """The first versions with native locking of S3 states and ephemeral variables at apply."""
 
 VARIABLES_SINCE: Mapping[str, Mapping[str, Version]] = {
-    "init": {TERRAFORM: (1, 10), OPENTOFU: (1, 10)},
-    "plan": {TERRAFORM: (1, 10), OPENTOFU: (1, 10)},
-    "apply": {TERRAFORM: (1, 10), OPENTOFU: (1, 10)},
+    "init": OLDEST,
+    "plan": OLDEST,
+    "apply": OLDEST,
     # For variables in the source of a module.
     "show": {TERRAFORM: (1, 15), OPENTOFU: (1, 10)},
     # For variables in the backend and in the encryption of the state.
@@ -40,15 +44,28 @@ VARIABLES_SINCE: Mapping[str, Mapping[str, Version]] = {
 
 
 @dataclass(frozen=True)
+class Release:
+    """product: TERRAFORM or OPENTOFU. version: as it says."""
+
+    product: str
+    version: str
+
+    @property
+    def numbers(self) -> Version:
+        """Major and minor."""
+        return tuple(int(part) for part in re.findall(r"\d+", self.version)[:2])
+
+
+@dataclass
 class Tool:
     """The program.
 
-    path: absolute. product: TERRAFORM or OPENTOFU. version: as it says.
+    path: absolute. environment: to ask it in. release: which it is; None until it has said so.
     """
 
     path: str
-    product: str
-    version: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    release: Release | None = None
 
     @property
     def name(self) -> str:
@@ -60,21 +77,50 @@ class Tool:
         """What a person types to run it."""
         return self.name if shutil.which(self.name) == self.path else self.path
 
-    def takes_variables(self, command: str) -> bool:
-        """Whether a command takes -var-file."""
-        since = VARIABLES_SINCE.get(command, {}).get(self.product)
-        return since is not None and self._numbers >= since
+    def heard(self, events: Iterable[Event | str]) -> None:
+        """Take what it says of itself while it works, so that it need not be asked."""
+        for event in events:
+            if isinstance(event, dict) and event.get("type") == "version":
+                for product, key in NAMED.items():
+                    if isinstance(event.get(key), str):
+                        self.release = Release(product, event[key])
 
-    @property
-    def _numbers(self) -> Version:
-        return tuple(int(part) for part in re.findall(r"\d+", self.version)[:2])
+    def check(self) -> Release:
+        """Which release it is, asked when it has not said so yet.
 
-    def check(self) -> None:
-        """Raises TerraformError when it is too old."""
-        oldest = OLDEST[self.product]
-        if self._numbers < oldest:
+        Raises TerraformError when it is too old, or another program.
+        """
+        if self.release is None:
+            self.release = self._ask()
+        oldest = OLDEST[self.release.product]
+        if self.release.numbers < oldest:
             wanted = ".".join(map(str, oldest))
-            raise TerraformError(f"{self.path} is version {self.version}; {wanted} or later is needed.")
+            raise TerraformError(
+                f"{self.path} is version {self.release.version}; {wanted} or later is needed."
+            )
+        return self.release
+
+    def takes_variables(self, command: str) -> bool:
+        """Whether a command takes -var-file. Raises TerraformError."""
+        since = VARIABLES_SINCE.get(command, {})
+        if since == OLDEST:
+            return True
+        release = self.check()
+        return release.product in since and release.numbers >= since[release.product]
+
+    def _ask(self) -> Release:
+        try:
+            said = process.run_plainly([self.path, "version"], cwd=Path.cwd(), env=self.environment)
+        except ProcessError as error:
+            raise TerraformError(str(error)) from error
+        text = said.stdout.decode("utf-8", "replace")
+        found = re.search(rf"^({TERRAFORM}|{OPENTOFU}) v(\d\S*)", text, re.MULTILINE)
+        if found is None:
+            words = " ".join((text + said.stderr.decode("utf-8", "replace")).split())[:200]
+            raise TerraformError(
+                f"{self.path} is neither Terraform nor OpenTofu: asked for its version it says: {words}"
+            )
+        return Release(found[1], found[2])
 
 
 def command_of(arguments: Sequence[str]) -> str:
@@ -98,19 +144,5 @@ def find_binary(name: str | None) -> str:
 
 
 def find_tool(name: str | None, environment: Mapping[str, str]) -> Tool:
-    """The program, asked for its version. Raises TerraformError."""
-    path = find_binary(name)
-    try:
-        said = process.run_plainly([path, "version"], cwd=Path.cwd(), env=environment)
-    except ProcessError as error:
-        raise TerraformError(str(error)) from error
-    text = said.stdout.decode("utf-8", "replace")
-    found = re.search(rf"^({TERRAFORM}|{OPENTOFU}) v(\d\S*)", text, re.MULTILINE)
-    if found is None:
-        words = " ".join((text + said.stderr.decode("utf-8", "replace")).split())[:200]
-        raise TerraformError(
-            f"{path} is neither Terraform nor OpenTofu: asked for its version it says: {words}"
-        )
-    tool = Tool(path, found[1], found[2])
-    tool.check()
-    return tool
+    """The program, not asked anything yet. Raises TerraformError."""
+    return Tool(find_binary(name), environment)

@@ -22,7 +22,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors imp
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.events import Diagnostic
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.record import Record
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.resolve import clean_environment
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import TERRAFORM, Tool
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tool import TERRAFORM, Release, Tool
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.tree import Tree
 
 RECORDINGS = Path(__file__).parents[1] / "fixtures/terraform"
@@ -106,7 +106,7 @@ def fake(tmp_path: Path) -> cli.Cli:
     scrubber = Scrubber(["my-secret"])
     tree = Tree({"main.tf": Path("/source/main.tf")})
     return cli.Cli(
-        Tool(str(binary), TERRAFORM, "1.11.4"),
+        Tool(str(binary), release=Release(TERRAFORM, "1.11.4")),
         tmp_path,
         dict(os.environ),
         tree,
@@ -267,7 +267,7 @@ def test_variables_reach_the_commands_that_take_them(fake: cli.Cli) -> None:
     given = replace(fake, var_files=[Path("/a"), Path("/b")])
     assert given.text(["init", "-json"]) == "init -var-file=/a -var-file=/b -json\n"
     assert given.text(["workspace", "select", "-or-create", "x"]) == "workspace select -or-create x\n"
-    tofu = replace(given, tool=replace(fake.tool, product="OpenTofu"))
+    tofu = replace(given, tool=Tool(fake.tool.path, release=Release("OpenTofu", "1.12.6")))
     assert (
         tofu.text(["workspace", "select", "-or-create", "x"])
         == "workspace select -var-file=/a -var-file=/b -or-create x\n"

@@ -57,7 +57,7 @@ def test_a_relative_path_means_the_same_from_every_folder(
 )
 def test_it_is_asked_for_its_version(tmp_path: Path, said: str, product: str, version: str) -> None:
     path = program(tmp_path / "bin/tool", said)
-    assert tools.find_tool(str(path), os.environ) == tools.Tool(str(path), product, version)
+    assert tools.find_tool(str(path), os.environ).check() == tools.Release(product, version)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,34 @@ def test_it_is_asked_for_its_version(tmp_path: Path, said: str, product: str, ve
 )
 def test_what_is_not_fit_is_refused(tmp_path: Path, said: str, message: str) -> None:
     with pytest.raises(TerraformError, match=message):
-        tools.find_tool(str(program(tmp_path / "bin/tool", said, 1)), os.environ)
+        tools.find_tool(str(program(tmp_path / "bin/tool", said, 1)), os.environ).check()
+
+
+@pytest.mark.parametrize(
+    ("event", "release"),
+    [
+        ({"type": "version", "terraform": "1.15.9", "ui": "1.2"}, tools.Release("Terraform", "1.15.9")),
+        ({"type": "version", "tofu": "1.12.6", "ui": "1.2"}, tools.Release("OpenTofu", "1.12.6")),
+    ],
+)
+def test_what_has_said_its_version_is_not_asked(event: dict[str, str], release: tools.Release) -> None:
+    tool = tools.Tool("/nowhere/terraform")
+    tool.heard(["a text", {"type": "log"}, event])
+    assert tool.check() == release
+
+
+def test_what_speaks_in_events_may_be_too_old() -> None:
+    tool = tools.Tool("/nowhere/terraform")
+    tool.heard([{"type": "version", "terraform": "1.9.8"}])
+    with pytest.raises(TerraformError, match=r"is version 1\.9\.8; 1\.10 or later is needed"):
+        tool.check()
+
+
+def test_what_is_no_version_is_not_taken_for_one(tmp_path: Path) -> None:
+    tool = tools.Tool(str(program(tmp_path / "bin/tool", "Terraform v1.15.9")))
+    tool.heard([{"type": "version"}, {"type": "version", "terraform": None}, "version"])
+    assert tool.release is None
+    assert tool.check() == tools.Release("Terraform", "1.15.9")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +115,8 @@ def test_what_is_not_fit_is_refused(tmp_path: Path, said: str, message: str) -> 
     ],
 )
 def test_what_takes_variables(product: str, version: str, command: str, takes: bool) -> None:
-    assert tools.Tool("/bin/x", product, version).takes_variables(command) is takes
+    tool = tools.Tool("/bin/x", release=tools.Release(product, version))
+    assert tool.takes_variables(command) is takes
 
 
 def test_commands_of_two_words() -> None:
