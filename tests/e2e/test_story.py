@@ -281,8 +281,6 @@ def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Sta
         assert run_cell(hub, "print(open('note.txt').read())") == NOTE
         assert run_cell(hub, "import importlib.util; print(importlib.util.find_spec('pandas'))") == "None"
         assert run_cell(hub, "cat(requireNamespace('dplyr', quietly = TRUE), 6 * 7)", "ir") == "FALSE 42"
-        if not os.environ.get("DS_STACK_SOAK"):  # not seen on a machine yet
-            return
         # The named environment is a kernel, and can be chosen in R.
         prefix = "/opt/conda/envs/small"
         kernels = hub.server("GET", "api/kernelspecs").json()["kernelspecs"]
