@@ -22,6 +22,8 @@ description:
     record that says that it began. The next run of the same user on the same machine sees that the process is
     gone, says so, and takes the lock over. Anybody else, and that machine after it was started again, cannot
     tell a run that is over from a slow one, and has O(take_over).
+  - A run that O(kind=reads) or O(kind=changes) a stack of which there is nothing is told, by a warning, the
+    names of those that there are.
 options:
   stack:
     description: Name of the stack, 2 to 31 lower-case letters, digits and hyphens, beginning with a letter.
@@ -188,6 +190,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -254,6 +257,9 @@ PATIENCE = {"retries": 5, "delay": 1, "max_delay": 8}
 """Half a minute at the most for a call, beside botocore's own three tries: a person waits, also at the end of
 a run that has failed because AWS does not answer."""
 
+NAMED = 20
+"""The most stacks that are named to whoever has mistyped one, the most similar first."""
+
 MakeClient = Callable[[str, str], Any]
 
 
@@ -313,6 +319,8 @@ class Begin:
         record = self._look()
         if record is None and not self._records.store.below(self._records.paths.root, recursive=True):
             self._refuse_elsewhere()
+            if self._options["kind"] != "applies":
+                self._tell_others()
         run, other = "", None
         if self._options["kind"] != "reads" and not self._module.check_mode:
             run = self._take()
@@ -358,6 +366,19 @@ class Begin:
         )
         if found:
             raise refuse_region(self._options["stack"], region, found, applies)
+
+    def _tell_others(self) -> None:
+        """Tell whoever has mistyped the name, or is in another account, which stacks there are."""
+        stack = self._options["stack"]
+        try:
+            stacks = self._records.store.stacks()
+        except ParameterError:  # no right to list them, which nothing else takes
+            return
+        nearest = get_close_matches(stack, stacks, n=NAMED, cutoff=0)
+        self._module.warn(
+            f"Parameter Store in {self._module.region} knows no stack {stack}. "
+            + (f"It knows {', '.join(nearest)}." if nearest else "It knows none: is this the right account?")
+        )
 
     def _take(self) -> str:
         run = secrets.token_hex(6)

@@ -14,9 +14,11 @@ author:
 description:
   - Gives the state C(terraform.tfstate) of O(work_dir) to O(backend) with C(terraform state push), which
     refuses a state of another origin and an older one.
+  - If there is an C(errored.tfstate), which O(backend) did not take at the end of an apply, as when
+    credentials expire, it is that one; and the lock that the same apply could not give back is freed.
   - If the backend has a newer state of the same origin, that one counts. If it has one of another origin, the
     task fails and tells both.
-  - In any case the file stays, beside its place, as C(terraform.tfstate.moved-<time>).
+  - In any case the file stays, beside its place, with the suffix C(.moved-<time>).
   - Without such a file nothing is done, and Terraform is not started.
 requirements:
   - Terraform >= 1.10 or OpenTofu >= 1.10

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.moto_stacks import machines, make_image, report
+from tests.integration.moto_stacks import a_thread_for_the_machine, machines, make_image, report
 from tests.integration.operators import REGION, ROOT, Operator
 from tests.which_ansible import PLAYBOOK
 
@@ -180,6 +180,28 @@ def test_users_by_the_name_tells_who_is_not_named(colleague: Operator) -> None:
     assert re.search(r"^eve +of eve   \(is not named any more, and may not sign in\)$", said, re.MULTILINE)
 
 
+def test_audit_by_the_name_tells_what_there_is(operator: Operator, colleague: Operator) -> None:
+    said = colleague.run("audit")
+    for name in (machines(operator)[0]["InstanceId"], f"{PATH}/operator/stack", f"{PATH}/machine/config"):
+        assert name in said
+    assert [*colleague.folder.iterdir()] == []
+
+
+def test_a_mistyped_name_is_told_with_those_that_there_are(colleague: Operator) -> None:
+    said = " ".join(colleague.run("status", ds_stack_name="knwon").split())
+    assert f"Parameter Store in {REGION} knows no stack knwon. It knows known." in said
+    assert "knwon: no machine" in said
+
+
+def test_those_about_no_stack_do_nothing_and_say_what_they_take(colleague: Operator) -> None:
+    for playbook, number in (("cite", 1), ("diff", 2)):
+        said = " ".join(colleague.run(playbook, code=2).split())
+        assert f"This takes {number} of an image's receipts, and 0 were found" in said
+        assert "there is none: bake.yml leaves one with each image that it bakes." in said
+    assert "no hosts matched" in colleague.run("image")
+    assert [*colleague.folder.iterdir()] == []
+
+
 def test_what_is_not_mentioned_stops_those_that_apply(operator: Operator, colleague: Operator) -> None:
     before = value(operator, "stack")
     with ThreadPoolExecutor(2) as pool:
@@ -313,6 +335,14 @@ def test_a_killed_run_leaves_a_lock_that_can_be_taken_over(
         "ds_stack_components",
         "ds_stack_users",
     }
+
+
+def test_start_by_the_name_waits_and_tells_the_new_address(operator: Operator, colleague: Operator) -> None:
+    with a_thread_for_the_machine(operator):
+        said = colleague.run("start")
+    assert f"https://{machines(operator)[0]['PublicIpAddress']}:8000" in said
+    assert last_runs(operator)[0] == ("start", "succeeded")
+    assert [*colleague.folder.iterdir()] == []
 
 
 def test_a_run_that_fails_gives_the_lock_back_and_says_where(operator: Operator) -> None:

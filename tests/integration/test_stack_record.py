@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -468,6 +469,33 @@ def test_a_stack_in_another_region_is_named(run: Run, kind: str) -> None:
     assert ("ds_stack_as_given" in refused["msg"]) is (kind == "applies")
     assert names() == []
     assert names("eu-west-1") == [f"{PATH}/machine/config"]
+
+
+def told(result: dict[str, Any], stack: str) -> str:
+    """What a module warns of a stack's name; Ansible keeps the warnings of a process."""
+    found = re.findall(rf"knows no stack {stack}\. ([^']+)", str(result.get("warnings", [])))
+    return str(found[0]) if found else ""
+
+
+@pytest.mark.parametrize("kind", ["reads", "changes"])
+def test_to_a_mistyped_name_the_stacks_there_are_are_told(run: Run, kind: str) -> None:
+    for number in range(60):  # more than a page
+        put(f"/ds-stack/other-{number}/operator/stack", "{}")
+    put("/ds-stack/other-0/operator/stack/1", "the rest of a long one")
+    put("/ds-stack/dmeo/machine/config", "of a release without records")
+    put(f"/other/{kind}/operator/stack", "of somebody else")
+    put(f"/ds-stack/{kind}-demo/operator/stack", "{}")
+    said = told(run("begun", kind=kind, stack=f"{kind}-dem"), f"{kind}-dem")
+    assert re.match(rf"It knows {kind}-demo, other-\d+, ", said)
+    assert (said.count("other-"), "dmeo" in said) == (19, False)
+    assert told(run("begun", kind=kind, stack=f"{kind}-demo"), f"{kind}-demo") == ""
+    assert told(run("begun", stack="new"), "new") == "", "whoever makes one has not mistyped it"
+
+
+def test_in_another_account_there_are_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(run("begun", kind="reads"), "demo") == "It knows none: is this the right account?"
+    refuse(monkeypatch, failing("AccessDeniedException", "DescribeParameters"))
+    assert told(run("begun", kind="reads", stack="another"), "another") == ""
 
 
 def test_another_stack_of_the_name_can_be_made_in_another_region(run: Run) -> None:

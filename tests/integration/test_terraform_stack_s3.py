@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +14,8 @@ from typing import Any
 
 import boto3
 import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.iac.ds_stack.plugins.modules import terraform_state_move
 
 from tests.integration.terraform_stacks import SLOW, Stack, actions, isolated_stack
 from tests.terraform_binary import BY_HAND
@@ -54,6 +59,23 @@ def backend(endpoint: str, s3: Any) -> dict[str, Any]:
     }
 
 
+LOCK = "8f0b1c9e-2d5f-1111-2222-333344445555"
+
+
+def lock_of(s3: Any, who: str, seconds: float) -> None:
+    """Lock the state, as somebody did some seconds ago."""
+    lock = {
+        "ID": LOCK,
+        "Operation": "OperationTypeApply",
+        "Info": "",
+        "Who": who,
+        "Version": "1.11.4",
+        "Created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds)),
+        "Path": f"{BUCKET}/{KEY}",
+    }
+    s3.put_object(Bucket=BUCKET, Key=f"{KEY}.tflock", Body=json.dumps(lock).encode())
+
+
 def keys(s3: Any) -> list[str]:
     return [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
 
@@ -89,24 +111,54 @@ def test_workspaces_in_the_bucket(stack: Stack, backend: dict[str, Any], s3: Any
 @pytest.mark.fault(14)
 def test_a_lock_left_behind_is_explained(stack: Stack, backend: dict[str, Any], s3: Any) -> None:
     stack.apply(backend=backend)
-    lock = {
-        "ID": "8f0b1c9e-2d5f-1111-2222-333344445555",
-        "Operation": "OperationTypeApply",
-        "Info": "",
-        "Who": "ada@desk",
-        "Version": "1.11.4",
-        "Created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 240)),
-        "Path": f"{BUCKET}/{KEY}",
-    }
-    s3.put_object(Bucket=BUCKET, Key=f"{KEY}.tflock", Body=json.dumps(lock).encode())
+    lock_of(s3, "ada@desk", 240)
     message = stack.fail(backend=backend)["msg"]
     assert "The state is locked by ada@desk (OperationTypeApply, 4 min" in message
-    assert f"{BY_HAND} force-unlock {lock['ID']}" in message
+    assert f"{BY_HAND} force-unlock {LOCK}" in message
     assert stack.run(check=True, backend=backend)["changed"] is False, "check mode needs no lock"
 
     began = time.monotonic()
     stack.fail(backend=backend, lock_timeout=2)
     assert time.monotonic() - began > 2, "lock_timeout counts for the plan, too"
+
+
+@pytest.mark.fault(22)
+def test_a_state_that_could_not_be_saved_is_handed_over_with_its_own_lock(
+    stack: Stack, backend: dict[str, Any], s3: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the playbooks do before they look at anything. The lock of whoever came later is left alone."""
+
+    def hand_over() -> dict[str, Any]:
+        options = {"work_dir": str(stack.work_dir), "backend": backend}
+        with patch_module_args(options), pytest.raises(SystemExit):
+            terraform_state_move.main()
+        return dict(json.loads(capsys.readouterr().out))
+
+    def state() -> dict[str, Any]:
+        return dict(json.loads(s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read()))
+
+    stack.apply(backend=backend)
+    kept, before = stack.work_dir / "errored.tfstate", state()
+    # That of a destroy, which came to its end.
+    kept.write_text(json.dumps({**before, "serial": before["serial"] + 1, "resources": []}))
+    me = f"{pwd.getpwuid(os.getuid()).pw_name}@{socket.gethostname()}"
+    for who, seconds in (("ada@desk", 240), (me, -60)):
+        lock_of(s3, who, seconds)
+        assert f"Who:       {who}\n" in hand_over()["msg"]
+        assert (state(), kept.exists(), f"{KEY}.tflock" in keys(s3)) == (before, True, True)
+
+    lock_of(s3, me, 240)
+    done = hand_over()
+    assert (done["changed"], done["action"]) == (True, "push")
+    assert (state()["lineage"], state()["resources"], keys(s3)) == (before["lineage"], [], [KEY])
+    assert [str(path) for path in stack.work_dir.glob("errored.tfstate*")] == [done["kept"]]
+
+    # Of a first apply Terraform gives the state that it cannot save no lineage.
+    s3.delete_object(Bucket=BUCKET, Key=KEY)
+    kept.write_text(json.dumps({**before, "serial": 0, "lineage": ""}))
+    assert hand_over()["action"] == "push"
+    assert state()["lineage"]
+    assert state()["resources"] == before["resources"]
 
 
 def test_an_interrupted_apply_saves_the_state_and_frees_the_lock(

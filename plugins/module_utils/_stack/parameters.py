@@ -22,6 +22,8 @@ from .names import check_tags
 
 NAME_TAG = "ds-stack:name"
 SSH_KEYS = "ssh_keys"
+STACKS = "/ds-stack"
+RECORD = "/operator/stack"
 DELETED_AT_ONCE = 10
 """The most that AWS takes in one call of DeleteParameters."""
 
@@ -47,7 +49,7 @@ class Paths:
     @property
     def root(self) -> str:
         """Above everything of the stack."""
-        return f"/ds-stack/{self.stack}"
+        return f"{STACKS}/{self.stack}"
 
     @property
     def passwords(self) -> str:
@@ -57,7 +59,7 @@ class Paths:
     @property
     def record(self) -> str:
         """What the account remembers of the stack. Where that is long, the rest of it lies below."""
-        return f"{self.root}/operator/stack"
+        return f"{self.root}{RECORD}"
 
     @property
     def lock(self) -> str:
@@ -131,6 +133,26 @@ class ParameterStore:
             )
             for one in answer["Parameters"]:
                 found[one["Name"][len(path) + 1 :]] = Parameter.parse(one)
+            if not answer.get("NextToken"):
+                return found
+            page = {"NextToken": answer["NextToken"]}
+
+    def stacks(self) -> list[str]:
+        """Return the names of the region's stacks: of those that have a record."""
+        found: list[str] = []
+        page: dict[str, str] = {}
+        while True:
+            answer = self._call(
+                "describe_parameters",
+                "list the stacks",
+                ParameterFilters=[
+                    {"Key": "Path", "Option": "Recursive", "Values": [STACKS]},
+                    {"Key": "Name", "Option": "Contains", "Values": [RECORD]},
+                ],
+                **page,
+            )
+            names = (one["Name"] for one in answer["Parameters"] if one["Name"].endswith(RECORD))
+            found += [name.removeprefix(f"{STACKS}/").removesuffix(RECORD) for name in names]
             if not answer.get("NextToken"):
                 return found
             page = {"NextToken": answer["NextToken"]}

@@ -3,12 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hands a state that lies in a work_dir over to a backend, by `terraform state push`.
 
+It was kept there on purpose, or the backend did not take it at the end of an apply.
+
 Not by `init -migrate-state -force-copy`, which lets an older state take a newer one's place.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import pwd
+import socket
 import tempfile
 import time
 from collections.abc import Mapping
@@ -20,7 +25,9 @@ from .._run.lock import DirectoryLock
 from .._run.outcome import ProcessError
 from .._run.process import run_plainly
 from .errors import TerraformError
+from .hints import lock_info, locked_since
 from .resolve import clean_environment
+from .state import RESCUED
 from .tool import Tool, find_tool
 from .tree import PRIVATE
 from .workdir import state_file
@@ -45,7 +52,7 @@ class Version:
     @classmethod
     def parse(cls, document: Any) -> Version | None:
         """Read a state; None when there is none: Terraform shows one without a lineage then."""
-        if not isinstance(document, dict) or not document.get("lineage"):
+        if not isinstance(document, dict) or not (document.get("lineage") or document.get("resources")):
             return None
         resources = frozenset(
             " ".join(
@@ -69,6 +76,25 @@ class Version:
         return f"lineage {self.lineage}, serial {self.serial}, {count} resource{'' if count == 1 else 's'}"
 
 
+def own_lock(said: str, who: str, when: float) -> str | None:
+    """The id of the lock that an error names, if it is of the run by whom a state was kept here.
+
+    That run had the lock when it kept it; another one's would be younger, by the clock of the same machine.
+
+    who: as Terraform notes it, user@machine. when: the state was kept, in seconds of the epoch.
+    """
+    info = lock_info(said)
+    since = locked_since(info)
+    return info.get("ID") if info.get("Who") == who and since is not None and since < when else None
+
+
+def _machine_user() -> str:
+    try:
+        return f"{pwd.getpwuid(os.getuid()).pw_name}@{socket.gethostname()}"
+    except KeyError:  # a user of no name, as in containers
+        return ""
+
+
 @dataclass(frozen=True)
 class Handover:
     """What became of it, or would in check mode.
@@ -85,12 +111,12 @@ def decide(local: Version | None, remote: Version | None) -> str:
     """PUSH, REMOTE or NOTHING. Raises TerraformError when it is not clear which state is the right one."""
     if local is None:
         return NOTHING
+    if remote and local.lineage == remote.lineage and local.serial != remote.serial:
+        return PUSH if local.serial > remote.serial else REMOTE
     if not local.resources:
         return REMOTE
     if remote is None:
         return PUSH
-    if local.lineage == remote.lineage and local.serial != remote.serial:
-        return PUSH if local.serial > remote.serial else REMOTE
     # Pushed to where there was none, a state gets another lineage: this one may have been pushed before.
     if local.resources == remote.resources:
         return REMOTE
@@ -146,7 +172,7 @@ def _compared(
                 "other one from the backend."
             ) from None
         if push and action == PUSH:
-            there.run("state", "push", "-no-color", f"-lock-timeout={LOCK_SECONDS}s", str(path.absolute()))
+            there.push(path)
             if there.version() is None:
                 raise TerraformError(
                     f"The state {path} was pushed to {_place(backend)} and is not there. It is where it was."
@@ -197,6 +223,21 @@ class _There:
                 f"{self.tool.name} {arguments[0]} failed, and the state is where it was: {words}"
             )
         return text
+
+    def push(self, path: Path) -> None:
+        """Put a state there. Whoever could not save one, could not give the lock back either."""
+        push, file = ("state", "push", "-no-color"), str(path.absolute())
+        if path.name == RESCUED:
+            try:
+                self.run(*push, file)
+            except TerraformError as error:
+                lock = own_lock(error.message, _machine_user(), path.stat().st_mtime)
+                if lock is None:
+                    raise
+                self.run("force-unlock", "-force", lock)
+            else:
+                return
+        self.run(*push, f"-lock-timeout={LOCK_SECONDS}s", file)
 
     def version(self) -> Version | None:
         """The state in the backend."""

@@ -9,6 +9,7 @@ import calendar
 import re
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from .._run.outcome import Finished, format_seconds
@@ -44,6 +45,18 @@ def describe_death(finished: Finished, command: str = "apply") -> str:
     return f"was killed ({name}) after {format_seconds(finished.duration)}: {end}"
 
 
+def lock_info(text: str) -> dict[str, str]:
+    """What Terraform tells of the lock that it met, also in a frame: ID, Operation, Who, Created."""
+    found = re.findall(r"^[\s│]*(ID|Operation|Who|Created):[ \t]*(\S.*?)\s*$", text, re.MULTILINE)
+    return dict(found)
+
+
+def locked_since(info: Mapping[str, str]) -> float | None:
+    """Since when, in seconds of the epoch."""
+    created = re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", info.get("Created", ""))
+    return float(calendar.timegm(time.strptime(created[0], "%Y-%m-%d %H:%M:%S"))) if created else None
+
+
 def lock_hint(diagnostic: Diagnostic, by_hand: str, now: float) -> str | None:
     """Who holds the state's lock, since when, and how to break it; None for other diagnostics.
 
@@ -52,14 +65,11 @@ def lock_hint(diagnostic: Diagnostic, by_hand: str, now: float) -> str | None:
     text = f"{diagnostic.summary}\n{diagnostic.detail}"
     if "state lock" not in text:
         return None
-    info = dict(re.findall(r"^\s*(ID|Path|Operation|Who|Created):[ \t]*(\S.*?)\s*$", text, re.MULTILINE))
+    info = lock_info(text)
     if "ID" not in info:
         return None
-    age = ""
-    created = re.match(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", info.get("Created", ""))
-    if created:
-        seconds = now - calendar.timegm(time.strptime(created.group(1), "%Y-%m-%d %H:%M:%S"))
-        age = f", {format_seconds(seconds)} ago"
+    since = locked_since(info)
+    age = f", {format_seconds(now - since)} ago" if since is not None else ""
     return (
         f"The state is locked by {info.get('Who', 'somebody')} ({info.get('Operation', 'unknown operation')}"
         f"{age}). Wait for its end (lock_timeout). Only if that process is surely dead, free the lock: "

@@ -70,9 +70,12 @@ def root_of(work_dir: Path, otherwise: Path | None = None) -> Path:
 
 
 def state_file(work_dir: Path) -> Path:
-    """Where the local state of the default workspace is, or would be: a run that was killed has left it in
-    its root.
+    """Where the state of the default workspace that lies here is, or would be.
+
+    One that its backend did not take goes on from any other. A run that was killed has left it in its root.
     """
+    if rescued := rescued_state(work_dir):
+        return rescued
     top, of_root = work_dir / DEFAULT_STATE, root_of(work_dir) / DEFAULT_STATE
     return of_root if of_root.exists() and not top.exists() else top
 
@@ -84,7 +87,8 @@ def rescued_state(work_dir: Path) -> Path | None:
     """
     for path in (folder / RESCUED for folder in (work_dir, root_of(work_dir))):
         try:
-            if json.loads(path.read_bytes())["lineage"]:
+            # Of a first apply, which had not found out whether there is another, the lineage is empty.
+            if isinstance(json.loads(path.read_bytes())["lineage"], str):
                 return path
         except (OSError, ValueError, KeyError, TypeError):
             continue
