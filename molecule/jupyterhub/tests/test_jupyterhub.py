@@ -231,6 +231,22 @@ def test_users_reach_nothing_of_each_other(host: Host) -> None:
     assert reached(host, uids) == ports.ALLOWED
 
 
+def test_users_see_no_processes_of_each_other(host: Host, alice: Hub) -> None:
+    """Neither command lines nor that there are any. Sessions of logind's are as before."""
+    host.check_output("systemd-run --unit secretive --uid bob sleep 12345.678")
+    try:
+        assert "12345.678" in host.check_output("ps -e -o args")
+        assert "12345.678" in host.check_output("su --login bob --command 'ps -e -o args'")
+        seen = alice.run_cell("!ps -e -o user= | sort -u; cat /proc/1/cmdline; ls -d /proc/1").output
+        assert seen.split()[0] == "alice"
+        assert seen.count("No such file or directory") == 2
+        assert host.run("su --login alice --command 'ps -e -o user= | sort -u'").stdout.split() == ["alice"]
+        session = host.check_output("su --login alice --command 'systemctl --user is-system-running --wait'")
+        assert session == "running"
+    finally:
+        host.check_output("systemctl stop secretive")
+
+
 def reached(host: Host, uids: str) -> set[str]:
     """The ways that somebody came through."""
     program = Path(ports.__file__).read_bytes()
