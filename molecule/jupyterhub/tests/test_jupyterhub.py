@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -62,10 +63,65 @@ def show(host: Host, unit: str, *properties: str) -> dict[str, str]:
 
 
 def test_wrong_password_is_refused_slowly(browser: Hub) -> None:
-    started = time.monotonic()
-    with pytest.raises(SignInRefusedError, match="Invalid username or password"):
-        browser.sign_in("alice", "wrong")
-    assert time.monotonic() - started > 2
+    """And as slowly where there is no such account."""
+    for user in ("alice", "nobody-here"):
+        started = time.monotonic()
+        with pytest.raises(SignInRefusedError, match="Invalid username or password"):
+            browser.sign_in(user, "wrong")
+        assert 2 < time.monotonic() - started < 4
+
+
+def test_others_sign_in_while_somebody_guesses(host: Host, address: str, certificate: Path) -> None:
+    """200 wrong passwords in a minute come from where alice is, and from where dave is whose they are for."""
+    url = f"https://{address}:8000"
+    host.check_output(f"useradd --groups ds-users dave && echo dave:{PASSWORD} | chpasswd")
+    daves, alices = (Hub(url, ca_file=certificate) for _ in range(2))
+    daves.wait_until_ready()
+    daves.sign_in("dave", PASSWORD)
+    took = {}
+    with ThreadPoolExecutor(20) as pool:
+        began = time.monotonic()
+        guesses = [pool.submit(_guess, url, certificate, "dave", 10) for _ in range(20)]
+        for name, browser in (("dave", daves), ("alice", alices)):
+            started = time.monotonic()
+            browser.sign_in(name, PASSWORD)
+            took[name] = round(time.monotonic() - started, 1)
+        refused = [one for guess in guesses for one in guess.result()]
+        seconds = time.monotonic() - began
+    log = host.check_output("journalctl --unit jupyterhub --output cat")
+    host.check_output("userdel dave")
+    print(f"200 wrong passwords in {seconds:.0f} s; signing in meanwhile took {took} s")
+    assert seconds < 60
+    assert max(took.values()) < 5
+    assert (len(refused), sum("HTTP 429" in one for one in refused)) == (200, 190)
+    assert log.count("sign-in refused: 'dave' from") == 10
+
+
+def _guess(address: str, certificate: Path, user: str, times: int) -> list[str]:
+    """Try wrong passwords, and return how they were refused."""
+    hub, refused = Hub(address, ca_file=certificate), []
+    for _ in range(times):
+        with pytest.raises(HubError) as error:
+            hub.sign_in(user, "wrong")
+        refused.append(str(error.value))
+    return refused
+
+
+def test_class_signs_in_at_once(host: Host, address: str, certificate: Path) -> None:
+    """25 from one place."""
+    names = [f"pupil{number}" for number in range(25)]
+    lines = "".join(f"{name}:{PASSWORD}\\n" for name in names)
+    host.check_output(
+        f"for u in {' '.join(names)}; do useradd --groups ds-users $u; done; printf '{lines}' | chpasswd"
+    )
+    try:
+        started = time.monotonic()
+        with ThreadPoolExecutor(25) as pool:
+            hubs = [Hub(f"https://{address}:8000", ca_file=certificate) for _ in names]
+            list(pool.map(lambda hub, name: hub.sign_in(name, PASSWORD), hubs, names))
+        print(f"25 sign-ins took {time.monotonic() - started:.1f} s")
+    finally:
+        host.check_output(f"for u in {' '.join(names)}; do userdel $u; done")
 
 
 def test_user_outside_the_group_is_refused(browser: Hub) -> None:
