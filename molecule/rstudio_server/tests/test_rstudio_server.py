@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -68,6 +69,20 @@ def test_nobody_else_does(browser: RStudio, user: str, password: str) -> None:
     with pytest.raises(SignInRefusedError):
         browser.sign_in(user, password)
     assert not browser.is_signed_in()
+
+
+def test_who_signs_in_or_is_refused_is_told(host: Host, browser: RStudio) -> None:
+    """Who, by PAM; from where and how it ended, by nginx."""
+    with pytest.raises(SignInRefusedError):
+        browser.sign_in("alice", "wrong")
+    browser.sign_in("alice", PASSWORD)
+    told = host.check_output("journalctl --quiet --output=cat SYSLOG_FACILITY=10")
+    gateway = host.check_output("ip route show default").split()[2]
+    assert re.search(r'pam_succeed_if\(rstudio:account\): requirement .* was met by user "alice"', told)
+    assert re.search(r"pam_unix\(rstudio:auth\): authentication failure;.* user=alice", told)
+    refused, accepted = re.findall(rf"password for rstudio from {gateway}: (\d+ .*)", told)[-2:]
+    assert refused != accepted
+    assert PASSWORD not in told
 
 
 def test_who_leaves_the_group_is_out_though_signed_in(host: Host, browser: RStudio) -> None:
