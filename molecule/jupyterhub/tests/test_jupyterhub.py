@@ -218,6 +218,18 @@ def test_server_has_its_limits(host: Host) -> None:
     }
 
 
+@pytest.mark.usefixtures("alice")
+def test_server_is_among_its_users_sessions(host: Host) -> None:
+    """In the slice of that user, whose limits count for all of them; and stays when others of them end."""
+    slice_ = f"user-{host.check_output('id -u alice')}.slice"
+    server = show(host, UNIT, "Slice", "MainPID")
+    assert server["Slice"] == slice_
+    assert show(host, slice_, "Slice") == {"Slice": "user.slice"}
+    host.check_output("systemd-run --unit passing --uid alice --property PAMName=login sleep 60")
+    host.check_output("sleep 1; loginctl terminate-user alice; sleep 1")
+    assert show(host, UNIT, "Slice", "MainPID") == server
+
+
 def test_tmp_is_the_servers_own(host: Host, alice: Hub) -> None:
     mark = "/tmp/mark-of-alice"  # noqa: S108 (whose /tmp it lands in is the question)
     assert alice.run_cell(f"open({mark!r}, 'w').close()").status == "ok"

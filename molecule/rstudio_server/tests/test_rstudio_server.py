@@ -129,10 +129,10 @@ def wait_for(look: Callable[[], bool], seconds: float) -> None:
 
 
 def test_all_sessions_share_a_slice_with_limits(host: Host) -> None:
-    assert show(host, UNIT, "Slice") == "rstudio.slice"
-    assert show(host, UNIT, "ControlGroup").endswith("/rstudio.slice/rstudio-server.service")
+    assert show(host, UNIT, "Slice") == "user-rstudio.slice"
+    assert show(host, UNIT, "ControlGroup").endswith("/user.slice/user-rstudio.slice/rstudio-server.service")
     assert show(host, UNIT, "OOMPolicy") == "continue"
-    assert show(host, "rstudio.slice", "MemoryMax") == str(2 * 1024**3)
+    assert show(host, "user-rstudio.slice", "MemoryMax") == str(2 * 1024**3)
 
 
 def test_the_packages_unit_is_as_it_came(host: Host) -> None:
