@@ -78,6 +78,7 @@ def test_others_sign_in_while_somebody_guesses(host: Host, address: str, certifi
     daves, alices = (Hub(url, ca_file=certificate) for _ in range(2))
     daves.wait_until_ready()
     daves.sign_in("dave", PASSWORD)
+    daves.request("GET", "/hub/logout")
     took = {}
     with ThreadPoolExecutor(20) as pool:
         began = time.monotonic()
