@@ -20,8 +20,8 @@ from localcloud.podman import container_exists, podman
 from localcloud.processes import run, succeeds
 from localcloud.root_disks import Layers, RootDisk
 
-#: What systemd, sshd and sandboxed services need beyond podman's defaults.
-CAPABILITIES = "SYS_ADMIN,AUDIT_WRITE,NET_ADMIN,NET_RAW,NET_BIND_SERVICE,SYS_BOOT,SYS_RESOURCE"
+#: What systemd, sshd, sandboxed services, and root who sees all processes need beyond podman's defaults.
+CAPABILITIES = "SYS_ADMIN,AUDIT_WRITE,NET_ADMIN,NET_RAW,NET_BIND_SERVICE,SYS_BOOT,SYS_PTRACE,SYS_RESOURCE"
 LOOP_MAJOR = 7
 #: PID 1 of a container ends with this code when the machine inside was rebooted.
 REBOOTED = 129

@@ -87,6 +87,25 @@ def test_ssh_key(machine: Machine, key: Path) -> None:
     assert machine.run("grep -c ssh-rsa /etc/ds-stack/authorized_keys/bob") == "4"
 
 
+def test_who_signed_in_is_kept_on_the_volume(machine: Machine, key: Path) -> None:
+    """And who was refused; not what users say who have not."""
+    machine.run("runuser -u alice -- logger -p authpriv.info 'Accepted publickey for root from 192.0.2.1'")
+    machine.run("logger -p authpriv.info -t sudo 'said by root'")
+    for _ in range(2):
+        machine.refresh()
+    log = machine.host.file("/data/state/sign-ins.log")
+    lines = log.content_string.splitlines()
+    assert (log.user, log.mode) == ("root", 0o600)
+    assert len([line for line in lines if "Accepted publickey for alice from" in line]) == 1
+    assert len([line for line in lines if "closed by authenticating user bob" in line]) == 1
+    assert len([line for line in lines if line.endswith("said by root")]) == 1
+    assert not [line for line in lines if "192.0.2.1" in line]
+    assert ssh(machine, key, "alice") == 0  # seconds before the machine stops
+    machine.reboot()
+    lines = machine.host.file("/data/state/sign-ins.log").content_string.splitlines()
+    assert len([line for line in lines if "Accepted publickey for alice from" in line]) == 2
+
+
 def test_sshd_takes_no_password(machine: Machine) -> None:
     """Whatever the base image has set in a file that comes later."""
     machine.run("echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/50-cloud-init.conf")

@@ -158,10 +158,20 @@ def test_guard_is_restored_and_told(machine: Machine, operator: Operator, openin
     assert machine.run("systemctl show hub --property MainPID") == hub
 
 
-def test_guard_between_users_is_restored_and_told(machine: Machine, operator: Operator) -> None:
-    machine.run("nft flush chain inet ds_stack_guard answers")
+@pytest.mark.parametrize(
+    ("opening", "told"),
+    [
+        ("nft flush chain inet ds_stack_guard answers", " reaches the ports of others"),
+        ("mount -o remount,hidepid=0 /proc", " sees the processes of others"),
+        ("mount -o remount,hidepid=noaccess /proc", " sees the processes of others"),
+    ],
+)
+def test_guard_between_users_is_restored_and_told(
+    machine: Machine, operator: Operator, opening: str, told: str
+) -> None:
+    machine.run(opening)
     machine.host.run("ds-stack-init check")
-    assert checks(operator.status())["guard"].endswith(" reaches the ports of others")
+    assert checks(operator.status())["guard"].endswith(told)
     machine.refresh()
     machine.host.run("ds-stack-init check")
     assert "guard" not in checks(operator.status())

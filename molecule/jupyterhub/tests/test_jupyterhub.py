@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -62,10 +63,66 @@ def show(host: Host, unit: str, *properties: str) -> dict[str, str]:
 
 
 def test_wrong_password_is_refused_slowly(browser: Hub) -> None:
-    started = time.monotonic()
-    with pytest.raises(SignInRefusedError, match="Invalid username or password"):
-        browser.sign_in("alice", "wrong")
-    assert time.monotonic() - started > 2
+    """And as slowly where there is no such account."""
+    for user in ("alice", "nobody-here"):
+        started = time.monotonic()
+        with pytest.raises(SignInRefusedError, match="Invalid username or password"):
+            browser.sign_in(user, "wrong")
+        assert 2 < time.monotonic() - started < 4
+
+
+def test_others_sign_in_while_somebody_guesses(host: Host, address: str, certificate: Path) -> None:
+    """200 wrong passwords in a minute come from where alice is, and from where dave is whose they are for."""
+    url = f"https://{address}:8000"
+    host.check_output(f"useradd --groups ds-users dave && echo dave:{PASSWORD} | chpasswd")
+    daves, alices = (Hub(url, ca_file=certificate) for _ in range(2))
+    daves.wait_until_ready()
+    daves.sign_in("dave", PASSWORD)
+    daves.request("GET", "/hub/logout")
+    took = {}
+    with ThreadPoolExecutor(20) as pool:
+        began = time.monotonic()
+        guesses = [pool.submit(_guess, url, certificate, "dave", 10) for _ in range(20)]
+        for name, browser in (("dave", daves), ("alice", alices)):
+            started = time.monotonic()
+            browser.sign_in(name, PASSWORD)
+            took[name] = round(time.monotonic() - started, 1)
+        refused = [one for guess in guesses for one in guess.result()]
+        seconds = time.monotonic() - began
+    log = host.check_output("journalctl --unit jupyterhub --output cat")
+    host.check_output("userdel dave")
+    print(f"200 wrong passwords in {seconds:.0f} s; signing in meanwhile took {took} s")
+    assert seconds < 60
+    assert max(took.values()) < 5
+    assert (len(refused), sum("HTTP 429" in one for one in refused)) == (200, 190)
+    assert log.count("sign-in refused: 'dave' from") == 10
+
+
+def _guess(address: str, certificate: Path, user: str, times: int) -> list[str]:
+    """Try wrong passwords, and return how they were refused."""
+    hub, refused = Hub(address, ca_file=certificate), []
+    for _ in range(times):
+        with pytest.raises(HubError) as error:
+            hub.sign_in(user, "wrong")
+        refused.append(str(error.value))
+    return refused
+
+
+def test_class_signs_in_at_once(host: Host, address: str, certificate: Path) -> None:
+    """25 from one place."""
+    names = [f"pupil{number}" for number in range(25)]
+    lines = "".join(f"{name}:{PASSWORD}\\n" for name in names)
+    host.check_output(
+        f"for u in {' '.join(names)}; do useradd --groups ds-users $u; done; printf '{lines}' | chpasswd"
+    )
+    try:
+        started = time.monotonic()
+        with ThreadPoolExecutor(25) as pool:
+            hubs = [Hub(f"https://{address}:8000", ca_file=certificate) for _ in names]
+            list(pool.map(lambda hub, name: hub.sign_in(name, PASSWORD), hubs, names))
+        print(f"25 sign-ins took {time.monotonic() - started:.1f} s")
+    finally:
+        host.check_output(f"for u in {' '.join(names)}; do userdel $u; done")
 
 
 def test_user_outside_the_group_is_refused(browser: Hub) -> None:
@@ -162,6 +219,18 @@ def test_server_has_its_limits(host: Host) -> None:
     }
 
 
+@pytest.mark.usefixtures("alice")
+def test_server_is_among_its_users_sessions(host: Host) -> None:
+    """In the slice of that user, whose limits count for all of them; and stays when others of them end."""
+    slice_ = f"user-{host.check_output('id -u alice')}.slice"
+    server = show(host, UNIT, "Slice", "MainPID")
+    assert server["Slice"] == slice_
+    assert show(host, slice_, "Slice") == {"Slice": "user.slice"}
+    host.check_output("systemd-run --unit passing --uid alice --property PAMName=login sleep 60")
+    host.check_output("sleep 1; loginctl terminate-user alice; sleep 1")
+    assert show(host, UNIT, "Slice", "MainPID") == server
+
+
 def test_tmp_is_the_servers_own(host: Host, alice: Hub) -> None:
     mark = "/tmp/mark-of-alice"  # noqa: S108 (whose /tmp it lands in is the question)
     assert alice.run_cell(f"open({mark!r}, 'w').close()").status == "ok"
@@ -229,6 +298,22 @@ def test_users_reach_nothing_of_each_other(host: Host) -> None:
         host.check_output("systemctl reload ds-stack-guard")
     assert len(everything) == 20
     assert reached(host, uids) == ports.ALLOWED
+
+
+def test_users_see_no_processes_of_each_other(host: Host, alice: Hub) -> None:
+    """Neither command lines nor that there are any. Sessions of logind's are as before."""
+    host.check_output("systemd-run --unit secretive --uid bob sleep 12345.678")
+    try:
+        assert "12345.678" in host.check_output("ps -e -o args")
+        assert "12345.678" in host.check_output("su --login bob --command 'ps -e -o args'")
+        seen = alice.run_cell("!ps -e -o user= | sort -u; cat /proc/1/cmdline; ls -d /proc/1").output
+        assert seen.split()[0] == "alice"
+        assert seen.count("No such file or directory") == 2
+        assert host.run("su --login alice --command 'ps -e -o user= | sort -u'").stdout.split() == ["alice"]
+        session = host.check_output("su --login alice --command 'systemctl --user is-system-running --wait'")
+        assert session == "running"
+    finally:
+        host.check_output("systemctl stop secretive")
 
 
 def reached(host: Host, uids: str) -> set[str]:

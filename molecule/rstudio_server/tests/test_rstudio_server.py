@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -70,6 +71,20 @@ def test_nobody_else_does(browser: RStudio, user: str, password: str) -> None:
     assert not browser.is_signed_in()
 
 
+def test_who_signs_in_or_is_refused_is_told(host: Host, browser: RStudio) -> None:
+    """Who, by PAM; from where and how it ended, by nginx."""
+    with pytest.raises(SignInRefusedError):
+        browser.sign_in("alice", "wrong")
+    browser.sign_in("alice", PASSWORD)
+    told = host.check_output("journalctl --quiet --output=cat SYSLOG_FACILITY=10")
+    gateway = host.check_output("ip route show default").split()[2]
+    assert re.search(r'pam_succeed_if\(rstudio:account\): requirement .* was met by user "alice"', told)
+    assert re.search(r"pam_unix\(rstudio:auth\): authentication failure;.* user=alice", told)
+    refused, accepted = re.findall(rf"password for rstudio from {gateway}: (\d+ .*)", told)[-2:]
+    assert refused != accepted
+    assert PASSWORD not in told
+
+
 def test_who_leaves_the_group_is_out_though_signed_in(host: Host, browser: RStudio) -> None:
     """So does the machine lock out a user who was removed."""
     browser.sign_in("alice", PASSWORD)
@@ -114,10 +129,10 @@ def wait_for(look: Callable[[], bool], seconds: float) -> None:
 
 
 def test_all_sessions_share_a_slice_with_limits(host: Host) -> None:
-    assert show(host, UNIT, "Slice") == "rstudio.slice"
-    assert show(host, UNIT, "ControlGroup").endswith("/rstudio.slice/rstudio-server.service")
+    assert show(host, UNIT, "Slice") == "user-rstudio.slice"
+    assert show(host, UNIT, "ControlGroup").endswith("/user.slice/user-rstudio.slice/rstudio-server.service")
     assert show(host, UNIT, "OOMPolicy") == "continue"
-    assert show(host, "rstudio.slice", "MemoryMax") == str(2 * 1024**3)
+    assert show(host, "user-rstudio.slice", "MemoryMax") == str(2 * 1024**3)
 
 
 def test_the_packages_unit_is_as_it_came(host: Host) -> None:

@@ -481,10 +481,12 @@ def test_who_comes_through_where_there_is_no_guard(here: Settings, url: str) -> 
     closed = replace(here, metadata_guard=True)
     ports = [f"uid {uid} reaches the ports of others" for uid in (2000, UID)]
     metadata = [f"uid {uid} reaches the metadata service" for uid in (guard.NOBODY, 2000, UID)]
-    assert guard.leaks(closed, [UID, 2000], [("127.0.0.1", 9), ("127.0.0.1", port)]) == [*metadata, *ports]
-    assert guard.leaks(closed, [UID], [("127.0.0.1", 9), ("::1", 9)]) == ports[1:]
-    assert guard.leaks(here, [2000], [("127.0.0.1", port)]) == ports[:1]
-    assert guard.leaks(here, []) == []
+    nobody, *processes = (f"uid {uid} sees the processes of others" for uid in (guard.NOBODY, 2000, UID))
+    both = [*metadata, *ports, nobody, *processes]
+    assert guard.leaks(closed, [UID, 2000], [("127.0.0.1", 9), ("127.0.0.1", port)]) == both
+    assert guard.leaks(closed, [UID], [("127.0.0.1", 9), ("::1", 9)]) == [ports[1], nobody, processes[1]]
+    assert guard.leaks(here, [2000], [("127.0.0.1", port)]) == [ports[0], nobody, processes[0]]
+    assert guard.leaks(here, []) == [nobody]
 
 
 @pytest.mark.parametrize(

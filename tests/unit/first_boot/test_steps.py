@@ -80,6 +80,7 @@ def ssm(here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ssm:
     monkeypatch.setattr(steps.services, "is_due", lambda _: False)
     monkeypatch.setattr(steps.services, "keep", lambda *_: None)
     monkeypatch.setattr(steps.volume, "fill", lambda *_: None)
+    monkeypatch.setattr(steps.sign_ins, "keep", lambda _: None)
     monkeypatch.setattr(steps.health, "check", lambda _: [])
     monkeypatch.setattr(steps.mounts, "current", lambda: {str(here.data_mount): mounts.Mount("7:1", "/")})
     monkeypatch.setattr(memory, "FOLDER", tmp_path / "run")
@@ -183,6 +184,22 @@ def test_upkeep_goes_on_whatever_fails(
     assert sorted(done) == ["guard.keep", "services.keep", "users.end_leftovers", "volume.fill"]
     assert done[0] == "guard.keep"
     assert f"{broken} is broken" in caplog.text
+
+
+@pytest.mark.parametrize("command", ["refresh", "stop"])
+def test_sign_ins_are_kept_whatever_else_goes_wrong(
+    ssm: Ssm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, command: str
+) -> None:
+    call(monkeypatch, "boot")
+    monkeypatch.setattr(steps.registry, "load", fail_with(InitError("the registry is gone")))
+    monkeypatch.setattr(steps.sign_ins, "keep", fail_with(InitError("no room for sign-ins")))
+    call(monkeypatch, command)
+    assert "the registry is gone" in caplog.text
+    assert "no room for sign-ins" in caplog.text
+    monkeypatch.setattr(steps.mounts, "current", dict)
+    caplog.clear()
+    call(monkeypatch, command)
+    assert "sign-ins" not in caplog.text
 
 
 def test_volume_that_cannot_grow_now_is_told_once(

@@ -1,4 +1,4 @@
-"""The modules of the users' servers without Jupyter, whose classes they extend: for the first hour."""
+"""The modules of the hub and of the users' servers without Jupyter, whose classes they extend."""
 
 from __future__ import annotations
 
@@ -23,7 +23,18 @@ class Anything:
         return self
 
 
+class PAMError(Exception):
+    """What PAM says no with."""
+
+
+class HTTPError(Exception):
+    """An answer that is an error, as tornado has it."""
+
+
 JUPYTER: dict[str, dict[str, Any]] = {
+    "jupyterhub.auth": {"PAMAuthenticator": Anything},
+    "pamela": {"PAMError": PAMError},
+    "tornado.web": {"HTTPError": HTTPError},
     "jupyter_client.kernelspec": dict.fromkeys(("KernelSpec", "KernelSpecManager", "NoSuchKernel"), Anything),
     "traitlets": {"List": Anything, "Unicode": Anything},
 }
@@ -40,5 +51,5 @@ def servers_modules(monkeypatch: pytest.MonkeyPatch) -> None:
         for key, value in values.items():
             monkeypatch.setattr(sys.modules[name], key, value, raising=False)
     monkeypatch.syspath_prepend(str(ROLES / "jupyterhub/files"))
-    for name in ("", ".environments"):
-        monkeypatch.delitem(sys.modules, f"ds_stack_server{name}", raising=False)
+    for name in ("ds_stack_server", "ds_stack_server.environments", "ds_stack_hub", "ds_stack_hub.sign_in"):
+        monkeypatch.delitem(sys.modules, name, raising=False)

@@ -3,7 +3,7 @@
 usage: ds-stack-init boot      make the machine ready, start the services (ds-stack-init.service)
        ds-stack-init check     see whether the services work, and report (ds-stack-ready.service)
        ds-stack-init refresh   apply what has changed (ds-stack-init-refresh.timer)
-       ds-stack-init stop      note changed passwords, and report, before the machine stops
+       ds-stack-init stop      note changed passwords and sign-ins, and report, before the machine stops
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def _run(command: str) -> int:
             return 0
         if command in ("refresh", "stop"):
             steps.remember_passwords(here, logger.info)  # whatever else goes wrong
+            steps.keep_sign_ins(here, logger.info)
         if command == "refresh":
             if _retry_boot():
                 return 0

@@ -16,6 +16,7 @@ from . import (
     registry,
     self_test,
     services,
+    sign_ins,
     state_folders,
     status,
     userdb,
@@ -175,6 +176,16 @@ def remember_passwords(settings: Settings, log: Callable[[str], None]) -> None:
     except Exception as error:
         log(explain(error))
         memory.forget_state()  # so that everything is done again, which mends the registry
+
+
+def keep_sign_ins(settings: Settings, log: Callable[[str], None]) -> None:
+    """Keep who has signed in, before this machine may be gone."""
+    if str(settings.data_mount) not in mounts.current():
+        return
+    try:
+        sign_ins.keep(settings)
+    except Exception as error:
+        log(explain(error))
 
 
 def _read_config(context: Context, found: Parameter) -> Config:

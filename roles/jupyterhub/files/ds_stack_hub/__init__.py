@@ -1,0 +1,1 @@
+"""What the hub has beside JupyterHub's own."""
