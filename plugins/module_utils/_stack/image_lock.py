@@ -23,9 +23,12 @@ FIELDS: dict[str, dict[str, type]] = {
     "r": {"system": str, "variables": dict, "packages": dict},
 }
 
-HOW_TO = '-e \'{{"ds_stack_relock": ["{}"]}}\''
-
 Lock = Mapping[str, Any]
+
+
+def how_to_move(part: str) -> str:
+    """What locks a part anew, as it is written on the command line."""
+    return f'-e \'{{"ds_stack_relock": ["{part}"]}}\''
 
 
 def damage(lock: Lock) -> str | None:
@@ -81,7 +84,7 @@ def variables(parts: Lock) -> dict[str, Any]:
 def contradictions(parts: Lock, asked: Mapping[str, Any]) -> list[str]:
     """A sentence for each of the roles' variables that is asked for as another than it is locked."""
     return [
-        f"{name} is {asked[name]}, the lock says {value} (to move it: {HOW_TO.format(part)})"
+        f"{name} is {asked[name]}, the lock says {value} (to move it: {how_to_move(part)})"
         for part, content in parts.items()
         for name, value in content["variables"].items()
         if name in asked and str(asked[name]) != value
