@@ -4,7 +4,8 @@
 """The lock of an image: what of it counts for a bake, and what it is after one (see docs/lock.md). Pure.
 
 Of the parts of the file, ``os``, ``conda`` and ``r`` shape the image beside its base image. A bake is told
-those that are there, and what was installed without them is taken from its receipt afterwards.
+those that are there, and what was installed without them is taken from its receipt afterwards. ``tools`` are
+what all of a stack is made with, and shape no image.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ FIELDS: dict[str, dict[str, type]] = {
     "os": {"base_image": str, "variables": dict},
     "conda": {"variables": dict, "environments": dict},
     "r": {"system": str, "variables": dict, "packages": dict},
+    "tools": {"providers": dict},
 }
 
 Lock = Mapping[str, Any]
@@ -44,6 +46,9 @@ def damage(lock: Lock) -> str | None:
     for place, one in lock.get("conda", {}).get("environments", {}).items():
         if not isinstance(one, dict) or not all(_texts(one.get(key)) for key in ("specs", "packages")):
             return f"its environment {place} is not whole"
+    for name, one in lock.get("tools", {}).get("providers", {}).items():
+        if not isinstance(one, dict) or not (_texts([one.get("version")]) and _texts(one.get("hashes"))):
+            return f"its provider {name} is not whole"
     for name, one in lock.get("r", {}).get("packages", {}).items():
         if not isinstance(one, dict) or not _texts([one.get("version"), one.get("sha256")]):
             return f"its R package {name} is not whole"
@@ -142,7 +147,7 @@ def completed(
     packages = {**parts.get("r", {}).get("packages", {}), **_r_packages(receipt)}
     if packages or chosen["r"]:
         after["r"] = {"system": system, "variables": chosen["r"], "packages": packages}
-    kept = {name: value for name, value in lock.items() if name not in (*PARTS, "baked")}
+    kept = {name: value for name, value in lock.items() if name not in PARTS or name in after}
     return {**kept, **after, "baked": {"under": stands_for(lock, parts), "gave": _digest(after)}}
 
 
