@@ -22,7 +22,7 @@ FIELDS: dict[str, dict[str, type]] = {
     "os": {"base_image": str, "variables": dict},
     "conda": {"variables": dict, "environments": dict},
     "r": {"system": str, "variables": dict, "packages": dict},
-    "tools": {"providers": dict},
+    "tools": {"providers": dict, "plugins": dict},
 }
 
 Lock = Mapping[str, Any]
@@ -49,6 +49,11 @@ def damage(lock: Lock) -> str | None:
     for name, one in lock.get("tools", {}).get("providers", {}).items():
         if not isinstance(one, dict) or not (_texts([one.get("version")]) and _texts(one.get("hashes"))):
             return f"its provider {name} is not whole"
+    for name, one in lock.get("tools", {}).get("plugins", {}).items():
+        if not isinstance(one, dict) or not (
+            _texts([one.get("version")]) and isinstance(one.get("sha256"), dict)
+        ):
+            return f"its plugin {name} is not whole"
     for name, one in lock.get("r", {}).get("packages", {}).items():
         if not isinstance(one, dict) or not _texts([one.get("version"), one.get("sha256")]):
             return f"its R package {name} is not whole"

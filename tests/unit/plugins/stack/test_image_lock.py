@@ -165,14 +165,20 @@ def test_a_secret_is_no_part_of_a_lock() -> None:
         (("conda", "environments", DS, "packages"), "numpy", f"its environment {DS} is not whole"),
         (("r", "packages", "dplyr", "sha256"), 12, "its R package dplyr is not whole"),
         (("r", "packages", "dplyr"), "1.1.4", "its R package dplyr is not whole"),
-        (("tools",), {"plugins": {}}, "its part tools is not whole"),
+        (("tools",), {"providers": {}}, "its part tools is not whole"),
+        (("tools", "plugins", "amazon"), "1.8.3", "its plugin amazon is not whole"),
+        (("tools", "plugins", "amazon", "sha256"), "ab", "its plugin amazon is not whole"),
         (("tools", "providers", "aws"), "5.100.0", "its provider aws is not whole"),
         (("tools", "providers", "aws", "version"), 5, "its provider aws is not whole"),
         (("tools", "providers", "aws", "hashes"), "h1:a=", "its provider aws is not whole"),
     ],
 )
 def test_a_damaged_part(place: tuple[str, ...], value: object, said: str) -> None:
-    lock = bake({"tools": {"providers": {"aws": {"version": "5.100.0", "hashes": ["h1:a="]}}}})
+    tools = {
+        "providers": {"aws": {"version": "5.100.0", "hashes": ["h1:a="]}},
+        "plugins": {"amazon": {"version": "1.8.3", "sha256": {}}},
+    }
+    lock = bake({"tools": tools})
     assert damage(lock) is None
     inner = lock
     for key in place[:-1]:
