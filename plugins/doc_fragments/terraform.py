@@ -63,6 +63,15 @@ options:
         U(https://developer.hashicorp.com/terraform/language/files/override).
     type: dict
     default: {}
+  providers:
+    description:
+      - The providers to keep to, address to C(version) and C(hashes), as M(iac.ds_stack.terraform_stack)
+        returns them. They go before what a C(.terraform.lock.hcl) says.
+      - The task fails before anything is changed when such a version cannot be had, when its package is
+        another one than was locked, or when the configuration does not take it. Providers that are not named
+        here are locked in O(work_dir) alone.
+    type: dict
+    default: {}
   workspace:
     description: The workspace. Made if it does not exist.
     type: str

@@ -59,6 +59,10 @@ options:
         description: As for M(iac.ds_stack.terraform_stack).
         type: dict
         default: {}
+      providers:
+        description: As for M(iac.ds_stack.terraform_stack).
+        type: dict
+        default: {}
   base_image:
     description: The image to bake from.
     type: dict
@@ -213,6 +217,7 @@ ARGUMENTS: dict[str, Any] = {
             "source": {"type": "path", "required": True},
             "work_dir": {"type": "path", "required": True},
             "overrides": {"type": "dict", "default": {}},
+            "providers": {"type": "dict", "default": {}},
         },
     },
     "base_image": {
@@ -330,7 +335,12 @@ def provider_problems(module: AnsibleAWSModule, wanted: rules.Wanted) -> Iterato
     if NETWORK not in wanted.stages or not terraform or module.check_mode:
         return
     try:
-        tools.fetch_providers(Path(terraform["source"]), Path(terraform["work_dir"]), terraform["overrides"])
+        tools.fetch_providers(
+            Path(terraform["source"]),
+            Path(terraform["work_dir"]),
+            terraform["overrides"],
+            terraform["providers"],
+        )
     except TerraformError as error:
         yield (
             "Terraform cannot be set up. Where its registry cannot be reached, a mirror of providers is "

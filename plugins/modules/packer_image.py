@@ -136,6 +136,16 @@ options:
       - Take an image, or make one, that has not passed O(self_test).
     type: bool
     default: false
+  plugins:
+    description:
+      - Packer's plugins to keep to, source to C(version) and C(sha256), as RV(plugins) of an earlier bake has
+        them. They shape no image.
+      - The bake fails before anything is made when such a version cannot be had, or when its file for this
+        platform is another one than was locked. Plugins that are not named here are the newest ones that the
+        template takes. Only templates in HCL are held.
+      - A Packer before 1.7 has its plugins in it, and nothing is held.
+    type: dict
+    default: {}
   timeout:
     description:
       - Seconds after which Packer is asked to stop and to clean up.
@@ -296,6 +306,16 @@ duration:
   returned: when Packer built something
   type: float
   sample: 312.4
+plugins:
+  description:
+    - Packer's plugins that it was made with, with the SHA-256 of their file for each platform that is known.
+      Empty for a Packer that has them in it.
+  returned: when Packer built something
+  type: dict
+  sample:
+    github.com/hashicorp/amazon:
+      version: 1.8.3
+      sha256: {linux_amd64: 9b1d7f6c0c1f6a53c4e1c7a7a2b8d6e5f4039281706f5e4d3c2b1a0918273645}
 error:
   description: Why Packer failed, in the words of what failed. That is the Ansible task and its message where
     one failed.
@@ -361,6 +381,7 @@ ARGUMENT_SPEC = {
     "force": {"type": "bool", "default": False},
     "self_test": {"type": "str"},
     "allow_unverified": {"type": "bool", "default": False},
+    "plugins": {"type": "dict", "default": {}},
     "timeout": {"type": "int", "default": 3600},
     "binary": {"type": "str", "default": "packer"},
     "ansible_playbook": {"type": "str"},

@@ -270,6 +270,14 @@ diagnostics:
       file: /home/ada/terraform/main.tf
       line: 12
       code: "      condition     = var.number > 0"
+providers:
+  description: The providers that the configuration uses, as Terraform has locked them.
+  returned: success, but when there is nothing to destroy
+  type: dict
+  sample:
+    registry.terraform.io/hashicorp/aws:
+      version: 5.100.0
+      hashes: ["h1:Ijt7pOlB7Tr7maGQIqtsLFbl7pSMIj06TVdkoSBcYOw="]
 workspace:
   description: The workspace.
   returned: always

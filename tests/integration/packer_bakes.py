@@ -202,7 +202,7 @@ class Baker:
 
 def undocumented(result: dict[str, Any]) -> dict[str, Any]:
     """What of a result is not in the module's documentation, or of another type than is said there."""
-    types = {"str": str, "bool": bool, "float": float, "list": list}
+    types = {"str": str, "bool": bool, "dict": dict, "float": float, "list": list}
     documented = {name: says["type"] for name, says in yaml.safe_load(packer_image.RETURN).items()}
     return {
         name: value

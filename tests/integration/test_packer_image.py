@@ -471,6 +471,12 @@ echo "$*" >> calls
 say() { printf '%s\n' "1795464818,,ui,say,==> amazon-ebs.tiny: $1"; }
 case $1 in
   version) echo "1795464818,,version,1.14.2" ;;
+  init)
+    if grep -q '"= 9' plugins.pkr.hcl; then
+      echo "1795464818,,ui,error,no release version found"
+      exit 1
+    fi ;;
+  plugins) echo "1795464818,,ui,say,toy github.com/acme/toy \"~> 1.0\" $(cat plugins-there)" ;;
   build)
     echo "$TMPDIR" > temporary; touch "$TMPDIR/ansible-key1"
     say "Provisioning with Ansible..."
@@ -491,6 +497,41 @@ esac
 """
 
 
+TOY = "github.com/acme/toy"
+
+
+def offer_plugins(baker: Baker, *versions: str) -> None:
+    """Put plugins where the stand-in for Packer finds them, and ask for one."""
+    files = [baker.folder / f"packer-plugin-toy_v{version}_x5.0_linux_amd64" for version in versions]
+    for file in files:
+        file.write_text(f"the plugin {file.name}")
+    (baker.template / "plugins-there").write_text(" ".join(map(str, files)))
+    asked = f'    toy = {{\n      source  = "{TOY}"\n      version = "~> 1.0"\n    }}\n'
+    text = f"packer {{\n  required_plugins {{\n{asked}  }}\n}}\n"
+    (baker.template / "plugins.pkr.hcl").write_text(text)
+
+
+def look_at_the_plugins(baker: Baker, binary: str) -> None:
+    """They are told, kept to on the next bake, and refused when they are not what was locked."""
+    first = baker.bake(binary=binary, force=True)["plugins"]
+    assert first[TOY]["version"] == "1.1.0"
+    offer_plugins(baker, "1.1.0", "1.2.0")
+    assert baker.bake(binary=binary, force=True)["plugins"][TOY]["version"] == "1.2.0", "without"
+    held = {"binary": binary, "force": True, "plugins": first}
+    assert "would take the plugin github.com/acme/toy 1.2.0.\nIt is held to" in baker.fail(**held)["msg"]
+    assert 'version = "= 1.1.0"' in (baker.work / "plugins.pkr.hcl").read_text(), "which the true one heeds"
+    offer_plugins(baker, "1.1.0")
+    assert baker.bake(**held)["plugins"] == first
+    (baker.folder / "packer-plugin-toy_v1.1.0_x5.0_linux_amd64").write_text("another file")
+    said = baker.fail(**held)["msg"]
+    assert "The plugin github.com/acme/toy 1.1.0 has the SHA-256 " in said
+    assert """To take what there is now: -e '{"ds_stack_relock": ["tools"]}'""" in said
+    gone = {TOY: {**first[TOY], "version": "9.0.0"}}
+    assert "no release version found\nIt is held to" in baker.fail(**{**held, "plugins": gone})["msg"]
+    assert "is not whole" in baker.fail(**{**held, "plugins": {TOY: "1.1.0"}})["msg"]
+    offer_plugins(baker, "1.1.0")
+
+
 def test_newer_versions_get_their_plugins_first(baker: Baker, ec2: Any, base_image_id: str) -> None:
     """With a stand-in that prints what Packer 1.14 prints: it cannot be had here."""
     packer = baker.folder / "packer"
@@ -502,10 +543,13 @@ def test_newer_versions_get_their_plugins_first(baker: Baker, ec2: Any, base_ima
     made = {"builds": [{**build, "artifact_id": f"{REGION}:{ami_id}"}], "last_run_uuid": "u"}
     (baker.template / "made.json").write_text(json.dumps(made))
     (baker.template / "made").write_text(ami_id)
+    offer_plugins(baker, "1.1.0")
     assert baker.bake(binary=str(packer))["ami_id"] == ami_id
     calls = [line.split()[0] for line in (baker.work / "calls").read_text().splitlines()]
-    assert calls == ["version", "init", "validate", "build"]
+    assert calls == ["version", "init", "plugins", "validate", "build"]
     assert not Path((baker.work / "temporary").read_text().strip()).exists(), "the key of the bake is gone"
+
+    look_at_the_plugins(baker, str(packer))
 
     (baker.template / "fail").touch()
     result = baker.fail(binary=str(packer), force=True)

@@ -353,8 +353,8 @@ def test_a_base_image_that_is_gone_is_told_with_how_to_pin_another(user: User) -
     lock.write_text(yaml.safe_dump({"schema": 1, "base_image": gone}))
     (problem,) = user.refused()
     assert problem == (
-        "The base image ami-00000000 is gone from us-east-1. To pin the newest "
-        f"'{BASE_IMAGE['name']}' in its place, remove base_image from {lock}."
+        f"The base image ami-00000000 is gone from us-east-1; {lock} pins it. To bake from the newest "
+        f"""'{BASE_IMAGE["name"]}': -e '{{"ds_stack_relock": ["base"]}}'"""
     )
 
 

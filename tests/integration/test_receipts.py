@@ -129,6 +129,7 @@ def test_the_lock_is_completed_from_the_receipt_once(tmp_path: Path) -> None:
     (tmp_path / "receipts/demo-1_ami-1.json").write_text(json.dumps(made))
     lock = tmp_path / "lock.yml"
     lock.write_text("schema: 1\nbase_image: {image_id: ami-0}\n")
+    (tmp_path / "templates").symlink_to(ROOT / "playbooks/templates")
     names = [f"{ROOT}/playbooks/tasks/{name}.yml" for name in ("lock", "complete_lock")]
     played = {
         "hosts": "localhost",

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from localcloud import provider
 from tests import listings
 from tests.integration.moto_stacks import (
     a_thread_for_the_machine,
@@ -112,9 +113,62 @@ def look_at_the_lock(operator: Operator) -> None:
     assert re.search(r"image +1 to bake\n +because: ds_stack_relock r\n", moved)
 
 
+PROVIDER = "registry.terraform.io/hashicorp/aws"
+NEWER = "5.999.0"
+
+
+def offer_a_newer_provider(operator: Operator) -> str | None:
+    """From now on there is another version; which one there was, None where that cannot be shown.
+
+    A stand-in: the same program under another number.
+    """
+    there = provider.find()
+    packages = sorted((there / PROVIDER).glob("*/linux_*")) if IS_OWN and there else []
+    if not packages:
+        return None
+    mirror = operator.folder / "providers"
+    for version in (packages[-1].parent.name, NEWER):
+        package = mirror / PROVIDER / version / packages[-1].name
+        package.mkdir(parents=True)
+        for file in packages[-1].iterdir():
+            (package / file.name.replace(packages[-1].parent.name, version)).symlink_to(file)
+    Path(operator.environment["TF_CLI_CONFIG_FILE"]).write_text(provider.configuration(mirror))
+    return packages[-1].parent.name
+
+
+def locked_provider(folder: Path) -> str:
+    lock = yaml.safe_load((folder / "ds_stack.lock.yml").read_text())
+    locked = lock["tools"]["providers"][PROVIDER]
+    assert locked["hashes"]
+    return locked["version"]
+
+
+def look_at_the_tools(operator: Operator, version: str | None) -> bytes:
+    """The provider is what was locked, until it is moved. Returns the lock as it was before that.
+
+    version: what was there before a newer one was.
+    """
+    before = (operator.folder / "ds_stack.lock.yml").read_bytes()
+    if version:
+        assert locked_provider(operator.folder) == version
+        operator.run("network", "-e", '{"ds_stack_relock": ["tools"]}')
+        assert locked_provider(operator.folder) == NEWER
+    return before
+
+
+def destroy_elsewhere(operator: Operator, folder: Path, lock: bytes, version: str | None) -> None:
+    """From another folder, with nothing but the name and the lock, though nobody can tell who is at work."""
+    folder.mkdir()
+    (folder / "ds_stack.lock.yml").write_bytes(lock)
+    destroyed = operator.elsewhere(folder).run("destroy", ds_stack_replace="now")
+    assert f"{NAME} is destroyed." in destroyed
+    locks = [path.read_text() for path in folder.rglob(".terraform.lock.hcl")]
+    assert locks
+    assert not version or all(re.search(f'version += "{version}"', text) for text in locks)
+
+
 @pytest.mark.fault(19)
 def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
     checked = operator.run("bake", "--check", "-v")
     fingerprint = re.search(r"\bfingerprint: '?([0-9a-f]{64})", checked)
     assert fingerprint, checked
@@ -126,6 +180,7 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path)
     with a_thread_for_the_machine(operator):
         site = operator.run("site")
         (machine,) = machines(operator)
+        version = offer_a_newer_provider(operator)
         again = operator.run("site")
     assert f"{NAME} is ready." in site
     assert re.search(rf"^  Image +{image}, baked today$", site, re.MULTILINE)
@@ -139,6 +194,7 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path)
     assert re.search(rf"^  Image +{image}, baked today$", baked, re.MULTILINE)
     assert "security update" not in site + baked
 
+    committed = look_at_the_tools(operator, version)
     look_at_the_lock(operator)
 
     ssm = operator.client("ssm")
@@ -161,10 +217,7 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path)
 
     look_at_a_machine_that_is_not_well(operator)
 
-    # From another folder, with nothing but the name, and though the machine does not tell who is at work.
-    elsewhere.mkdir()
-    destroyed = operator.elsewhere(elsewhere).run("destroy", ds_stack_replace="now")
-    assert f"{NAME} is destroyed." in destroyed
+    destroy_elsewhere(operator, tmp_path / "elsewhere", committed, version)
     assert machines(operator) == []
     left = listings.account(operator.client)
     assert left["profiles"] == left["roles"] == []

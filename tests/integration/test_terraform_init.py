@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import provider_lock
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.outputs import read_outputs
 
@@ -149,6 +151,109 @@ def test_a_lock_file_that_names_a_provider_no_longer_used(stack: Stack) -> None:
     assert stack.apply()["summary"]["add"] == 1
     assert stack.apply()["changed"] is False
     assert stack.apply(state="absent")["summary"]["destroy"] == 1
+
+
+def held(stack: Stack) -> dict[str, Any]:
+    """What the module returns of a run: the toy cannot be started, so that none comes so far."""
+    return provider_lock.read((stack.work_dir / ".terraform.lock.hcl").read_text())
+
+
+def elsewhere(stack: Stack) -> Stack:
+    """The same stack of somebody who has another folder."""
+    other = copy.copy(stack)
+    other.work_dir = stack.work_dir.with_name("elsewhere")
+    return other
+
+
+TOYS = "example.com/acme/toy"
+
+
+def test_the_providers_that_are_given_are_kept_to_in_every_folder(stack: Stack) -> None:
+    stack.write(TOY.replace('toy"\n', 'toy"\n      version = "< 1.1"\n'))
+    assert fetch(stack) == ["1.0.0"]
+    providers = held(stack)
+    assert list(providers) == [TOYS]
+    stack.write(TOY)
+    other = elsewhere(stack)
+    assert fetch(other, providers=providers) == ["1.0.0"], "not the newest"
+    assert held(other) == providers
+    assert fetch(stack, upgrade=True) == ["1.2.0"]
+    newest = held(stack)
+    before = snapshot(other.work_dir)
+    assert "failed to instantiate provider" in other.fail(check=True, providers=newest)["msg"]
+    assert snapshot(other.work_dir) == before
+    assert fetch(other, providers=newest) == ["1.2.0"], "the lock was moved by somebody else"
+    assert fetch(other, providers=providers) == ["1.0.0"], "and moved back"
+    lock_at(stack, "1.1.0")
+    assert fetch(other, providers=providers) == ["1.0.0"], "the source's moves: what is given goes before it"
+
+
+def test_what_is_given_of_a_provider_that_is_not_used_yet_counts_when_it_is(stack: Stack) -> None:
+    stack.write(TOY)
+    lock_at(stack, "1.1.0")
+    fetch(stack)
+    (stack.source / ".terraform.lock.hcl").unlink()
+    providers, other = held(stack), elsewhere(stack)
+    stack.write(CONFIG)
+    for _again in range(2):
+        assert other.apply(providers=providers)["providers"] == {}
+    stack.write(TOY)
+    assert fetch(other, providers=providers) == ["1.1.0"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_given_provider_that_is_no_longer_so_is_refused_with_its_line(
+    stack: Stack, check: bool, known: bool
+) -> None:
+    """known: whether the folder has been on another version."""
+    stack.write(TOY)
+    lock_at(stack, "1.1.0")
+    fetch(stack)
+    (stack.source / ".terraform.lock.hcl").unlink()
+    providers, other = held(stack), elsewhere(stack)
+    if known:
+        assert fetch(other) == ["1.2.0"]
+    mirror = stack.work_dir.parent / "mirror" / TOYS / "1.1.0"
+    program = mirror / PLATFORM / "terraform-provider-toy_v1.1.0"
+
+    stack.write(TOY.replace('toy"\n', 'toy"\n      version = "> 1.1"\n'))
+    says = [other.fail(providers=providers, check=check)["msg"]]
+    stack.write(TOY)
+    program.write_text("another one under the same name")
+    says.append(other.fail(providers=providers, check=check)["msg"])
+    shutil.rmtree(mirror)
+    says.append(other.fail(providers=providers, check=check)["msg"])
+
+    for said, line in zip(
+        says, ("constraint", "checksums", "the previously-selected version 1.1.0"), strict=True
+    ):
+        assert line in said
+        assert said.endswith(
+            f"It is held to {TOYS} 1.1.0. To take what there is now: "
+            """-e '{"ds_stack_relock": ["tools"]}'"""
+        )
+    assert fetch(other) == ["1.2.0"], "without"
+
+
+@pytest.mark.parametrize(
+    "providers",
+    [
+        {TOYS: "1.0.0"},
+        {TOYS: {"version": "1.0.0"}},
+        {TOYS: {"version": '1.0.0"\n', "hashes": []}},
+        {TOYS: {"version": "1.0.0", "hashes": ["h1"]}},
+        {"toy": {"version": "1.0.0", "hashes": []}},
+    ],
+)
+def test_providers_that_no_lock_could_hold_are_refused(stack: Stack, providers: dict[str, Any]) -> None:
+    assert "is not whole" in stack.fail(providers=providers)["msg"]
+    assert not stack.work_dir.exists()
+
+
+def test_who_holds_providers_and_upgrades_them_is_asked_which(stack: Stack) -> None:
+    providers = {TOYS: {"version": "1.0.0", "hashes": []}}
+    assert "give one of them" in stack.fail(providers=providers, upgrade=True)["msg"]
 
 
 def variable_files(result: dict[str, Any], command: str) -> list[int]:

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from .._run.files import write_private_json
 from .._run.lock import DirectoryLock
@@ -22,13 +23,14 @@ from .._run.log import Log, new_log_path
 from .._run.programs import find_program
 from .._run.progress import Progress
 from .._run.secrets import Scrubber
+from . import plugins
 from .attempt import callbacks, is_heard
 from .cli import OLDEST, Built, Packer, PackerError
 from .errors import BakeError
 from .find import Found
 from .images import BASE_IMAGE_TAG, FINGERPRINT_TAG, PART_TAG, RUN_TAG
 from .request import Request
-from .template import declared_variables
+from .template import declared_variables, is_read_by_packer
 from .workdir import BakeAttempt, WorkDir, WorkDirError
 
 ANSIBLE_CONFIG = "ansible.cfg"
@@ -112,8 +114,7 @@ def build(run: Run, request: Request, found: Found, tool: Tool, progress: Progre
         env = {**tool.environment, **_own_places(run, request, tool.environment)}
         packer = Packer(tool.binary, run.work.path, env, run.log)
         _check_version(packer)
-        if packer.does("install plugins"):
-            packer.init()
+        used = _prepare_plugins(packer, request)
         packer.validate(variable_files)
         built = packer.build(
             variable_files,
@@ -130,7 +131,27 @@ def build(run: Run, request: Request, found: Found, tool: Tool, progress: Progre
         ) from error
     if is_heard(built.finished):
         run.work.attempts.reported()
-    return replace(built, duration=time.time() - run.began)
+    return replace(built, duration=time.time() - run.began, plugins=used)
+
+
+def _prepare_plugins(packer: Packer, request: Request) -> dict[str, dict[str, Any]]:
+    """See that the plugins are there, those that are locked; which ones they are.
+
+    Raises PackerError, also for one that is not as it was locked.
+    """
+    locked = request.plugins
+    if not packer.does("install plugins"):
+        return {}
+    plugins.hold((packer.folder / entry.name for entry in request.files if is_read_by_packer(entry)), locked)
+    try:
+        packer.init()
+        if not packer.does("tell plugins"):
+            return {}
+        used = plugins.in_use(packer.required_plugins())
+        plugins.compare(used, locked)
+    except PackerError as error:
+        raise PackerError(f"{error}{plugins.said(locked)}" if locked else str(error)) from error
+    return plugins.merged(used, locked)
 
 
 def _check_version(packer: Packer) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from .records import parse_record, with_commas
 SINCE = {
     "run these templates": (1, 6, 6),
     "install plugins": (1, 7),
+    "tell plugins": (1, 8),
     "print output like steps": (1, 13),
 }
 OLDEST = SINCE["run these templates"]
@@ -101,6 +102,7 @@ class Built:
         is well when that one is killed.
     images: what Packer told that it made, by region.
     has_manifest: whether a post-processor manifest ran.
+    plugins: those that it was made with.
     duration: seconds, with all that it took.
     """
 
@@ -110,6 +112,7 @@ class Built:
     images: Mapping[str, frozenset[str]]
     has_manifest: bool
     duration: float = 0.0
+    plugins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,16 @@ class Packer:
     def init(self) -> None:
         """Install the plugins that the template asks for. Raises PackerError."""
         self._check("init", ".")
+
+    def required_plugins(self) -> str:
+        """What it says of the plugins that the template asks for. Raises PackerError."""
+        finished = self._run(
+            "plugins", "required", ".", callbacks=Callbacks(stdout=self._note, stderr=self._note)
+        )
+        lines = [_readable(line) for line in finished.stdout.splitlines()]
+        if finished.returncode != 0:
+            raise PackerError(_last_words(finished))
+        return "\n".join(line for line in lines if line)
 
     def validate(self, var_files: Sequence[Path]) -> None:
         """Check the template with its variables. Raises PackerError with Packer's own words."""

@@ -51,6 +51,7 @@ def facts_of(run: Run, built: Built, found: Found) -> dict[str, Any]:
         "duration": round(built.duration, 1),
         "fingerprint": found.fingerprint,
         "log_path": run.attempt.log_path,
+        "plugins": dict(built.plugins),
     }
 
 

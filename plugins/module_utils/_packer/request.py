@@ -15,6 +15,7 @@ from typing import Any
 from .errors import BakeError
 from .fingerprint import Entry, layered_entries
 from .places import Place, absolute
+from .plugins import is_whole
 from .template import declared_variables, is_read_by_packer, legacy_template
 
 #: Without these the image could not be named, found again, told from others, or cleaned up after.
@@ -56,6 +57,7 @@ class Request:
     timeout: float
     self_test: str | None
     allow_unverified: bool
+    plugins: Mapping[str, Mapping[str, Any]]
     ansible_playbook: str
     collections_path: tuple[str, ...]
     files: tuple[Entry, ...]
@@ -77,6 +79,8 @@ def resolve(params: Mapping[str, Any], region: str | None) -> Request:
     overlay = absolute(params["overlay"]) if params["overlay"] else None
     root = absolute(params["fingerprint_root"] or template.parent)
     _check_name(params["name"])
+    if not is_whole(params["plugins"]):
+        raise BakeError("plugins is not whole: it takes of each version and sha256, as they were returned.")
     layers = {"template": template, **({"overlay": overlay} if overlay else {})}
     _check_places(work_dir, layers, root, params["fingerprint_paths"])
     request = Request(
@@ -98,6 +102,7 @@ def resolve(params: Mapping[str, Any], region: str | None) -> Request:
         timeout=params["timeout"],
         self_test=params["self_test"],
         allow_unverified=params["allow_unverified"],
+        plugins=params["plugins"],
         ansible_playbook=params["ansible_playbook"] or "ansible-playbook",
         collections_path=tuple(params["collections_path"] or ()),
         files=tuple(layered_entries(layers.values(), apart_from=Place(work_dir))),

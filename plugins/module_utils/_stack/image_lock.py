@@ -4,7 +4,8 @@
 """The lock of an image: what of it counts for a bake, and what it is after one (see docs/lock.md). Pure.
 
 Of the parts of the file, ``os``, ``conda`` and ``r`` shape the image beside its base image. A bake is told
-those that are there, and what was installed without them is taken from its receipt afterwards.
+those that are there, and what was installed without them is taken from its receipt afterwards. ``tools`` are
+what all of a stack is made with, and shape no image.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ FIELDS: dict[str, dict[str, type]] = {
     "os": {"base_image": str, "variables": dict},
     "conda": {"variables": dict, "environments": dict},
     "r": {"system": str, "variables": dict, "packages": dict},
+    "tools": {"providers": dict, "plugins": dict},
 }
 
-HOW_TO = '-e \'{{"ds_stack_relock": ["{}"]}}\''
-
 Lock = Mapping[str, Any]
+
+
+def how_to_move(part: str) -> str:
+    """What locks a part anew, as it is written on the command line."""
+    return f'-e \'{{"ds_stack_relock": ["{part}"]}}\''
 
 
 def damage(lock: Lock) -> str | None:
@@ -41,6 +46,14 @@ def damage(lock: Lock) -> str | None:
     for place, one in lock.get("conda", {}).get("environments", {}).items():
         if not isinstance(one, dict) or not all(_texts(one.get(key)) for key in ("specs", "packages")):
             return f"its environment {place} is not whole"
+    for name, one in lock.get("tools", {}).get("providers", {}).items():
+        if not isinstance(one, dict) or not (_texts([one.get("version")]) and _texts(one.get("hashes"))):
+            return f"its provider {name} is not whole"
+    for name, one in lock.get("tools", {}).get("plugins", {}).items():
+        if not isinstance(one, dict) or not (
+            _texts([one.get("version")]) and isinstance(one.get("sha256"), dict)
+        ):
+            return f"its plugin {name} is not whole"
     for name, one in lock.get("r", {}).get("packages", {}).items():
         if not isinstance(one, dict) or not _texts([one.get("version"), one.get("sha256")]):
             return f"its R package {name} is not whole"
@@ -81,7 +94,7 @@ def variables(parts: Lock) -> dict[str, Any]:
 def contradictions(parts: Lock, asked: Mapping[str, Any]) -> list[str]:
     """A sentence for each of the roles' variables that is asked for as another than it is locked."""
     return [
-        f"{name} is {asked[name]}, the lock says {value} (to move it: {HOW_TO.format(part)})"
+        f"{name} is {asked[name]}, the lock says {value} (to move it: {how_to_move(part)})"
         for part, content in parts.items()
         for name, value in content["variables"].items()
         if name in asked and str(asked[name]) != value
@@ -139,7 +152,7 @@ def completed(
     packages = {**parts.get("r", {}).get("packages", {}), **_r_packages(receipt)}
     if packages or chosen["r"]:
         after["r"] = {"system": system, "variables": chosen["r"], "packages": packages}
-    kept = {name: value for name, value in lock.items() if name not in (*PARTS, "baked")}
+    kept = {name: value for name, value in lock.items() if name not in PARTS or name in after}
     return {**kept, **after, "baked": {"under": stands_for(lock, parts), "gave": _digest(after)}}
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from .._run.versions import satisfies
+from .image_lock import how_to_move
 
 BAKE, NETWORK, INSTANCE, USERS, DESTROY = STAGES = ("bake", "network", "instance", "users", "destroy")
 
@@ -278,7 +279,7 @@ def warnings(wanted: Wanted, account: Account) -> Iterator[str]:
     if base and base.pinned_id and account.base_image is False and account.has_baked:
         yield (
             f"The base image {base.pinned_id} is gone from {wanted.region}. The image that was baked from it "
-            f"stays in use; the next bake needs another one: remove base_image from {base.pinned_in}."
+            f"stays in use; the next bake needs another one than {base.pinned_in} says: {how_to_move('base')}"
         )
 
 
@@ -419,8 +420,8 @@ def _base_image(wanted: Wanted, account: Account) -> Iterator[str]:
         )
     elif not account.has_baked:
         yield (
-            f"The base image {base.pinned_id} is gone from {wanted.region}. To pin the newest "
-            f"'{base.name}' in its place, remove base_image from {base.pinned_in}."
+            f"The base image {base.pinned_id} is gone from {wanted.region}; {base.pinned_in} pins it. "
+            f"To bake from the newest '{base.name}': {how_to_move('base')}"
         )
 
 

@@ -50,7 +50,9 @@ def session_manager_plugin() -> Program:
     return Program(name, shutil.which(name), "any", "")
 
 
-def fetch_providers(root: Path, work_dir: Path, overrides: Mapping[str, Any]) -> None:
+def fetch_providers(
+    root: Path, work_dir: Path, overrides: Mapping[str, Any], providers: Mapping[str, Any]
+) -> None:
     """Have Terraform fetch the providers for a root module to where it will run; once, it keeps them there.
 
     Raises TerraformError. Not from a thread: it forks.
@@ -61,7 +63,7 @@ def fetch_providers(root: Path, work_dir: Path, overrides: Mapping[str, Any]) ->
     # Seldom needed, and a third of what the module imports of its own.
     from .._terraform import line  # noqa: PLC0415
 
-    line.fetch_providers(root, work_dir, overrides)
+    line.fetch_providers(root, work_dir, overrides, providers)
 
 
 def _constraint(files: Iterable[Entry], kind: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .._run.secrets import SENSITIVE, is_credential
-from . import workdir
+from . import provider_lock, workdir
 from .errors import InitNeeded, TerraformError
 from .place import Place, borrow_initialization, go_to_copy, link_state
 from .state import NOTE, Backend, noted_backend, selected_workspace
@@ -36,7 +36,7 @@ def initialized(place: Place, stage: Callable[[Place], T]) -> T | None:
     remedies = [initialize]
     if place.options.check and not place.is_copy:
         remedies.insert(0, go_to_copy)
-    if place.upgrade:
+    if place.init_first:
         while remedies:
             place = remedies.pop(0)(place)
     while True:
@@ -62,8 +62,14 @@ def initialize(place: Place) -> Place:
     cli, options = place.cli, place.options
     args = ["init", "-json", "-input=false", *(["-upgrade"] if place.upgrade else [])]
     cli.progress.say("initializing")
-    with cache_lock(None if options.check else options.plugin_cache_dir):
-        cli.events(args)
+    cache = None if options.check else options.plugin_cache_dir
+    try:
+        with cache_lock(cache), workdir.holding(cli.directory, options.providers):
+            cli.events(args)
+    except TerraformError as error:
+        if options.providers and "provider" in error.message:
+            error.message += provider_lock.said(options.providers)
+        raise
     if place.is_copy:
         link_state(place)
     return place

@@ -38,6 +38,7 @@ def run(options: Options, progress: Progress, report: Report) -> None:
             if planned is None:
                 report.nothing()
                 return
+            report.initialized(planned.place)
             reviewed = review(planned)
             report.reviewed(reviewed)
             permit(reviewed)
@@ -62,12 +63,14 @@ def find_drift(options: Options, progress: Progress, report: Report) -> None:
             report.drifted(planned.digest if planned else None, [item for item in found if is_real(item)])
 
 
-def fetch_providers(source: Path, work_dir: Path, overrides: Mapping[str, Any]) -> None:
+def fetch_providers(
+    source: Path, work_dir: Path, overrides: Mapping[str, Any], providers: Mapping[str, Any]
+) -> None:
     """Have Terraform fetch the providers to where it will run: the line as far as the init.
 
     Raises TerraformError. Not from a thread: it forks.
     """
     with told():
-        asked = resolve(Options(source=source, work_dir=work_dir, overrides=overrides))
+        asked = resolve(Options(source, work_dir, overrides=overrides, providers=providers))
         with open_place(asked, Progress(None)) as place:
             initialize(place)

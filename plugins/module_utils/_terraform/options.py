@@ -25,6 +25,7 @@ COMMON: dict[str, dict[str, Any]] = {
         },
     },
     "overrides": {"type": "dict", "default": {}},
+    "providers": {"type": "dict", "default": {}},
     "workspace": {"type": "str", "default": "default"},
     "binary": {"type": "path"},
     "plugin_cache_dir": {"type": "path"},
@@ -43,6 +44,7 @@ class Options:
     sensitive_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     backend: Mapping[str, Any] | None = field(default=None, repr=False)
     overrides: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    providers: Mapping[str, Any] = field(default_factory=dict)
     workspace: str = DEFAULT_WORKSPACE
     targets: Sequence[str] = ()
     replace: Sequence[str] = ()

@@ -19,7 +19,7 @@ from .._run.lock import DirectoryLock
 from .._run.log import Log, new_log_path
 from .._run.progress import Progress
 from .._run.secrets import Scrubber
-from . import workdir
+from . import provider_lock, workdir
 from .cli import Cli
 from .errors import TerraformError
 from .options import Options
@@ -40,7 +40,8 @@ class Place:
     """Where Terraform runs.
 
     private: our own folder: plan, variables, record. In check mode all that may be written to lies in it.
-    upgrade: whether an init shall take the newest. record: None in check mode.
+    upgrade: whether an init shall take the newest. init_first: whether there has to be one, also when
+        Terraform does not ask for it. record: None in check mode.
     empty: it is known that there is no state. warnings: of what was found there.
     """
 
@@ -48,6 +49,7 @@ class Place:
     cli: Cli
     private: Path
     upgrade: bool = False
+    init_first: bool = False
     record: Record | None = None
     empty: bool = False
     warnings: tuple[str, ...] = ()
@@ -76,6 +78,8 @@ def open_place(asked: Asked, progress: Progress) -> Iterator[Place]:
     warnings = _warn_of_stray_state(options, tree)
     # The lock file of the source has moved: that is the version that is wanted.
     upgrade = options.upgrade and not workdir.follows_lock_file(tree, options.work_dir)
+    locked = workdir.locked_providers(workdir.root_of(options.work_dir))
+    moves = not provider_lock.keeps_to(locked, options.providers)
     scrubber = Scrubber(asked.secrets)
 
     def make_cli(directory: Path, log: Path | None) -> Cli:
@@ -97,7 +101,8 @@ def open_place(asked: Asked, progress: Progress) -> Iterator[Place]:
                 return
     opened = (_checking if options.check else _working)(asked, tree, make_cli)
     with opened as place:
-        yield replace(place, upgrade=upgrade, warnings=(*warnings, *place.warnings))
+        there = replace(place, upgrade=upgrade, init_first=upgrade or moves)
+        yield replace(there, warnings=(*warnings, *place.warnings))
 
 
 def _keeps_state_here(place: Place) -> bool:

@@ -25,6 +25,7 @@ from .place import Place
 from .resolve import Asked, secrets_of
 from .review import Review, diff_of, summarize
 from .tool import Tool
+from .workdir import locked_providers
 
 _HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
@@ -56,6 +57,10 @@ class Report:
         self._scrubber = place.cli.scrubber
         if place.cli.log.path:
             self.values["log_path"] = str(place.cli.log.path)
+
+    def initialized(self, place: Place) -> None:
+        """After the third."""
+        self.values["providers"] = locked_providers(place.cli.directory)
 
     def reviewed(self, reviewed: Review) -> None:
         """After the review."""

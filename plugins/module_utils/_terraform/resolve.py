@@ -14,7 +14,7 @@ from typing import Any
 
 from .._run import environment as environments
 from .._run.secrets import credentials_in, secrets_in
-from . import workdir
+from . import provider_lock, workdir
 from .errors import TerraformError
 from .options import Options
 from .tool import Tool, find_tool
@@ -47,6 +47,9 @@ def secrets_of(options: Options) -> set[str]:
 
 def resolve(options: Options) -> Asked:
     """Look up what the options mean. Raises TerraformError."""
+    provider_lock.check(options.providers)
+    if options.providers and options.upgrade:
+        raise TerraformError("`upgrade` moves what `providers` is to hold: give one of them.")
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
     options = replace(options, source=options.source.resolve(), work_dir=options.work_dir.resolve())
     if not options.source.is_dir():

@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from .._run.files import PARTIAL, read_json, write_private
+from . import provider_lock
 from .errors import TerraformError
+from .provider_lock import Providers
 from .state import DEFAULT_STATE, DEFAULT_WORKSPACE_DIR, RESCUED, local_paths, noted_backend
 from .tree import BACKEND, LOCK_FILE, OVERRIDES, PRIVATE, VARIABLES, Tree, as_json, is_skipped
 
@@ -179,6 +181,34 @@ def follows_lock_file(tree: Tree, work_dir: Path) -> bool:
     if tree.lock_file is None:
         return False
     return not (root_of(work_dir) / LOCK_FILE).exists() or not _same(work_dir / _LOCK_SEEN, tree.lock_file)
+
+
+def locked_providers(root: Path) -> dict[str, dict[str, Any]]:
+    """The providers that Terraform stays on in a root."""
+    try:
+        return provider_lock.read((root / LOCK_FILE).read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+
+
+@contextlib.contextmanager
+def holding(root: Path, providers: Providers) -> Iterator[None]:
+    """Have an init in a root take these providers, and of others what is there. If it fails, nothing has
+    changed.
+    """
+    if not providers:
+        yield
+        return
+    path = root / LOCK_FILE
+    before = path.read_bytes() if path.exists() else None
+    write_file(path, provider_lock.write({**locked_providers(root), **providers}))
+    try:
+        yield
+    except TerraformError:
+        path.unlink()
+        if before is not None:
+            write_file(path, before)
+        raise
 
 
 def settle(work_dir: Path, root: Path, last_root: Path | None = None) -> None:

@@ -263,8 +263,8 @@ def test_no_image_has_the_name(run: Any) -> None:
 def test_the_pinned_image_is_gone(run: Any) -> None:
     pinned = {**CANONICAL, "pinned_id": "ami-00000000", "pinned_in": "/ds_stack.lock.yml"}
     (found,) = problems(run(base_image=pinned))
-    assert "The base image ami-00000000 is gone from us-east-1." in found
-    assert "remove base_image from /ds_stack.lock.yml" in found
+    assert "The base image ami-00000000 is gone from us-east-1; /ds_stack.lock.yml pins it." in found
+    assert found.endswith("""-e '{"ds_stack_relock": ["base"]}'""")
 
 
 def test_the_image_that_was_baked_from_one_that_is_gone_still_serves(ec2: Any, run: Any) -> None:

@@ -60,6 +60,7 @@ def options(tmp_path: Path) -> dict[str, Any]:
         "timeout": 10,
         "self_test": None,
         "allow_unverified": False,
+        "plugins": {},
         "ansible_playbook": "ansible-playbook",
         "collections_path": None,
     }

@@ -87,6 +87,7 @@ def test_a_failure_says_why_and_what_is_left(run: Run, built: Built, begin: str,
     assert facts == {
         "left": ["withdraw=True"],  # the next run must not take what it left for a good image
         "duration": 12.3,
+        "plugins": {},
         "fingerprint": "f00d",
         "log_path": "/log",
     }

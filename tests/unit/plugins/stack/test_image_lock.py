@@ -138,6 +138,20 @@ def test_what_a_bake_did_not_need_stays() -> None:
     assert list(bake({}, alone)) == ["os", "baked"]
 
 
+def test_the_parts_stay_where_they_are_in_the_file() -> None:
+    """Else a run that finds nothing to do would write it anew."""
+    lock = {**bake({"base_image": {"image_id": BASE}}), "tools": {"providers": {}}}
+    assert list(lock) == ["base_image", "os", "conda", "r", "baked", "tools"]
+    assert list(bake(lock)) == list(lock)
+
+
+def test_the_tools_shape_no_image() -> None:
+    lock = bake({})
+    with_tools = {**lock, "tools": {"providers": {"aws": {"version": "5.100.0", "hashes": []}}}}
+    for relock in ([], ["tools"]):
+        assert look(with_tools, relock=relock) == look(lock)
+
+
 def test_a_secret_is_no_part_of_a_lock() -> None:
     assert bake({}, receipt("https://***@conda.example/numpy-2.3.4-0.conda"))["conda"]["environments"] == {}
 
@@ -151,10 +165,21 @@ def test_a_secret_is_no_part_of_a_lock() -> None:
         (("conda", "environments", DS, "packages"), "numpy", f"its environment {DS} is not whole"),
         (("r", "packages", "dplyr", "sha256"), 12, "its R package dplyr is not whole"),
         (("r", "packages", "dplyr"), "1.1.4", "its R package dplyr is not whole"),
+        (("tools",), {"providers": {}}, "its part tools is not whole"),
+        (("tools", "plugins", "amazon"), "1.8.3", "its plugin amazon is not whole"),
+        (("tools", "plugins", "amazon", "sha256"), "ab", "its plugin amazon is not whole"),
+        (("tools", "providers", "aws"), "5.100.0", "its provider aws is not whole"),
+        (("tools", "providers", "aws", "version"), 5, "its provider aws is not whole"),
+        (("tools", "providers", "aws", "hashes"), "h1:a=", "its provider aws is not whole"),
     ],
 )
 def test_a_damaged_part(place: tuple[str, ...], value: object, said: str) -> None:
-    lock = bake({})
+    tools = {
+        "providers": {"aws": {"version": "5.100.0", "hashes": ["h1:a="]}},
+        "plugins": {"amazon": {"version": "1.8.3", "sha256": {}}},
+    }
+    lock = bake({"tools": tools})
+    assert damage(lock) is None
     inner = lock
     for key in place[:-1]:
         inner = inner[key]

@@ -270,15 +270,17 @@ def test_a_stage_without_machines_needs_no_type(stage: str) -> None:
 
 def test_a_pinned_base_image_that_is_gone_stops_the_bake_and_how_to_pin_another_is_told() -> None:
     assert preflight.account_problems(*pinned(base_image=False, has_baked=False)) == [
-        "The base image ami-pinned is gone from eu-central-1. To pin the newest 'debian-12-amd64-*' in "
-        "its place, remove base_image from ds_stack.lock.yml."
+        "The base image ami-pinned is gone from eu-central-1; ds_stack.lock.yml pins it. "
+        """To bake from the newest 'debian-12-amd64-*': -e '{"ds_stack_relock": ["base"]}'"""
     ]
 
 
 def test_a_pinned_base_image_that_is_gone_does_not_matter_to_the_image_baked_from_it() -> None:
     wanted, account = pinned(base_image=False, has_baked=True)
     assert preflight.account_problems(wanted, account) == []
-    assert "the next bake needs another one" in next(preflight.warnings(wanted, account))
+    assert next(preflight.warnings(wanted, account)).endswith(
+        """the next bake needs another one than ds_stack.lock.yml says: -e '{"ds_stack_relock": ["base"]}'"""
+    )
 
 
 def test_the_stacks_own_network_and_machine_do_not_count_against_quotas() -> None:
