@@ -11,6 +11,7 @@ import yaml
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 
 READS = {
+    "ansible.builtin.assert",
     "ansible.builtin.debug",
     "ansible.builtin.fail",
     "ansible.builtin.include_role",

@@ -1,16 +1,19 @@
-"""site.yml and destroy.yml, killed after each task that changes something, and then run again: on moto.
+"""site.yml and destroy.yml, killed after each task that changes something, and each time run again: on moto.
 
-`make test` runs two of the points, one of each playbook, and `make soak` all of them. The matrix of what was
-killed, what was left and what the next run did is printed, and written to tests/output/faults.txt.
+The tests build on each other in the order of the file: what one run has left is what the next one finds,
+which is broken off at the next point; in between the operator's credentials expire. `make test` takes five of
+the points, `make soak` all. The matrix of what broke it off, what the operator reads, what is left and what
+the next run does is printed, and written to tests/output/faults.txt.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +21,33 @@ import pytest
 
 from tests.faults.checker import Look, doubled, look, lost
 from tests.faults.kill_points import kill_points
+from tests.faults.matrix import ending, errors
+from tests.faults.refusals import refusing
 from tests.integration.moto_stacks import (
     a_thread_for_the_machine,
     leave_volumes_without_a_snapshot,
     make_image,
     snapshot,
-    volumes,
 )
 from tests.integration.operators import ROOT, Operator
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
 
-SITE, DESTROY = kill_points("site"), kill_points("destroy")
 ALL = bool(os.environ.get("DS_STACK_SOAK"))
+SITE, DESTROY = kill_points("site"), kill_points("destroy")
+FEW = (
+    "Apply the network",
+    "Apply the data volume",
+    "Apply the machine",
+    "Destroy the machine",
+    "Make a final snapshot of the homes",
+)
+END = "Note how the run ended, and give its lock back"
+NAME = "broken"
+KEY = "OPERATOR"
+"""The operator's access key: what is refused is refused to them, and not to these tests."""
+EVERYTHING = {"ds_stack_destroy_data": True, "ds_stack_destroy_images": True}
 MATRIX = ROOT / "tests/output/faults.txt"
 KILLED = -9
 
@@ -39,6 +55,7 @@ NOT_REACHED = {
     "Hand over a state that lies on this machine": "none does here; tests/integration/test_state_places.py",
     "Make the folder of receipts": "the image is there already, as moto makes none that boots",
     "Copy the receipt": "the same",
+    "Complete the lock with what the image has": "the same",
     "Start the machine if it is stopped": "it is a first site.yml",
     "Snapshot the homes before a machine of another image is replaced": "the same",
     "Remove those that are no longer needed": "the same",
@@ -52,122 +69,192 @@ NOT_REACHED_BY_DESTROY = {
 }
 
 
-def points(every: list[str], not_reached: dict[str, str], one: str) -> list[str]:
-    """Those that are tried."""
+EXPIRES = {
+    "Keep the users' passwords": f"ssm PutParameter /ds-stack/{NAME}/operator/passwords/ada",
+}
+"""Tasks half way through which the credentials expire: the last request that AWS answers."""
+
+
+EXPIRES_AFTER = "Apply the data volume"
+"""The run after the one that is killed there."""
+
+
+def tried(every: list[str], not_reached: dict[str, str]) -> list[str]:
+    """Those that are tried, in the order in which a run comes to them."""
     assert not_reached.keys() <= set(every)
-    return [task for task in every if task not in not_reached] if ALL else [one]
+    there = [task for task in every if task not in not_reached and (ALL or task in FEW)]
+    return sorted(there, key=END.__eq__)
+
+
+def steps() -> Iterator[tuple[str, str]]:
+    """How each site.yml is broken off: what happens, and in or after which task."""
+    for task in tried(SITE, NOT_REACHED):
+        yield "killed after", task
+        if task == EXPIRES_AFTER:
+            yield "expired in", "Keep the users' passwords"
+
+
+@dataclass
+class Story:
+    """A stack that is broken off again and again.
+
+    Attributes:
+        seen: what there was when it was last looked at.
+        rows: of the matrix. What the next run does is added by the next one.
+    """
+
+    operator: Operator
+    seen: Look
+    rows: list[str] = field(default_factory=list)
+
+    def look(self) -> Look:
+        """Look at what there is now; nothing of it is there twice."""
+        self.seen = look(self.operator.client, NAME)
+        assert doubled(self.seen) == []
+        return self.seen
+
+    def runs(self) -> list[tuple[str, str]]:
+        """Playbook and outcome of the last runs, as the record has them; the newest first."""
+        ssm = self.operator.client("ssm")
+        found = ssm.get_parameters_by_path(Path=f"/ds-stack/{NAME}/operator")["Parameters"]
+        texts = [one["Value"] for one in found if one["Name"].endswith("/stack")]
+        return [(run["playbook"], run["outcome"]) for text in texts for run in json.loads(text)["runs"]]
+
+    def broken(self, fault: str, said: str, read: str) -> None:
+        """Note a run that was broken off."""
+        self._next(f"{_begin(said)}; then it is itself broken off, see below")
+        self.rows.append(f"fault      {fault}\nread       {read}\nleft       {self.look()}")
+
+    def ended(self, said: str) -> None:
+        """Note a run that came to its end."""
+        recap = next(line for line in reversed(said.splitlines()) if line.startswith("localhost"))
+        self._next(f"{_begin(said)}; {' '.join(recap.split()[2:])}")
+
+    def _next(self, what: str) -> None:
+        if self.rows and "\nnext run" not in self.rows[-1]:
+            self.rows[-1] += f"\nnext run   {what}"
+
+
+def _begin(said: str) -> str:
+    """What a run says of the one before it."""
+    words = " ".join(said.split())
+    found = re.search(r"A run of \S+ has not given its lock back: .*? takes the lock over\.", words)
+    return found[0] if found else "goes on"
 
 
 @pytest.fixture(scope="module")
-def matrix() -> Iterator[list[str]]:
-    rows: list[str] = []
-    yield rows
-    text = "\n\n".join(rows) + "\n"
+def story(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[Story]:
+    """Somebody with an account, and an image to begin with."""
+    someone = Operator.with_account(
+        tmp_path_factory.mktemp("account"),
+        endpoint,
+        ds_stack_name=NAME,
+        ds_stack_users=[{"name": "ada"}],
+        # It takes RequestExpired for a clock that is wrong, and would try again for minutes.
+        ds_stack_terraform_overrides={"provider": {"aws": {"max_retries": 2}}},
+    )
+    someone.environment["AWS_ACCESS_KEY_ID"] = KEY
+    zones = [{"Name": "default-for-az", "Values": ["true"]}]
+    (subnet, *_others) = someone.client("ec2").describe_subnets(Filters=zones)["Subnets"]
+    checked = someone.run("bake", "--check", "-v")
+    fingerprint = re.search(r"\bfingerprint: '?([0-9a-f]{64})", checked)
+    assert fingerprint, checked
+    make_image(someone, fingerprint[1])
+    # A network of their own, which is made faster than one with a subnet in every zone.
+    variables = {**someone.variables, "ds_stack_subnet_id": str(subnet["SubnetId"])}
+    someone = replace(someone, variables=variables)
+    told = Story(someone, look(someone.client, NAME))
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        a_thread_for_the_machine(someone),
+        someone.running_provider(),
+    ):
+        leave_volumes_without_a_snapshot(monkeypatch)
+        yield told
+    text = "\n\n".join(told.rows) + "\n"
     MATRIX.parent.mkdir(exist_ok=True)
     MATRIX.write_text(text)
     print(f"\n{text}")
 
 
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[Operator]:
-    """Somebody with an account; with the fingerprint of the image among the variables."""
-    someone = Operator.with_account(tmp_path_factory.mktemp("account"), endpoint, ds_stack_name="first")
-    ec2 = someone.client("ec2")
-    (subnet, *_others) = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])[
-        "Subnets"
-    ]
-    checked = someone.run("bake", "--check", "-v")
-    fingerprint = re.search(r"\bfingerprint: '?([0-9a-f]{64})", checked)
-    assert fingerprint, checked
-    (someone.folder / "fingerprint").write_text(fingerprint[1])
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        leave_volumes_without_a_snapshot(monkeypatch)
-        # A network of their own, which is made faster than one with a subnet in every zone.
-        yield replace(someone, variables={**someone.variables, "ds_stack_subnet_id": str(subnet["SubnetId"])})
-
-
-@pytest.fixture(scope="module")
-def made() -> list[Operator]:
-    """The stacks that the tests of site.yml have made, for those of destroy.yml."""
-    return []
-
-
-def of_stack(account: Operator, name: str) -> Operator:
-    """The same person, with a stack of that name to make."""
-    someone = replace(
-        account,
-        variables={**account.variables, "ds_stack_name": name, "ds_stack_users": [{"name": "ada"}]},
-    )
-    make_image(someone, (account.folder / "fingerprint").read_text(), name=f"image-{name}")
-    return someone
-
-
-def killed(operator: Operator, playbook: str, task: str, **variables: Any) -> str:
-    """Run a playbook that is killed after a task; what it had said."""
+def kill(story: Story, playbook: str, task: str, **variables: Any) -> None:
+    """Run a playbook that is killed after a task."""
     environment = {
-        **operator.environment,
+        **story.operator.environment,
         "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
         "ANSIBLE_CALLBACKS_ENABLED": "kill_after",
         "DS_STACK_KILL_AFTER": task,
     }
-    return replace(operator, environment=environment).run(playbook, code=KILLED, **variables)
+    said = replace(story.operator, environment=environment).run(playbook, code=KILLED, **variables)
+    story.broken(f"{playbook}.yml killed after: {task}", said, "the task's own line, then nothing")
 
 
-def row(matrix: list[str], fault: str, left: Look, again: str) -> None:
-    """Note a line of the matrix."""
-    end = [line for line in again.splitlines() if line.strip() and not line.startswith("---")]
-    recap = next((line for line in reversed(end) if line.startswith("localhost")), "")
-    matrix.append(
-        f"fault      {fault}\nread       the task's own line, then nothing\nleft       {left}\n"
-        f"next run   {' '.join(recap.split()[2:])}"
+def killed_site(story: Story, task: str) -> None:
+    """Run site.yml, which is killed after a task and loses nothing."""
+    before = story.seen
+    kill(story, "site", task)
+    assert lost(before, story.seen) == []
+    if task != SITE[0]:  # then it has written nothing yet
+        assert story.runs()[0] == ("site", "succeeded" if task == END else "began")
+
+
+def expire(story: Story, task: str) -> str:
+    """Run site.yml, whose credentials expire in a task; what it said."""
+    before = story.seen
+    with refusing("expired", EXPIRES[task], KEY) as refused:
+        said = story.operator.run("site", code=2)
+    assert refused
+    read = "\n".join([*errors(said), ending(said)])
+    story.broken(f"site.yml, credentials expired in: {task}", said, read.replace("\n", "\n           "))
+    assert lost(before, story.seen) == []
+    assert story.runs()[0] == ("site", "began"), "the lock could not be given back, nor the end be noted"
+    return read
+
+
+@pytest.mark.parametrize(("what", "task"), list(steps()))
+def test_site_goes_on_where_it_was_broken_off(story: Story, what: str, task: str) -> None:
+    if what == "killed after":
+        killed_site(story, task)
+        return
+    read = expire(story, task)
+    assert "The credentials have expired: get new ones, as you got these, and run this again." in read
+    assert "Changed until then: the users' passwords (in part).\n" in read
+
+
+def test_in_the_end_the_stack_is_there_once(story: Story) -> None:
+    before = story.seen
+    story.ended(story.operator.run("site"))
+    there = story.look()
+    assert lost(before, there) == []
+    assert (len(there.volumes), len(there.attachments), len(there.hashes)) == (1, 1, 1)
+    assert there.attachments == there.machines
+    assert story.runs()[0] == ("site", "succeeded")
+
+
+@pytest.mark.parametrize("task", tried(DESTROY, NOT_REACHED_BY_DESTROY))
+def test_destroy_goes_on_where_it_was_killed(story: Story, task: str) -> None:
+    before = story.seen
+    if not before.snapshots:
+        (volume,) = before.volumes
+        snapshot(story.operator, volume, "by hand")
+        before = story.look()
+    kill(story, "destroy", task, **EVERYTHING)
+    assert before.snapshots.items() <= story.seen.snapshots.items(), "no snapshot is lost"
+    assert bool(before.hashes) >= bool(story.seen.hashes) >= bool(story.seen.volumes), (
+        "passwords go after homes"
     )
 
 
-@pytest.mark.parametrize("task", points(SITE, NOT_REACHED, "Apply the data volume"))
-def test_site_goes_on_where_it_was_killed(
-    account: Operator, task: str, matrix: list[str], made: list[Operator]
-) -> None:
-    operator = of_stack(account, f"site-{SITE.index(task)}")
-    name = operator.variables["ds_stack_name"]
-    with a_thread_for_the_machine(operator):
-        killed(operator, "site", task)
-        left = look(operator.client, name)
-        again = operator.run("site", ds_stack_take_over=True)  # the lock of a run that is dead
-    there = look(operator.client, name)
-    row(matrix, f"site.yml killed after: {task}", left, again)
-    assert lost(left, there) == []
-    assert doubled(there) == []
-    assert (len(there.volumes), len(there.attachments), len(there.hashes)) == (1, 1, 1)
-    assert there.attachments == there.machines
-    made.append(operator)
-
-
-@pytest.mark.parametrize(
-    "task", points(DESTROY, NOT_REACHED_BY_DESTROY, "Make a final snapshot of the homes")
-)
-def test_destroy_goes_on_where_it_was_killed(
-    account: Operator, task: str, matrix: list[str], made: list[Operator]
-) -> None:
-    if not made:
-        made.append(of_stack(account, f"end-{DESTROY.index(task)}"))
-        with a_thread_for_the_machine(made[0]):
-            made[0].run("site")
-    operator = made.pop()
-    name = operator.variables["ds_stack_name"]
-    (volume,) = volumes(operator)
-    theirs = snapshot(operator, volume, "by hand")
-    everything = {"ds_stack_destroy_data": True, "ds_stack_destroy_images": True}
-    killed(operator, "destroy", task, **everything)
-    left = look(operator.client, name)
-    again = operator.run("destroy", **everything, ds_stack_take_over=True)
-    there = look(operator.client, name)
-    row(matrix, f"destroy.yml killed after: {task}", left, again)
+def test_in_the_end_nothing_is_left_but_snapshots(story: Story) -> None:
+    before = story.seen
+    story.ended(story.operator.run("destroy", **EVERYTHING))
+    there = story.look()
     assert [there.volumes, there.machines, there.groups, there.hashes] == [set(), (), (), {}]
-    assert left.snapshots.items() <= there.snapshots.items(), "no snapshot is lost"
-    assert theirs in there.snapshots
+    assert before.snapshots.items() <= there.snapshots.items(), "while there are homes, a final one more"
     finals = [one for one, purpose in there.snapshots.items() if purpose == "final"]
-    (final, *_more) = operator.client("ec2").describe_snapshots(SnapshotIds=finals)["Snapshots"]
-    assert (final["VolumeId"], final["State"]) == (volume, "completed")
+    assert len(there.snapshots) == len(finals) + 1
+    for final in story.operator.client("ec2").describe_snapshots(SnapshotIds=finals)["Snapshots"]:
+        assert final["State"] == "completed"
 
 
 def test_the_points_are_those_of_the_playbooks() -> None:

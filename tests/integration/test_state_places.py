@@ -17,6 +17,8 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.models import S3Backend, s3_backends
 
 from tests import listings
+from tests.faults.checker import look
+from tests.faults.matrix import UNCHANGED, errors, shown
 from tests.integration.moto_stacks import all_but_the_record, leave_volumes_without_a_snapshot, volumes
 from tests.integration.operators import REGION, ROOT, Operator
 
@@ -27,6 +29,7 @@ NAME = "homes"
 ACCOUNT = "123456789012"
 BUCKET = f"ds-stack-state-{ACCOUNT}-{REGION}"
 KEY = f"{NAME}/data.tfstate"
+IMPORTED = "1 to import"
 
 HOMES = {
     "hosts": "localhost",
@@ -126,6 +129,13 @@ def test_another_region_is_named_and_nothing_is_made_there(operator: Operator) -
     assert "Is eu-west-1 the region of homes? Name the right one with ds_stack_region" in said
     assert [one["Name"] for one in operator.client("s3").list_buckets()["Buckets"]] == [BUCKET]
     assert listings.account(operator.client) == before
+    shown(
+        "a folder of one region is worked with in another",
+        stack=NAME,
+        read=errors(said)[0],
+        left=look(operator.client, NAME),
+        then=UNCHANGED,
+    )
 
 
 def test_a_lost_state_is_made_again_of_the_volume_that_is_there(operator: Operator, tmp_path: Path) -> None:
@@ -133,9 +143,16 @@ def test_a_lost_state_is_made_again_of_the_volume_that_is_there(operator: Operat
     operator.client("s3").delete_object(Bucket=BUCKET, Key=KEY)
     said = homes(operator.moved(tmp_path))
     assert volumes(operator) == [volume], "the same one, and no second"
-    assert "1 to import" in said
+    assert IMPORTED in said
     (resource,) = [one for one in state(operator)["resources"] if one["mode"] == "managed"]
     assert resource["instances"][0]["attributes"]["id"] == volume
+    shown(
+        "Terraform's state of the homes is lost",
+        stack=NAME,
+        read=IMPORTED,
+        left=look(operator.client, NAME),
+        then="has nothing to mend",
+    )
 
 
 def test_an_older_state_of_a_folder_does_not_win(operator: Operator) -> None:
@@ -151,6 +168,13 @@ def test_an_older_state_of_a_folder_does_not_win(operator: Operator) -> None:
     assert mine["lineage"] in said
     assert there["lineage"] in said
     assert state(operator) == there
+    shown(
+        "two folders, each with a state of its own",
+        stack=NAME,
+        read=errors(said)[0],
+        left=look(operator.client, NAME),
+        then="the same, until one of the two is moved away",
+    )
 
     stale = {**mine, "lineage": there["lineage"], "serial": 0}
     (work_dir / "terraform.tfstate").write_text(json.dumps(stale))
@@ -172,6 +196,13 @@ def test_a_network_that_no_state_has_is_not_made_a_second_time(operator: Operato
     said = someone.run("network", code=2)
     assert f"does not have: network {vpc}. They would be made a second time." in said
     assert all_but_the_record(operator) == before
+    shown(
+        "a network is there that the state does not have",
+        stack=NAME,
+        read=errors(said)[0],
+        left=look(operator.client, NAME),
+        then="the same, until it is in the state or gone",
+    )
 
     audit = someone.run("audit")
     assert f"  network           {vpc}\n" in audit
@@ -213,6 +244,13 @@ def test_a_bucket_of_somebody_else_is_refused(
     assert f"The bucket {BUCKET} for Terraform's states belongs to another account than {ACCOUNT}" in said
     assert "ds_stack_state: local" in said
     assert listings.account(operator.client) == before
+    shown(
+        "the bucket for states is somebody else's",
+        stack=NAME,
+        read=errors(said)[0],
+        left=look(operator.client, NAME),
+        then=UNCHANGED,
+    )
 
 
 def test_who_may_make_no_bucket_reads_what_else_can_be_done(
@@ -229,3 +267,10 @@ def test_who_may_make_no_bucket_reads_what_else_can_be_done(
     assert "s3:CreateBucket" in said
     assert "-e ds_stack_state=local" in said
     assert volumes(operator) == []
+    shown(
+        "no right to make the bucket for states",
+        stack=NAME,
+        read=errors(said)[-1],
+        left=look(operator.client, NAME),
+        then=UNCHANGED,
+    )

@@ -1,4 +1,4 @@
-"""The faults of docs/faults.md, each with a test that we have it not."""
+"""The faults of docs/faults.md and docs/operator_faults.md, each with a test."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.faults.matrix import page
 
 TESTS = Path(__file__).resolve().parent.parent
 
@@ -37,3 +39,18 @@ def test_every_fault_has_a_test() -> None:
         found[number].append(test)
     assert sorted(set(FAULTS)) == FAULTS, "in order, none twice"
     assert sorted(found) == FAULTS
+
+
+def slips_shown() -> Iterator[str]:
+    """The first argument of each `shown(...)`: what happened."""
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "shown":
+                yield ast.literal_eval(node.args[0])
+
+
+def test_every_row_of_what_a_slip_costs_is_of_one_test() -> None:
+    """Which holds it to what it has seen."""
+    shown = list(slips_shown())
+    assert len(shown) == len(set(shown))
+    assert set(shown) == page().keys()
