@@ -197,6 +197,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint i
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight as rules
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_account as aws
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_tools as tools
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.image_lock import how_to_move
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import (
     BAKE,
     DESTROY,
@@ -342,6 +343,9 @@ def provider_problems(module: AnsibleAWSModule, wanted: rules.Wanted) -> Iterato
             terraform["providers"],
         )
     except TerraformError as error:
+        if terraform["providers"]:
+            yield f"Terraform cannot be set up. {error.message} ({how_to_move('tools')})"
+            return
         yield (
             "Terraform cannot be set up. Where its registry cannot be reached, a mirror of providers is "
             "an answer: see provider_installation in the documentation of its CLI configuration. "

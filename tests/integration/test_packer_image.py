@@ -525,7 +525,7 @@ def look_at_the_plugins(baker: Baker, binary: str) -> None:
     (baker.folder / "packer-plugin-toy_v1.1.0_x5.0_linux_amd64").write_text("another file")
     said = baker.fail(**held)["msg"]
     assert "The plugin github.com/acme/toy 1.1.0 has the SHA-256 " in said
-    assert """To take what there is now: -e '{"ds_stack_relock": ["tools"]}'""" in said
+    assert "by `plugins`. To take what there is now, lock the tools anew." in said
     gone = {TOY: {**first[TOY], "version": "9.0.0"}}
     assert "no release version found\nIt is held to" in baker.fail(**{**held, "plugins": gone})["msg"]
     assert "is not whole" in baker.fail(**{**held, "plugins": {TOY: "1.1.0"}})["msg"]

@@ -230,8 +230,7 @@ def test_a_given_provider_that_is_no_longer_so_is_refused_with_its_line(
     ):
         assert line in said
         assert said.endswith(
-            f"It is held to {TOYS} 1.1.0. To take what there is now: "
-            """-e '{"ds_stack_relock": ["tools"]}'"""
+            f"It is held to {TOYS} 1.1.0 by `providers`. To take what there is now, lock the tools anew."
         )
     assert fetch(other) == ["1.2.0"], "without"
 

@@ -80,9 +80,9 @@ def merged(found: Plugins, plugins: Plugins) -> dict[str, dict[str, Any]]:
 
 
 def said(plugins: Plugins) -> str:
-    """For the end of an error about a plugin: what is locked, and how a stack takes another one."""
+    """For the end of an error about a plugin: what is locked, and what can be done."""
     named = ", ".join(f"{source} {one['version']}" for source, one in sorted(plugins.items()))
-    return f'\nIt is held to {named}. To take what there is now: -e \'{{"ds_stack_relock": ["tools"]}}\''
+    return f"\nIt is held to {named} by `plugins`. To take what there is now, lock the tools anew."
 
 
 def is_whole(plugins: Plugins) -> bool:

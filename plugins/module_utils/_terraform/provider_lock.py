@@ -70,6 +70,6 @@ def keeps_to(locked: Providers, providers: Providers) -> bool:
 
 
 def said(providers: Providers) -> str:
-    """For the end of an error about a provider: what is locked, and how a stack takes another one."""
+    """For the end of an error about a provider: what is locked, and what can be done."""
     held = ", ".join(f"{address} {one['version']}" for address, one in sorted(providers.items()))
-    return f'\nIt is held to {held}. To take what there is now: -e \'{{"ds_stack_relock": ["tools"]}}\''
+    return f"\nIt is held to {held} by `providers`. To take what there is now, lock the tools anew."
