@@ -113,19 +113,26 @@ def test_killed_service_comes_back_by_itself(machine: Machine) -> None:
         eventually(lambda name=name: machine.host.service(name).is_running, 20)
 
 
+def _told(machine: Machine, operator: Operator) -> str | None:
+    """What is wrong with the hub as the status of a moment ago has it."""
+    machine.host.run("ds-stack-init check")
+    status = operator.status()
+    return checks(status).get("hub") if status["state"] == "failed" else None
+
+
 def test_service_outlasts_who_holds_its_port(machine: Machine, operator: Operator) -> None:
     """For longer than any limit of starts; it is told meanwhile, and needs nobody afterwards."""
     machine.run("systemctl stop hub")
     machine.run("systemd-run --unit thief --uid alice python3 -m http.server --bind 127.0.0.1 18000")
-    eventually(lambda: ":18000" in machine.run("ss -Hltn"), 10)
-    machine.host.run("timeout 5 systemctl start hub")
-    time.sleep(22)
-    assert machine.run("systemctl show hub --property ActiveState --value") == "activating"
-    assert int(machine.run("systemctl show hub --property NRestarts --value")) >= 2
-    machine.host.run("ds-stack-init check")
-    assert operator.status()["state"] == "failed"
-    assert checks(operator.status())["hub"] == "the unit is activating"
-    machine.run("systemctl stop thief")
+    try:
+        eventually(lambda: ":18000" in machine.run("ss -Hltn"), 10)
+        machine.host.run("timeout 5 systemctl start hub")
+        time.sleep(22)
+        assert int(machine.run("systemctl show hub --property NRestarts --value")) >= 2
+        # While it tries again, it counts as running for a moment.
+        eventually(lambda: _told(machine, operator) == "the unit is activating", 20)
+    finally:
+        machine.run("systemctl stop thief")
     eventually(lambda: machine.host.service("hub").is_running, 15)
 
 
