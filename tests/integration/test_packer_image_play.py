@@ -297,7 +297,7 @@ def test_the_module_is_killed(bake: Bake) -> None:
 
 @pytest.mark.fault(13)
 def test_the_supervisor_is_killed(bake: Bake) -> None:
-    process = bake.start(seconds=12)
+    process = bake.start(seconds=30)
     packer = bake.attempt()["pid"]
     supervisor = int(Path(f"/proc/{packer}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(supervisor, signal.SIGKILL)
@@ -305,7 +305,7 @@ def test_the_supervisor_is_killed(bake: Bake) -> None:
     refused = bake.play.baker.fail()["msg"]
     assert f"still runs as process {packer}" in refused
     assert f"kill -INT {packer}" in refused
-    wait_for(lambda: not Path(f"/proc/{packer}").exists(), "the end of Packer")
+    wait_for(lambda: not Path(f"/proc/{packer}").exists(), "the end of Packer", 120)
     assert not bake.secrets()
     warnings = " ".join(map(str, bake.play.baker.bake(variables={"script": "true"})["warnings"]))
     assert "An earlier bake here was killed together with the process that watched it." in warnings
