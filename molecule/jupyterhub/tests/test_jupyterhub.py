@@ -252,7 +252,9 @@ def test_kernels_do_not_listen_on_ports(host: Host, alice: Hub) -> None:
         ports = re.findall(r'127\.0\.0\.1:(\d+)(?<!:981) .*"python', listening)
         assert len(ports) <= 2
         for port in ports:
-            assert host.run(f"runuser -u bob -- curl --silent --max-time 2 http://127.0.0.1:{port}").rc == 7
+            ask = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
+            assert host.run(f'python3 -c "{ask}"').rc == 0
+            assert host.run(f'runuser -u bob -- python3 -c "{ask}"').rc == 1
         files = host.run(f"su bob --shell /bin/sh --command 'ls /run/{UNIT}'")
         assert files.rc != 0
         assert host.file(f"/run/{UNIT}/kernel-{kernel}-ipc-1").is_socket
