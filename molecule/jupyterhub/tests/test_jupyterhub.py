@@ -69,7 +69,7 @@ def test_wrong_password_is_refused_slowly(browser: Hub) -> None:
         started = time.monotonic()
         with pytest.raises(SignInRefusedError, match="Invalid username or password"):
             browser.sign_in(user, "wrong")
-        assert 2 < time.monotonic() - started < 4
+        assert 2 < time.monotonic() - started < 8
 
 
 def test_others_sign_in_while_somebody_guesses(host: Host, address: str, certificate: Path) -> None:
@@ -93,8 +93,8 @@ def test_others_sign_in_while_somebody_guesses(host: Host, address: str, certifi
     log = host.check_output("journalctl --unit jupyterhub --output cat")
     host.check_output("userdel dave")
     print(f"200 wrong passwords in {seconds:.0f} s; signing in meanwhile took {took} s")
-    assert seconds < 60
-    assert max(took.values()) < 5
+    assert seconds < 90
+    assert max(took.values()) < 10
     assert (len(refused), sum("HTTP 429" in one for one in refused)) == (200, 190)
     assert log.count("sign-in refused: 'dave' from") == 10
 
