@@ -17,6 +17,7 @@ from testinfra.host import Host
 from tests.attack import ports
 from tests.clients.jupyterhub import Hub, HubError, SignInRefusedError
 
+DATABASE = "/var/lib/jupyterhub/jupyterhub.sqlite"
 PASSWORD = "open-Sesame-7"  # noqa: S105 (the one of prepare.yml)
 UNIT = "jupyter-alice-singleuser"
 
@@ -430,6 +431,18 @@ def test_out_of_the_way_while_it_is_stopped(host: Host, browser: Hub) -> None:
     host.check_output("systemctl start jupyterhub")
     assert (answer.status, "JupyterHub is starting" in answer.text) == (503, True)
     browser.wait_until_ready()
+
+
+def test_a_newer_hubs_database_is_put_aside(host: Host, browser: Hub) -> None:
+    """The machine runs an older image again."""
+    upgrade = f"import sqlite3; c = sqlite3.connect('{DATABASE}'); "
+    upgrade += "c.execute('update alembic_version set version_num = ?', ['f00d']); c.commit()"
+    host.check_output("systemctl stop jupyterhub")
+    host.check_output("python3 -c %s", upgrade)
+    host.check_output("systemctl start jupyterhub")
+    browser.wait_until_ready()
+    assert host.check_output(f"stat --format %a:%U {DATABASE}.20*") == "600:root"
+    browser.sign_in("bob", PASSWORD)
 
 
 def test_tls_can_be_switched_off_and_on(host: Host, address: str, browser: Hub) -> None:

@@ -33,6 +33,7 @@ class HTTPError(Exception):
 
 JUPYTER: dict[str, dict[str, Any]] = {
     "jupyterhub.auth": {"PAMAuthenticator": Anything},
+    "alembic.script": {"ScriptDirectory": Anything},
     "pamela": {"PAMError": PAMError},
     "tornado.web": {"HTTPError": HTTPError},
     "jupyter_client.kernelspec": dict.fromkeys(("KernelSpec", "KernelSpecManager", "NoSuchKernel"), Anything),
@@ -51,5 +52,5 @@ def servers_modules(monkeypatch: pytest.MonkeyPatch) -> None:
         for key, value in values.items():
             monkeypatch.setattr(sys.modules[name], key, value, raising=False)
     monkeypatch.syspath_prepend(str(ROLES / "jupyterhub/files"))
-    for name in ("ds_stack_server", "ds_stack_server.environments", "ds_stack_hub", "ds_stack_hub.sign_in"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in [name for name in sys.modules if name.split(".")[0] in ("ds_stack_server", "ds_stack_hub")]:
+        monkeypatch.delitem(sys.modules, name)
