@@ -52,7 +52,8 @@ options:
         description:
           - Folder where M(iac.ds_stack.terraform_stack) will run it.
           - Unless it was applied there before, it is initialized now, so that a provider that cannot be had
-            is known before a bake. Not in check mode.
+            is known before a bake. Where it was, it is seen whether O(terraform.providers) that are not there
+            can be had. Not in check mode.
         type: path
         required: true
       overrides:

@@ -151,7 +151,11 @@ def test_the_lock_is_completed_from_the_receipt_once(tmp_path: Path) -> None:
     assert "changed=1" in play(tmp_path, "play.yml", **given)
     written = yaml.safe_load(lock.read_text())
     assert written["base_image"] == {"image_id": "ami-0"}
-    assert written["os"] == {"base_image": "ami-0", "variables": {"base_apt_day": "2026-11-28"}}
+    assert written["os"] == {
+        "base_image": "ami-0",
+        "variables": {"base_apt_day": "2026-11-28"},
+        "packages": {"apt": "2.6.2", "git": "2.39.5"},
+    }
     assert "changed=0" in play(tmp_path, "play.yml", **given)
     other = {**given, "__stack_role_variables": {"base_apt_day": "2026-11-01"}}
     said = " ".join(play(tmp_path, "play.yml", 2, **other).split())

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight_tools import fetch_providers
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform import provider_lock
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.outputs import read_outputs
@@ -233,6 +234,33 @@ def test_a_given_provider_that_is_no_longer_so_is_refused_with_its_line(
             f"It is held to {TOYS} 1.1.0 by `providers`. To take what there is now, lock the tools anew."
         )
     assert fetch(other) == ["1.2.0"], "without"
+
+
+def test_before_all_else_it_is_seen_whether_what_will_be_fetched_can_be(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder where the stack was applied, which stays as it is; Terraform is not started to no end."""
+    stack.write(TOY + 'variable "name" {}\n')
+    assert fetch(stack, variables={"name": "a"}) == ["1.2.0"]
+    providers = held(stack)
+    lock_at(stack, "1.1.0")
+    other = provider_lock.read((stack.source / ".terraform.lock.hcl").read_text())
+    (stack.source / ".terraform.lock.hcl").unlink()
+    before = snapshot(stack.work_dir)
+
+    def look(wanted: dict[str, Any]) -> None:
+        fetch_providers(stack.source, stack.work_dir, {}, wanted)
+
+    look(other)
+    with monkeypatch.context() as none:
+        none.setenv("PATH", "")
+        look(providers)
+        look({})
+    for gone, wanted in {"1.1.0": other, "1.2.0": providers}.items():
+        shutil.rmtree(tmp_path / "mirror" / TOYS / gone)
+        with pytest.raises(TerraformError, match=rf"version {gone} is no longer available"):
+            look(wanted)
+    assert snapshot(stack.work_dir) == before
 
 
 @pytest.mark.parametrize(

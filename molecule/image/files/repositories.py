@@ -80,7 +80,11 @@ def apt(folder: Path, version: str, day: str, note: str) -> None:
             place = folder / archive / f"{day.replace('-', '')}T000000Z"
             dist = place / f"dists/bookworm{suite}"
             (dist / "main/binary-amd64").mkdir(parents=True, exist_ok=True)
-            packages = "" if suite else "\n".join(_debian(place, name, version, note) for name in NEEDS)
+            packages = (
+                ""
+                if suite != "-updates"
+                else "\n".join(_debian(place, name, version, note) for name in NEEDS)
+            )
             (dist / "main/binary-amd64/Packages").write_text(packages)
             sha256 = hashlib.sha256(packages.encode()).hexdigest()
             (dist / "Release").write_text(
@@ -113,7 +117,7 @@ def main(folder: Path, version: str, day: str, note: str = "as ever", kind: str 
         conda(folder / "conda", version, note)
     if kind in ("", "cran"):
         cran(folder / "cran" / day, version, note)
-    if not kind:
+    if kind in ("", "apt"):
         apt(folder / "apt", version, day, note)
 
 

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 PARTS = ("os", "conda", "r")
 """Beside ``base_image``. Each has ``variables``: values of the roles' variables."""
 
-FIELDS: dict[str, dict[str, type]] = {
-    "os": {"base_image": str, "variables": dict},
+FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "os": {"base_image": str, "variables": dict, "packages": (dict, type(None))},  # none in the first locks
     "conda": {"variables": dict, "environments": dict},
     "r": {"system": str, "variables": dict, "packages": dict},
     "tools": {"providers": dict, "plugins": dict},
@@ -43,25 +43,51 @@ def damage(lock: Lock) -> str | None:
             not isinstance(found.get(name), kind) for name, kind in fields.items()
         ):
             return f"its part {part} is not whole"
-    for place, one in lock.get("conda", {}).get("environments", {}).items():
-        if not isinstance(one, dict) or not all(_texts(one.get(key)) for key in ("specs", "packages")):
-            return f"its environment {place} is not whole"
-    for name, one in lock.get("tools", {}).get("providers", {}).items():
-        if not isinstance(one, dict) or not (_texts([one.get("version")]) and _texts(one.get("hashes"))):
-            return f"its provider {name} is not whole"
-    for name, one in lock.get("tools", {}).get("plugins", {}).items():
-        if not isinstance(one, dict) or not (
-            _texts([one.get("version")]) and isinstance(one.get("sha256"), dict)
-        ):
-            return f"its plugin {name} is not whole"
-    for name, one in lock.get("r", {}).get("packages", {}).items():
-        if not isinstance(one, dict) or not _texts([one.get("version"), one.get("sha256")]):
-            return f"its R package {name} is not whole"
+    for part, field, what, is_whole in _ENTRIES:
+        for name, one in ((lock.get(part) or {}).get(field) or {}).items():
+            if not is_whole(one):
+                return f"its {what} {name} is not whole"
     return None
 
 
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+_ENTRIES: tuple[tuple[str, str, str, Callable[[Any], bool]], ...] = (
+    ("os", "packages", "system package", lambda one: isinstance(one, str)),
+    (
+        "conda",
+        "environments",
+        "environment",
+        lambda one: isinstance(one, dict) and _texts(one.get("specs")) and _texts(one.get("packages")),
+    ),
+    (
+        "r",
+        "packages",
+        "R package",
+        lambda one: isinstance(one, dict) and _texts([one.get("version"), one.get("sha256")]),
+    ),
+    (
+        "tools",
+        "providers",
+        "provider",
+        lambda one: isinstance(one, dict) and _texts([one.get("version")]) and _texts(one.get("hashes")),
+    ),
+    (
+        "tools",
+        "plugins",
+        "plugin",
+        lambda one: (
+            isinstance(one, dict) and _texts([one.get("version")]) and isinstance(one.get("sha256"), dict)
+        ),
+    ),
+)
+"""Part, field, what an entry of it is called, and whether one is whole."""
+
+
+def _system_packages(parts: Lock) -> dict[str, str]:
+    return parts.get("os", {}).get("packages") or {}
 
 
 def in_force(lock: Lock, *, base_image: str, system: str, relock: Collection[str]) -> dict[str, Any]:
@@ -84,6 +110,8 @@ def in_force(lock: Lock, *, base_image: str, system: str, relock: Collection[str
 def variables(parts: Lock) -> dict[str, Any]:
     """The roles' variables that hold a bake to these parts."""
     found = {name: value for part in parts.values() for name, value in part["variables"].items()}
+    if packages := _system_packages(parts):
+        found["base_locked_packages"] = packages
     if "conda" in parts:
         found["jupyterhub_locked_environments"] = parts["conda"]["environments"]
     if "r" in parts:
@@ -145,7 +173,14 @@ def completed(
         for part in PARTS
     }
     chosen = {part: {**parts.get(part, {}).get("variables", {}), **found[part]} for part in PARTS}
-    after: dict[str, Any] = {"os": {"base_image": base_image, "variables": chosen["os"]}}
+    system_packages = {name: known["version"] for name, known in receipt["os"].items()}
+    after: dict[str, Any] = {
+        "os": {
+            "base_image": base_image,
+            "variables": chosen["os"],
+            "packages": {**_system_packages(parts), **system_packages},
+        }
+    }
     environments = {**parts.get("conda", {}).get("environments", {}), **_environments(receipt)}
     if environments or chosen["conda"]:
         after["conda"] = {"variables": chosen["conda"], "environments": environments}

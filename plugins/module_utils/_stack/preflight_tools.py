@@ -17,7 +17,7 @@ from typing import Any
 from .._packer.fingerprint import Entry, entries, layered_entries
 from .._run.hcl import top_level_blocks
 from .._terraform.resolve import clean_environment
-from .._terraform.workdir import last_variables
+from .._terraform.workdir import has_providers, last_variables, root_of
 from .preflight import Program
 
 _VERSION = re.compile(r"^(?:Packer|Terraform|OpenTofu) v(\d\S*)", re.MULTILINE)
@@ -55,15 +55,21 @@ def fetch_providers(
 ) -> None:
     """Have Terraform fetch the providers for a root module to where it will run; once, it keeps them there.
 
+    A stack that was applied has them. Where it is to have others, it is seen only that these can be had: the
+    variables that are there are needed to destroy what was made.
+
     Raises TerraformError. Not from a thread: it forks.
     """
-    # A stack that was applied has them, and the variables there are needed to destroy what was made.
-    if last_variables(work_dir):
+    applied = bool(last_variables(work_dir))
+    if applied and (not providers or has_providers(root_of(work_dir), providers)):
         return
     # Seldom needed, and a third of what the module imports of its own.
     from .._terraform import line  # noqa: PLC0415
 
-    line.fetch_providers(root, work_dir, overrides, providers)
+    if applied:
+        line.look_for_providers(root, overrides, providers)
+    else:
+        line.fetch_providers(root, work_dir, overrides, providers)
 
 
 def _constraint(files: Iterable[Entry], kind: str) -> str:

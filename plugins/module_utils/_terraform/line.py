@@ -8,6 +8,7 @@ Each stage is a file. It takes the value of the stage before and hands on its ow
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -70,7 +71,18 @@ def fetch_providers(
 
     Raises TerraformError. Not from a thread: it forks.
     """
-    with told():
-        asked = resolve(Options(source, work_dir, overrides=overrides, providers=providers))
-        with open_place(asked, Progress(None)) as place:
-            initialize(place)
+    _initialize(Options(source, work_dir, overrides=overrides, providers=providers))
+
+
+def look_for_providers(source: Path, overrides: Mapping[str, Any], providers: Mapping[str, Any]) -> None:
+    """See whether Terraform can have the providers, in a folder that goes away again.
+
+    Raises TerraformError. Not from a thread: it forks.
+    """
+    with tempfile.TemporaryDirectory() as empty:
+        _initialize(Options(source, Path(empty), overrides=overrides, providers=providers, check=True))
+
+
+def _initialize(options: Options) -> None:
+    with told(), open_place(resolve(options), Progress(None)) as place:
+        initialize(place)

@@ -228,7 +228,7 @@ def _differs_by_values_only(options: Options, tree: Tree) -> bool:
 def borrow_initialization(there: Path, root: Path) -> None:
     """Let another directory be initialized as one is, so that no provider or module is fetched again
     and Terraform sees what has changed since."""
-    packages = (there / ".terraform/providers").glob("*/*/*/*/*")  # host/namespace/type/version/platform
+    packages = (there / workdir.PACKAGES).glob("*/*/*/*/*")  # host/namespace/type/version/platform
     modules = (path for path in (there / ".terraform/modules").glob("*") if path.is_dir())
     for path in (*packages, *modules):
         link = root / path.relative_to(there)

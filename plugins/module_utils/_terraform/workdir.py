@@ -34,6 +34,7 @@ _MANIFEST = f"{PRIVATE}/mirror.json"
 _LOCK_SEEN = f"{PRIVATE}/source{LOCK_FILE}"
 
 _STATES = (DEFAULT_STATE, f"{DEFAULT_STATE}.backup", DEFAULT_WORKSPACE_DIR, RESCUED)
+PACKAGES = ".terraform/providers"
 _OWN = (*_STATES, ".terraform", LOCK_FILE)
 
 
@@ -189,6 +190,15 @@ def locked_providers(root: Path) -> dict[str, dict[str, Any]]:
         return provider_lock.read((root / LOCK_FILE).read_text(encoding="utf-8"))
     except OSError:
         return {}
+
+
+def has_providers(root: Path, providers: Providers) -> bool:
+    """Whether a root is initialized with these, so that an init would fetch none of them."""
+    locked = locked_providers(root)
+    return provider_lock.keeps_to(locked, providers) and all(
+        any(path.exists() for path in (root / PACKAGES / address / one["version"]).glob("*"))
+        for address, one in locked.items()
+    )
 
 
 @contextlib.contextmanager

@@ -21,11 +21,12 @@ NAMES = {
 NUMPY = "https://conda.example/conda-forge/linux-64/numpy-2.3.4-0.conda"
 
 
-def receipt(numpy: str = NUMPY, dplyr: str = "1.1.4", **settings: str) -> dict[str, Any]:
+def receipt(numpy: str = NUMPY, dplyr: str = "1.1.4", git: str = "1:2.39", **settings: str) -> dict[str, Any]:
     """A machine's receipt, as far as a lock needs it."""
     chosen = {"base_apt_day": "2026-11-28", "conda_version": "26.3", "r_snapshot_date": "2026-06-01"}
     return {
         "settings": {**chosen, **settings},
+        "os": {"git": {"version": git, "architecture": "amd64"}},
         "requests": {DS: ["numpy"]},
         "conda": {DS: {"numpy": {"version": "2.3.4", "source": numpy, "md5": "ab"}}},
         "r": {LIBRARY: {"dplyr": {"version": dplyr, "sha256": "cd"}, "MASS": {"version": "7.3"}}},
@@ -62,6 +63,7 @@ def test_a_first_bake_is_held_to_nothing_and_its_lock_holds_the_next() -> None:
         "base_apt_day": "2026-11-28",
         "conda_version": "26.3",
         "r_snapshot_date": "2026-06-01",
+        "base_locked_packages": {"git": "1:2.39"},
         "jupyterhub_locked_environments": {DS: {"specs": ["numpy"], "packages": [f"{NUMPY}#ab"]}},
         "r_locked_packages": {"dplyr": {"version": "1.1.4", "sha256": "cd"}},
     }
@@ -119,6 +121,26 @@ def test_another_base_image_or_system_is_not_held_to_what_lay_on_the_old_one() -
     assert list(look(lock, system="ubuntu-24.04")["parts"]) == ["os", "conda"]
 
 
+def test_the_systems_packages_move_with_their_own_part_alone() -> None:
+    lock = bake({})
+    newer = receipt(git="1:2.47")
+    for relock, git in (["conda"], "1:2.39"), (["os"], None), (["base"], None):
+        assert look(lock, relock=relock)["variables"].get("base_locked_packages", {}).get("git") == git
+    assert bake(lock, newer, relock=["os"])["os"]["packages"] == {"git": "1:2.47"}
+
+
+def test_a_lock_of_before_the_systems_packages_keeps_its_image() -> None:
+    """The receipt that is there completes it."""
+    lock = bake({})
+    old = {**lock, "os": {key: value for key, value in lock["os"].items() if key != "packages"}}
+    old["baked"] = {"under": "a", "gave": look({**old, "baked": {}})["stands_for"]}
+    assert damage(old) is None
+    assert "base_locked_packages" not in look(old)["variables"]
+    now = bake(old)
+    assert now["os"]["packages"] == {"git": "1:2.39"}
+    assert look(now)["stands_for"] == look(old)["stands_for"] == "a"
+
+
 def test_what_is_asked_for_and_locked_as_another_is_told() -> None:
     lock = bake({})
     asked = {"conda_version": "26.9", "r_snapshot_date": "2026-06-01", "r_cran_url": "https://cran.example"}
@@ -130,7 +152,7 @@ def test_what_is_asked_for_and_locked_as_another_is_told() -> None:
 
 def test_what_a_bake_did_not_need_stays() -> None:
     lock = bake({})
-    alone = {"settings": {"base_apt_day": "2026-11-28"}, "conda": {}, "r": {}}
+    alone = {"settings": {"base_apt_day": "2026-11-28"}, "os": {}, "conda": {}, "r": {}}
     after = bake(lock, alone)
     assert {part: after[part] for part in ("os", "conda", "r")} == {
         part: lock[part] for part in ("os", "conda", "r")
@@ -161,6 +183,8 @@ def test_a_secret_is_no_part_of_a_lock() -> None:
     [
         (("os",), [], "its part os is not whole"),
         (("os", "variables"), None, "its part os is not whole"),
+        (("os", "packages"), ["git"], "its part os is not whole"),
+        (("os", "packages", "git"), 2.39, "its system package git is not whole"),
         (("conda", "environments", DS), ["numpy"], f"its environment {DS} is not whole"),
         (("conda", "environments", DS, "packages"), "numpy", f"its environment {DS} is not whole"),
         (("r", "packages", "dplyr", "sha256"), 12, "its R package dplyr is not whole"),
