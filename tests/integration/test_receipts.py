@@ -162,6 +162,30 @@ def test_the_lock_is_completed_from_the_receipt_once(tmp_path: Path) -> None:
     assert "base_apt_day is 2026-11-01, the lock says 2026-11-28" in said
 
 
+def test_a_lock_of_another_region_is_no_lock_of_this_stack(tmp_path: Path) -> None:
+    """Nor is one of another system: what moves the base image moves all that lies on it."""
+    tasks = [{"ansible.builtin.import_tasks": f"{ROOT}/playbooks/tasks/base_image.yml"}]
+    (tmp_path / "templates").symlink_to(ROOT / "playbooks/templates")
+    played = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
+    (tmp_path / "play.yml").write_text(json.dumps([played]))
+    locked = {"os": "debian-12", "region": "eu-central-1", "owner": "1", "image_id": "ami-0", "name": "a"}
+    given: dict[str, Any] = {
+        "ds_stack_lock_file": str(tmp_path / "lock.yml"),
+        "ds_stack_os": "debian-12",
+        "ds_stack_region": "us-east-1",
+        "__preflight_base": {"owner": "1"},
+        "__preflight_lock": {"schema": 1, "base_image": locked},
+        "__preflight_pinned": {},
+        "__preflight_found": {"base_image": {"image_id": "ami-1", "name": "b"}},
+    }
+    said = play(tmp_path, "play.yml", 2, ds_stack_relock=["os"], **given)
+    assert "would be debian-12 of 1 in us-east-1, the lock says debian-12 of 1 in eu-central-1." in said
+    assert not (tmp_path / "lock.yml").exists()
+    play(tmp_path, "play.yml", ds_stack_relock=["base"], **given)
+    written = yaml.safe_load((tmp_path / "lock.yml").read_text())["base_image"]
+    assert (written["region"], written["image_id"]) == ("us-east-1", "ami-1")
+
+
 def test_a_bake_tells_the_revision_of_what_it_was_baked_from(tmp_path: Path) -> None:
     lock = tmp_path / "ds_stack.lock.yml"
     lock.write_text("schema: 1\n")

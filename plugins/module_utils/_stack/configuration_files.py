@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .configuration_internet import bundle_problem
-from .image_lock import damage
+from .image_lock import SCHEMA, damage
 from .names import shown
 
 Values = Mapping[str, Any]
@@ -94,6 +94,9 @@ def _lock_problem(path: Path) -> str | None:
 def _content_problem(found: Any) -> str | None:
     if not isinstance(found, dict):
         return "it is no lock of a stack"
+    schema = str(found.get("schema", SCHEMA))
+    if schema != str(SCHEMA):
+        return f"it has schema {shown(schema)}, which takes the version of the collection that wrote it"
     base = found.get("base_image")
     if base is None:
         return damage(found)

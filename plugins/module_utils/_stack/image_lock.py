@@ -15,6 +15,9 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+SCHEMA = 1
+"""Of the file. A part more, or a field more in one, is no other schema."""
+
 PARTS = ("os", "conda", "r")
 """Beside ``base_image``. Each has ``variables``: values of the roles' variables."""
 
