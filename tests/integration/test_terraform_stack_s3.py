@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -160,6 +161,14 @@ def test_a_state_that_could_not_be_saved_is_handed_over_with_its_own_lock(
     assert state()["lineage"]
     assert state()["resources"] == before["resources"]
 
+    # Without the playbooks the next run does it.
+    kept.write_text(json.dumps({**state(), "serial": state()["serial"] + 1}))
+    lock_of(s3, "ada@desk", 240)
+    assert f"force-unlock {LOCK}" in stack.fail(backend=backend)["msg"]
+    lock_of(s3, me, 240)
+    assert stack.apply(backend=backend)["changed"] is False
+    assert (kept.exists(), keys(s3)) == (False, [KEY])
+
 
 def test_an_interrupted_apply_saves_the_state_and_frees_the_lock(
     stack: Stack, backend: dict[str, Any], s3: Any
@@ -169,6 +178,24 @@ def test_an_interrupted_apply_saves_the_state_and_frees_the_lock(
     assert keys(s3) == [KEY]
     state = json.loads(s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read())
     assert sorted(item["name"] for item in state["resources"]) == ["quick", "slow"]
+
+
+@pytest.mark.fault(4)
+def test_after_a_kill_the_command_that_is_told_frees_the_lock(
+    stack: Stack, backend: dict[str, Any], s3: Any
+) -> None:
+    """Terraform itself was killed: nobody can tell its lock from that of a run that goes on elsewhere."""
+    stack.write(SLOW.replace("sleep 30", "kill -9 $PPID"))
+    message = stack.fail(backend=backend)["msg"]
+    assert "was killed (SIGKILL)" in message
+    assert keys(s3) == [f"{KEY}.tflock"]
+    stack.write(SLOW.replace("sleep 30", "true"))
+    locked = stack.fail(backend=backend)
+    assert "may still be locked" in str(locked["warnings"])
+    (command,) = re.findall(r"free the lock: (.+)$", locked["msg"], re.MULTILINE)
+    subprocess.run(command, shell=True, check=True, capture_output=True, input=b"yes\n")  # noqa: S602
+    assert keys(s3) == []
+    assert set(actions(stack.apply(backend=backend)).values()) == {"create"}
 
 
 def test_the_backend_of_the_configuration_is_used(stack: Stack, backend: dict[str, Any], s3: Any) -> None:

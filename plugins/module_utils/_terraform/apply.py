@@ -17,6 +17,7 @@ from .events import Digest, Narrator
 from .outputs import Outputs, outputs_of, planned_outputs, state_outputs
 from .plan import common_arguments
 from .review import Review
+from .workdir import rescued_state
 
 LOOK_SECONDS = 60.0
 """Time for a look at the state after a failure, whatever `timeout` says."""
@@ -75,8 +76,10 @@ def _look_after_failure(reviewed: Review, error: TerraformError) -> Applied:
     """What an apply has left which failed: what a failed operation leaves (a tainted resource) is told by no
     event."""
     place = reviewed.planned.place
-    state = _state(place.cli)
+    # One that could not be saved is newer than what is kept elsewhere.
+    state = None if rescued_state(place.options.work_dir) else _state(place.cli)
     if state is None:
+        error.changed = error.changed or error.begun  # and half of it may be there
         return Applied(reviewed, None, failure=error)
     error.changed = error.changed or has_changed(reviewed.document, reviewed.plan, state)
     items = (state.get("values") or {}).get("outputs") or {}

@@ -190,6 +190,7 @@ class Cli:
             f"{self.tool.name} {command} {what}{self._see_log()}",
             result.diagnostics,
             changed=bool(result.applied),
+            begun=bool(result.begun),
             interrupted=interrupted,
             killed=killed,
         )

@@ -16,7 +16,8 @@ class TerraformError(Exception):
     """Anything that went wrong with a stack.
 
     message: cause, place and next step. diagnostics: Terraform's own. changed: whether something had
-    been changed before. interrupted: see `process.Finished`. killed: by nobody of us, half way.
+    been changed before. begun: whether a change had been begun, however it went. interrupted: see
+    `process.Finished`. killed: by nobody of us, half way.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class TerraformError(Exception):
         diagnostics: Sequence[Diagnostic] = (),
         *,
         changed: bool = False,
+        begun: bool = False,
         interrupted: str | None = None,
         killed: bool = False,
     ) -> None:
@@ -32,6 +34,7 @@ class TerraformError(Exception):
         self.message = message
         self.diagnostics = list(diagnostics)
         self.changed = changed
+        self.begun = begun
         self.interrupted = interrupted
         self.killed = killed
 

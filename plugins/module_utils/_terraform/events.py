@@ -114,7 +114,7 @@ class Digest:
     diagnostics: without repetitions, in order. text: what was no JSON.
     drift: one {"address", "action"} for each object that was changed outside of Terraform.
     outputs: of an apply: name → {"sensitive", "value" (absent if sensitive), ...}; None if it gave none.
-    applied: addresses with something done to them.
+    applied: addresses with something done to them. begun: those, and the ones whose operation failed.
     """
 
     diagnostics: list[Diagnostic]
@@ -122,6 +122,7 @@ class Digest:
     drift: list[dict[str, str]]
     outputs: dict[str, dict[str, Any]] | None
     applied: list[str]
+    begun: list[str]
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -136,6 +137,7 @@ def digest(items: Iterable[Event | str]) -> Digest:
     drift = []
     outputs = None
     applied = []
+    begun = []
     for item in items:
         if isinstance(item, str):
             text.append(item)
@@ -152,7 +154,9 @@ def digest(items: Iterable[Event | str]) -> Digest:
             applied.append(str(_object(_object(item, "hook"), "action").get("addr", "?")))
         elif kind == "apply_complete" and _object(item, "hook").get("action") != "read":
             applied.append(_address(_object(item, "hook")))
-    return Digest(list(diagnostics), "\n".join(text), drift, outputs, applied)
+        elif kind == "apply_start" and _object(item, "hook").get("action") != "read":
+            begun.append(_address(_object(item, "hook")))
+    return Digest(list(diagnostics), "\n".join(text), drift, outputs, applied, begun)
 
 
 def _address(holder: dict[str, Any]) -> str:

@@ -11,9 +11,6 @@ Not by `init -migrate-state -force-copy`, which lets an older state take a newer
 from __future__ import annotations
 
 import json
-import os
-import pwd
-import socket
 import tempfile
 import time
 from collections.abc import Mapping
@@ -25,7 +22,7 @@ from .._run.lock import DirectoryLock
 from .._run.outcome import ProcessError
 from .._run.process import run_plainly
 from .errors import TerraformError
-from .hints import lock_info, locked_since
+from .rescued import push_rescued
 from .resolve import clean_environment
 from .state import RESCUED
 from .tool import Tool, find_tool
@@ -74,25 +71,6 @@ class Version:
     def __str__(self) -> str:
         count = len(self.resources)
         return f"lineage {self.lineage}, serial {self.serial}, {count} resource{'' if count == 1 else 's'}"
-
-
-def own_lock(said: str, who: str, when: float) -> str | None:
-    """The id of the lock that an error names, if it is of the run by whom a state was kept here.
-
-    That run had the lock when it kept it; another one's would be younger, by the clock of the same machine.
-
-    who: as Terraform notes it, user@machine. when: the state was kept, in seconds of the epoch.
-    """
-    info = lock_info(said)
-    since = locked_since(info)
-    return info.get("ID") if info.get("Who") == who and since is not None and since < when else None
-
-
-def _machine_user() -> str:
-    try:
-        return f"{pwd.getpwuid(os.getuid()).pw_name}@{socket.gethostname()}"
-    except KeyError:  # a user of no name, as in containers
-        return ""
 
 
 @dataclass(frozen=True)
@@ -225,19 +203,11 @@ class _There:
         return text
 
     def push(self, path: Path) -> None:
-        """Put a state there. Whoever could not save one, could not give the lock back either."""
-        push, file = ("state", "push", "-no-color"), str(path.absolute())
+        """Put a state there."""
         if path.name == RESCUED:
-            try:
-                self.run(*push, file)
-            except TerraformError as error:
-                lock = own_lock(error.message, _machine_user(), path.stat().st_mtime)
-                if lock is None:
-                    raise
-                self.run("force-unlock", "-force", lock)
-            else:
-                return
-        self.run(*push, f"-lock-timeout={LOCK_SECONDS}s", file)
+            push_rescued(lambda arguments: self.run(*arguments), path.absolute())
+        else:
+            self.run("state", "push", "-no-color", f"-lock-timeout={LOCK_SECONDS}s", str(path.absolute()))
 
     def version(self) -> Version | None:
         """The state in the backend."""

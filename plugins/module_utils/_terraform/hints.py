@@ -47,14 +47,19 @@ def describe_death(finished: Finished, command: str = "apply") -> str:
 
 def lock_info(text: str) -> dict[str, str]:
     """What Terraform tells of the lock that it met, also in a frame: ID, Operation, Who, Created."""
+    # Of a backend of type http it tells what it wanted to lock with itself, and of the other one the id.
+    if held := re.search(r"already locked:[\s│]*ID=(\S+)", text):
+        return {"ID": held[1]}
     found = re.findall(r"^[\s│]*(ID|Operation|Who|Created):[ \t]*(\S.*?)\s*$", text, re.MULTILINE)
     return dict(found)
 
 
 def locked_since(info: Mapping[str, str]) -> float | None:
     """Since when, in seconds of the epoch."""
-    created = re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", info.get("Created", ""))
-    return float(calendar.timegm(time.strptime(created[0], "%Y-%m-%d %H:%M:%S"))) if created else None
+    created = re.match(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(\.\d+)?", info.get("Created", ""))
+    if created is None:
+        return None
+    return calendar.timegm(time.strptime(created[1], "%Y-%m-%d %H:%M:%S")) + float(created[2] or 0)
 
 
 def lock_hint(diagnostic: Diagnostic, by_hand: str, now: float) -> str | None:

@@ -21,6 +21,7 @@ from .._run.secrets import SENSITIVE, is_credential
 from . import provider_lock, workdir
 from .errors import InitNeeded, TerraformError
 from .place import Place, borrow_initialization, go_to_copy, link_state
+from .rescued import push_rescued
 from .state import NOTE, Backend, noted_backend, selected_workspace
 
 T = TypeVar("T")
@@ -96,7 +97,7 @@ def _save_rescued(place: Place) -> None:
     if place.options.check:
         raise TerraformError(f"{what} A run saves it before anything else; until then no plan would be true.")
     try:
-        place.cli.text(["state", "push", "-no-color", str(path)])
+        push_rescued(place.cli.text, path)
     except InitNeeded:
         raise
     except TerraformError as error:

@@ -65,7 +65,7 @@ def look(
     asked = Asked(Options(Path("/source"), Path("/work"), **options), cast(Any, None), {}, None)
     answers = Answers(document or {}, answer)
     place = Place(asked, cast(Any, answers), Path("/private"))
-    planned = Planned(place, document is not None, Digest([], "", [], None, []))
+    planned = Planned(place, document is not None, Digest([], "", [], None, [], []))
     return review(planned), answers
 
 
