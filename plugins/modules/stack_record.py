@@ -260,6 +260,9 @@ a run that has failed because AWS does not answer."""
 NAMED = 20
 """The most stacks that are named to whoever has mistyped one, the most similar first."""
 
+SIMILAR = 0.7
+"""How alike two names have to be for one to be the other, mistyped: two swapped letters of four are 0.75."""
+
 MakeClient = Callable[[str, str], Any]
 
 
@@ -319,8 +322,7 @@ class Begin:
         record = self._look()
         if record is None and not self._records.store.below(self._records.paths.root, recursive=True):
             self._refuse_elsewhere()
-            if self._options["kind"] != "applies":
-                self._tell_others()
+            self._tell_others()
         run, other = "", None
         if self._options["kind"] != "reads" and not self._module.check_mode:
             run = self._take()
@@ -368,17 +370,26 @@ class Begin:
             raise refuse_region(self._options["stack"], region, found, applies)
 
     def _tell_others(self) -> None:
-        """Tell whoever has mistyped the name, or is in another account, which stacks there are."""
-        stack = self._options["stack"]
+        """Tell whoever has mistyped the name, or is in another account, which stacks there are.
+
+        One that is made has to be new: then only of names that are nearly the same.
+        """
+        stack, region = self._options["stack"], self._module.region
+        makes = self._options["kind"] == "applies"
         try:
             stacks = self._records.store.stacks()
         except ParameterError:  # no right to list them, which nothing else takes
             return
-        nearest = get_close_matches(stack, stacks, n=NAMED, cutoff=0)
-        self._module.warn(
-            f"Parameter Store in {self._module.region} knows no stack {stack}. "
-            + (f"It knows {', '.join(nearest)}." if nearest else "It knows none: is this the right account?")
-        )
+        nearest = get_close_matches(stack, stacks, n=NAMED, cutoff=SIMILAR if makes else 0)
+        names = ", ".join(nearest)
+        if not makes:
+            knows = f"It knows {names}." if nearest else "It knows none: is this the right account?"
+            self._module.warn(f"Parameter Store in {region} knows no stack {stack}. {knows}")
+        elif nearest:
+            self._module.warn(
+                f"{stack} is a new stack, and {region} has {names}. If you mean that one, interrupt this now "
+                "(Ctrl-C), and name it."
+            )
 
     def _take(self) -> str:
         run = secrets.token_hex(6)

@@ -12,6 +12,9 @@ module "tags" {
 provider "aws" {
   region = var.region
 
+  # About a minute. The provider takes credentials that have expired for a wrong clock: its own 25 tries took 11.
+  max_retries = 10
+
   default_tags {
     tags = module.tags.tags
   }

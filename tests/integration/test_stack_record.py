@@ -492,6 +492,18 @@ def test_to_a_mistyped_name_the_stacks_there_are_are_told(run: Run, kind: str) -
     assert told(run("begun", stack="new"), "new") == "", "whoever makes one has not mistyped it"
 
 
+@pytest.mark.parametrize(("mistyped", "meant"), [("reserach", "research"), ("research-2", "research-1")])
+def test_whoever_makes_a_stack_is_told_of_one_that_is_called_nearly_so(
+    run: Run, mistyped: str, meant: str
+) -> None:
+    put(f"/ds-stack/{meant}/operator/stack", "{}")
+    put("/ds-stack/teaching/operator/stack", "{}")
+    said = (
+        f"{mistyped} is a new stack, and eu-central-1 has {meant}. If you mean that one, interrupt this now"
+    )
+    assert said in str(run("begun", stack=mistyped)["warnings"])
+
+
 def test_in_another_account_there_are_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(run("begun", kind="reads"), "demo") == "It knows none: is this the right account?"
     refuse(monkeypatch, failing("AccessDeniedException", "DescribeParameters"))
