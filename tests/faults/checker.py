@@ -28,10 +28,13 @@ class Look:
             "attachment": len(self.attachments),
             "machine": len(self.machines),
             "group": len(self.groups),
-            "user's hash": len(self.hashes),
+            "password": len(self.hashes),
             "snapshot": len(self.snapshots),
         }
-        return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing"
+        return (
+            ", ".join(f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count)
+            or "nothing"
+        )
 
 
 def look(client: Callable[[str], Any], stack: str) -> Look:
@@ -79,7 +82,7 @@ def doubled(there: Look) -> list[str]:
         "networks": len(there.networks),
         "security groups": len(there.groups),
     }
-    return [f"{count} {what}" for what, count in counts.items() if count > 1]
+    return [f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count > 1]
 
 
 def lost(before: Look, after: Look) -> list[str]:

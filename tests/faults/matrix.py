@@ -10,7 +10,8 @@ import os
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/operator_faults.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs/operator_faults.md"
 HEAD = """\
 # What a slip costs
 
@@ -23,12 +24,14 @@ is not true any more. `…` stands for an id, a time, a person or a folder.
 UNCHANGED = "what it is asked for: nothing was changed"
 """After a run that was refused."""
 MASKS = {
+    rf"{re.escape(str(ROOT))}/[^\s:,)]*(:\d+)?": "…",
     r"\b(vpc|vol|sg|snap|ami|i)-[0-9a-f]{8,}\b": r"\1-…",
     r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ": "…",
-    r"\b20\d{6}T\d{6}Z": "…",
+    r"\b20\d{6}T\d{6}(\.\d+)?Z(-\d+)?": "…",
     r"\barn:aws:\S+?(?=[\s,.]|$) on \S+?@\S+?(?=[\s,.]|$)": "…",
     r"\barn:aws:\S+": "…",
     r"\bprocess \d+": "process …",
+    r"\buid 2\d{4}": "uid …",
     r"/\S*/home\b": "…",
     r"/tmp/[^\s:,]*?(?=/\.ds_stack|[\s:,]|$)": "…",
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b": "…",
@@ -39,6 +42,12 @@ MASKS = {
 def errors(said: str) -> list[str]:
     """The errors that a playbook printed, each once."""
     told = re.findall(r"^\[ERROR\]: Task failed: (?:\w+ failed: )?((?:.*\n)+?)Origin: ", said, re.MULTILINE)
+    return list(dict.fromkeys(" ".join(one.split()) for one in told))
+
+
+def warned(said: str) -> list[str]:
+    """The warnings that a playbook printed, each once."""
+    told = re.findall(r"^\[WARNING\]: (.+(?:\n(?!\[).+)*)", said, re.MULTILINE)
     return list(dict.fromkeys(" ".join(one.split()) for one in told))
 
 

@@ -18,6 +18,8 @@ from ansible.parsing.splitter import parse_kv
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.elastic_block_store import EBSBackend
 
+from tests.faults.checker import look
+from tests.faults.matrix import UNCHANGED, ending, errors, shown
 from tests.integration.moto_stacks import (
     a_thread_for_the_machine,
     all_but_the_record,
@@ -36,7 +38,7 @@ from tests.integration.operators import REGION, ROOT, Operator
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
 
-NAME = "kept"
+NAME = "lasting"
 PATH = f"/ds-stack/{NAME}"
 HOMES = "homes-alone"
 AT_WORK: dict[str, str] = {}
@@ -111,12 +113,26 @@ def test_another_folder_stops_it(operator: Operator, tmp_path: Path) -> None:
     assert re.search(r"^  security group +sg-\w+$", said, re.MULTILINE)
     assert f"The state was expected in {tmp_path}/.ds_stack/{NAME}/terraform." in said
     assert "-e ds_stack_dir=" in said
+    shown(
+        "`destroy.yml` with another folder, of a stack with `ds_stack_state: local`",
+        stack=NAME,
+        read=errors(said)[0],
+        left=look(operator.client, NAME),
+        then=UNCHANGED,
+    )
 
 
 def test_another_region_stops_it(operator: Operator) -> None:
     said = refused(operator, ds_stack_region="eu-west-1", ds_stack_destroy_data=True)
     sentence = f"Nothing was done: {NAME} is in {REGION}, not in eu-west-1 (say -e ds_stack_region={REGION})."
     assert sentence in said
+    shown(
+        "`destroy.yml` with `ds_stack_destroy_data` in another region",
+        stack=NAME,
+        read=sentence,
+        left=look(operator.client, NAME),
+        then=UNCHANGED,
+    )
 
 
 def test_one_part_that_the_state_does_not_have_stops_it(operator: Operator) -> None:
@@ -204,7 +220,15 @@ def test_passwords_stay_while_the_homes_stay(operator: Operator, tmp_path: Path)
     assert parameters(operator) == {name: before[name] for name in users}
     assert (runs(operator)[0]["playbook"], runs(operator)[0]["outcome"]) == ("destroy", "succeeded")
     assert snapshots(operator) == kept
-    assert f"The data volume {volume} is kept, and its users' passwords" in said
+    sentence = f"The data volume {volume} is kept, and its users' passwords"
+    assert sentence in said
+    shown(
+        "`destroy.yml` by a colleague in an empty folder, with nothing but the name",
+        stack=NAME,
+        read=f"{sentence}.",
+        left=look(operator.client, NAME),
+        then="finds the homes and the passwords that people chose",
+    )
 
 
 @pytest.fixture
@@ -248,7 +272,8 @@ def test_a_final_snapshot_outlives_what_fails_and_what_follows(
     # Half-way: the volume cannot be removed. Passwords and all snapshots are there, and a final one.
     with monkeypatch.context() as patched:
         patched.setattr(EBSBackend, "delete_volume", refuse)
-        operator.run("destroy", code=2, ds_stack_destroy_data=True)
+        failed = operator.run("destroy", code=2, ds_stack_destroy_data=True)
+    left = look(operator.client, HOMES)
     assert volumes(operator) == [volume]
     assert parameters(operator) == users
     (first,) = snapshots(operator).keys() - before.keys()
@@ -261,5 +286,13 @@ def test_a_final_snapshot_outlives_what_fails_and_what_follows(
     assert f"A last snapshot of the homes is kept until you remove it: {second}" in said
     # Of the others only ours of before a replacement have gone.
     assert snapshots(operator) == {by_hand: "", first: "final", second: "final"}
+    shown(
+        "`destroy.yml` with `ds_stack_destroy_data` fails half-way, and AWS keeps the volume",
+        stack=HOMES,
+        read=ending(failed),
+        left=left,
+        then="makes another final snapshot and removes the volume. Final snapshots and your own stay: "
+        f"{look(operator.client, HOMES)}",
+    )
     (made,) = operator.client("ec2").describe_snapshots(SnapshotIds=[second])["Snapshots"]
     assert (made["State"], made["VolumeId"]) == ("completed", volume)

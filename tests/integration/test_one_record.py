@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.faults.checker import look
+from tests.faults.matrix import UNCHANGED, errors, shown, warned
 from tests.integration.moto_stacks import a_thread_for_the_machine, machines, make_image, report
 from tests.integration.operators import REGION, ROOT, Operator
 from tests.which_ansible import PLAYBOOK
@@ -188,9 +190,17 @@ def test_audit_by_the_name_tells_what_there_is(operator: Operator, colleague: Op
 
 
 def test_a_mistyped_name_is_told_with_those_that_there_are(colleague: Operator) -> None:
-    said = " ".join(colleague.run("status", ds_stack_name="knwon").split())
-    assert f"Parameter Store in {REGION} knows no stack knwon. It knows known." in said
+    said = colleague.run("status", ds_stack_name="knwon")
+    (warning,) = (one for one in warned(said) if "knwon" in one)
+    assert f"Parameter Store in {REGION} knows no stack knwon. It knows known." in warning
     assert "knwon: no machine" in said
+    shown(
+        "`status.yml` with a mistyped name",
+        stack=NAME,
+        read=warning,
+        left=look(colleague.client, NAME),
+        then=UNCHANGED,
+    )
 
 
 def test_those_about_no_stack_do_nothing_and_say_what_they_take(colleague: Operator) -> None:
@@ -218,6 +228,13 @@ def test_what_is_not_mentioned_stops_those_that_apply(operator: Operator, collea
         ], playbook
         assert "ds_stack_as_given=true" in told[-1]
         assert " failed=1 " in text
+    shown(
+        "`site.yml` without the team's file",
+        stack=NAME,
+        read=errors(said["site"])[0],
+        left=look(operator.client, NAME),
+        then=UNCHANGED,
+    )
     assert value(operator, "stack") == before
     assert f"{PATH}/operator/lock" not in parameters(operator)
     assert [*colleague.folder.iterdir()] == []
@@ -240,6 +257,13 @@ def test_in_a_wrong_region_the_right_one_is_named(operator: Operator, colleague:
         ), playbook
         assert sentence.count(". ") == 0, playbook
         assert " changed=0 " in text
+    shown(
+        "any playbook in another region",
+        stack=NAME,
+        read=errors(said["stop"])[0],
+        left=look(operator.client, NAME),
+        then=UNCHANGED,
+    )
     assert (value(operator, "stack"), parameters(operator)) == before
     assert parameters(operator, "eu-west-1") == []
     assert [*colleague.folder.iterdir()] == []
@@ -253,6 +277,13 @@ def test_the_second_of_two_operators_reads_who_was_first(
         rf"Nothing was done\. {NAME} is locked: start has held it since 20\S+Z, run by arn:\S+ on \S+@\S+, "
         rf"process {starting.pid}\. ",
         refused,
+    )
+    shown(
+        "two operators at once",
+        stack=NAME,
+        read=" ".join(refused.split()),
+        left=look(operator.client, NAME),
+        then="goes on as soon as the first has ended",
     )
     assert machines(operator)[0]["State"]["Name"] == "running"
     looked = colleague.run("status")
@@ -323,9 +354,17 @@ def test_a_killed_run_leaves_a_lock_that_can_be_taken_over(
     starting.wait(30)
     assert last_runs(operator)[0] == ("start", "began")
     move_the_lock(operator)
-    assert "-e ds_stack_take_over=true" in error(colleague.run("stop", code=2))
+    refused = error(colleague.run("stop", code=2))
+    assert "-e ds_stack_take_over=true" in refused
     stopped = colleague.run("stop", ds_stack_take_over=True)
     assert f"{NAME} is stopped" in stopped
+    shown(
+        "a colleague's run was killed",
+        stack=NAME,
+        read=" ".join(refused.split()),
+        left=look(operator.client, NAME),
+        then="with `ds_stack_take_over`, what it is asked for",
+    )
     assert f"{PATH}/operator/lock" not in parameters(operator)
     assert last_runs(operator)[:2] == [("stop", "succeeded"), ("start", "began")]
     # The switch is about that run alone, and the configuration still the bake's.

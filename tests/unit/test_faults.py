@@ -43,7 +43,7 @@ def test_every_fault_has_a_test() -> None:
 
 def slips_shown() -> Iterator[str]:
     """The first argument of each `shown(...)`: what happened."""
-    for path in sorted(TESTS.rglob("test_*.py")):
+    for path in sorted([*TESTS.rglob("test_*.py"), *TESTS.parent.glob("molecule/*/tests/test_*.py")]):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "shown":
                 yield ast.literal_eval(node.args[0])
