@@ -65,11 +65,11 @@ options:
     elements: str
     default: []
   configuration:
-    description: For V(noted), the variables that go into the record.
+    description: For V(noted), and for V(ended) with O(unchanged), the variables that go into the record.
     type: dict
     default: {}
   withheld:
-    description: For V(noted), variables whose values may hold a secret, each with the names of what is in it.
+    description: Likewise variables whose values may hold a secret, each with the names of what is in it.
     type: dict
     default: {}
   place:
@@ -97,6 +97,12 @@ options:
     type: str
   succeeded:
     description: For V(ended), whether it ended well.
+    type: bool
+    default: false
+  unchanged:
+    description:
+      - For V(ended), whether a run that V(applies) has failed and changed nothing, so that the stack is what
+        O(configuration) and O(withheld) of before say.
     type: bool
     default: false
 attributes:
@@ -247,6 +253,7 @@ ARGUMENTS: dict[str, Any] = {
     "process": {"type": "str", "default": ""},
     "play": {"type": "str"},
     "succeeded": {"type": "bool", "default": False},
+    "unchanged": {"type": "bool", "default": False},
 }
 
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
@@ -462,6 +469,9 @@ def end(module: AnsibleAWSModule, records: RecordStore) -> None:
     try:
         record = records.read()
         if record is not None and any(one.run == options["run"] for one in record.runs):
+            if options["unchanged"]:
+                before = Configuration(options["configuration"], options["withheld"])
+                record = replace(record, configuration=before)
             records.write(record.end(options["run"], outcome, now(), play))
     finally:
         other = records.release(options["run"])

@@ -389,8 +389,9 @@ def test_a_run_that_fails_gives_the_lock_back_and_says_where(operator: Operator)
     kept = folder.rename(folder.with_name("packer.kept")) if folder.exists() else None
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("no folder")
+    before = value(operator, "stack")["configuration"]
     try:
-        said = operator.run("bake", code=2)
+        said = operator.run("bake", code=2, ds_stack_users=[{"name": "eve"}], ds_stack_static_ip=True)
     finally:
         folder.unlink()
         if kept:
@@ -398,6 +399,9 @@ def test_a_run_that_fails_gives_the_lock_back_and_says_where(operator: Operator)
     assert "\nbake.yml has not come to its end. Changed until then: nothing.\n" in said
     assert last_runs(operator)[0] == ("bake", "failed")
     assert value(operator, "stack")["runs"][0]["play"] == "Bake the image"
+    assert value(operator, "stack")["configuration"] == before, (
+        "of what did nothing nothing is to be mentioned"
+    )
     assert f"{PATH}/operator/lock" not in parameters(operator)
 
 

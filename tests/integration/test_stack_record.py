@@ -308,6 +308,17 @@ def test_a_lock_of_which_nobody_can_tell_is_not(run: Run, ended: str, other: dic
     assert run("begun", kind="reads")["lock"]["ended"] is False
 
 
+def test_of_a_run_that_changed_nothing_the_record_keeps_the_end_alone(run: Run) -> None:
+    applied(run, ds_stack_users=["ada"])
+    tried = run("begun", mentioned=["ds_stack_users", "ds_stack_tls"])
+    run("noted", run=tried["run"], configuration={"ds_stack_users": ["ada"], "ds_stack_tls": "none"})
+    before = {name: tried["record"][name] for name in ("configuration", "withheld")}
+    run("ended", run=tried["run"], play="Make the network", unchanged=True, **before)
+    assert [one["outcome"] for one in stored(RECORD)["runs"]] == ["failed", "succeeded"]
+    assert stored(RECORD)["configuration"] == {"ds_stack_users": ["ada"]}
+    assert "msg" not in run("begun", mentioned=["ds_stack_users"])
+
+
 def test_a_killed_run_shows_in_the_record(run: Run) -> None:
     killed = run("begun")
     run("noted", run=killed["run"], configuration={"ds_stack_tls": "none"})
