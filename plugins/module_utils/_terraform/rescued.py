@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from .errors import InitNeeded, TerraformError
+from .errors import TerraformError
 from .hints import lock_info, locked_since
 
 
@@ -23,8 +23,6 @@ def push_rescued(run: Callable[[list[str]], object], path: Path) -> None:
     push = ["state", "push", "-no-color", str(path)]
     try:
         run(push)
-    except InitNeeded:
-        raise
     except TerraformError as error:
         lock = own_lock(error.message, _machine_user(), path.stat().st_mtime)
         if lock is None:
