@@ -21,7 +21,7 @@ import pytest
 
 from tests.faults.checker import Look, doubled, look, lost
 from tests.faults.kill_points import kill_points
-from tests.faults.matrix import ending, errors
+from tests.faults.matrix import ending, errors, shown
 from tests.faults.refusals import refusing
 from tests.integration.moto_stacks import (
     a_thread_for_the_machine,
@@ -70,13 +70,17 @@ NOT_REACHED_BY_DESTROY = {
 
 
 EXPIRES = {
+    "Apply the network": "ec2 CreateSecurityGroup$",
     "Keep the users' passwords": f"ssm PutParameter /ds-stack/{NAME}/operator/passwords/ada",
+    "Apply the machine": "ec2 RunInstances$",
 }
 """Tasks half way through which the credentials expire: the last request that AWS answers."""
-
-
-EXPIRES_AFTER = "Apply the data volume"
-"""The run after the one that is killed there."""
+HALF = {
+    "Apply the network": "the network",
+    "Keep the users' passwords": "the users' passwords",
+    "Apply the machine": "the machine",
+}
+"""What is there then in part."""
 
 
 def tried(every: list[str], not_reached: dict[str, str]) -> list[str]:
@@ -88,10 +92,26 @@ def tried(every: list[str], not_reached: dict[str, str]) -> list[str]:
 
 def steps() -> Iterator[tuple[str, str]]:
     """How each site.yml is broken off: what happens, and in or after which task."""
-    for task in tried(SITE, NOT_REACHED):
-        yield "killed after", task
-        if task == EXPIRES_AFTER:
-            yield "expired in", "Keep the users' passwords"
+    killed = tried(SITE, NOT_REACHED)
+    for task in sorted(SITE, key=END.__eq__):
+        if task in EXPIRES:
+            yield "expired in", task
+        if task in killed:
+            yield "killed after", task
+
+
+@dataclass
+class Row:
+    """Of the matrix. What the next run does is added by the next one."""
+
+    fault: str
+    read: str
+    left: Look
+    then: str = ""
+
+    def __str__(self) -> str:
+        read = self.read.replace("\n", "\n           ")
+        return f"fault      {self.fault}\nread       {read}\nleft       {self.left}\nnext run   {self.then}"
 
 
 @dataclass
@@ -100,12 +120,12 @@ class Story:
 
     Attributes:
         seen: what there was when it was last looked at.
-        rows: of the matrix. What the next run does is added by the next one.
+        rows: of the matrix.
     """
 
     operator: Operator
     seen: Look
-    rows: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
     def look(self) -> Look:
         """Look at what there is now; nothing of it is there twice."""
@@ -123,7 +143,7 @@ class Story:
     def broken(self, fault: str, said: str, read: str) -> None:
         """Note a run that was broken off."""
         self._next(f"{_begin(said)}; then it is itself broken off, see below")
-        self.rows.append(f"fault      {fault}\nread       {read}\nleft       {self.look()}")
+        self.rows.append(Row(fault, read, self.look()))
 
     def ended(self, said: str) -> None:
         """Note a run that came to its end."""
@@ -131,15 +151,18 @@ class Story:
         self._next(f"{_begin(said)}; {' '.join(recap.split()[2:])}")
 
     def _next(self, what: str) -> None:
-        if self.rows and "\nnext run" not in self.rows[-1]:
-            self.rows[-1] += f"\nnext run   {what}"
+        if self.rows and not self.rows[-1].then:
+            self.rows[-1].then = what
 
 
 def _begin(said: str) -> str:
     """What a run says of the one before it."""
     words = " ".join(said.split())
-    found = re.search(r"A run of \S+ has not given its lock back: .*? takes the lock over\.", words)
-    return found[0] if found else "goes on"
+    told = (
+        r"A run of \S+ has not given its lock back: .*? takes the lock over\.",
+        r"The state of \S+ it was handed over to \S+\.",
+    )
+    return " ".join(found[0] for one in told if (found := re.search(one, words))) or "goes on"
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +194,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[S
     ):
         leave_volumes_without_a_snapshot(monkeypatch)
         yield told
-    text = "\n\n".join(told.rows) + "\n"
+    text = "\n\n".join(map(str, told.rows)) + "\n"
     MATRIX.parent.mkdir(exist_ok=True)
     MATRIX.write_text(text)
     print(f"\n{text}")
@@ -205,7 +228,7 @@ def expire(story: Story, task: str) -> str:
         said = story.operator.run("site", code=2)
     assert refused
     read = "\n".join([*errors(said), ending(said)])
-    story.broken(f"site.yml, credentials expired in: {task}", said, read.replace("\n", "\n           "))
+    story.broken(f"site.yml, credentials expired in: {task}", said, read)
     assert lost(before, story.seen) == []
     assert story.runs()[0] == ("site", "began"), "the lock could not be given back, nor the end be noted"
     return read
@@ -218,7 +241,7 @@ def test_site_goes_on_where_it_was_broken_off(story: Story, what: str, task: str
         return
     read = expire(story, task)
     assert "The credentials have expired: get new ones, as you got these, and run this again." in read
-    assert "Changed until then: the users' passwords (in part).\n" in read
+    assert f"{HALF[task]} (in part).\n" in read
 
 
 def test_in_the_end_the_stack_is_there_once(story: Story) -> None:
@@ -229,6 +252,17 @@ def test_in_the_end_the_stack_is_there_once(story: Story) -> None:
     assert (len(there.volumes), len(there.attachments), len(there.hashes)) == (1, 1, 1)
     assert there.attachments == there.machines
     assert story.runs()[0] == ("site", "succeeded")
+
+
+def test_what_expired_credentials_cost(story: Story) -> None:
+    (network, *_others) = (one for one in story.rows if "credentials expired" in one.fault)
+    shown(
+        "credentials expire while Terraform makes the network",
+        stack=NAME,
+        read=re.sub(r"Failed to save state .* is holding a lock\.", "[Terraform's own advice]", network.read),
+        left=network.left,
+        then=f"goes on, and says: {network.then.partition(';')[0]}",
+    )
 
 
 @pytest.mark.parametrize("task", tried(DESTROY, NOT_REACHED_BY_DESTROY))
