@@ -24,7 +24,7 @@ from tests.integration.moto_stacks import a_thread_for_the_machine, machines, ma
 from tests.integration.operators import REGION, ROOT, Operator
 from tests.which_ansible import PLAYBOOK
 
-NAME = "known"
+NAME = "research"
 PATH = f"/ds-stack/{NAME}"
 SECRET = "hunter2-of-the-proxy"
 APPLYING = ("site", "bake", "network", "instance")
@@ -190,10 +190,10 @@ def test_audit_by_the_name_tells_what_there_is(operator: Operator, colleague: Op
 
 
 def test_a_mistyped_name_is_told_with_those_that_there_are(colleague: Operator) -> None:
-    said = colleague.run("status", ds_stack_name="knwon")
-    (warning,) = (one for one in warned(said) if "knwon" in one)
-    assert f"Parameter Store in {REGION} knows no stack knwon. It knows known." in warning
-    assert "knwon: no machine" in said
+    said = colleague.run("status", ds_stack_name="reserach")
+    (warning,) = (one for one in warned(said) if "reserach" in one)
+    assert f"Parameter Store in {REGION} knows no stack reserach. It knows {NAME}." in warning
+    assert "reserach: no machine" in said
     shown(
         "`status.yml` with a mistyped name",
         stack=NAME,
@@ -323,10 +323,17 @@ def test_nobody_is_stopped_unasked(operator: Operator, colleague: Operator) -> N
     people = {"ada": "kernel python3, SSH", "grace": "R session"}
     report(operator, people)
     who = "ada (kernel python3, SSH) and grace (R session)"
-    said = " ".join(colleague.run("stop", code=2).split())
+    (said,) = errors(colleague.run("stop", code=2))
     assert f"Nothing was done. At work on {machine['InstanceId']}: {who}. stop.yml would stop it" in said
     assert "-e ds_stack_replace=when_idle" in said
     assert "-e ds_stack_replace=now" in said
+    shown(
+        "`stop.yml` while people are at work",
+        stack=NAME,
+        read=said,
+        left=look(operator.client, NAME),
+        then=UNCHANGED,
+    )
     checked = " ".join(colleague.run("stop", "--check").split())
     assert f"{who}. stop.yml would stop it, and stops before that" in checked
     assert f"At work      {who}\n" in colleague.run("status")
@@ -335,10 +342,19 @@ def test_nobody_is_stopped_unasked(operator: Operator, colleague: Operator) -> N
     assert "They were still there after 1 seconds." in " ".join(said.split())
 
     report(operator, people, seconds=7300)
-    said = " ".join(colleague.run("stop", code=2, ds_stack_replace="when_idle").split())
+    (said,) = errors(colleague.run("stop", code=2, ds_stack_replace="when_idle"))
     assert "It is not known who is at work" in said
     assert "It has reported nothing for 2 hours." in said
     assert "ansible-playbook iac.ds_stack.status" in said
+    (told,) = errors(colleague.run("status", code=2))
+    assert "It has reported nothing for 2 hours: what it said last need not be so any more." in told
+    shown(
+        "a machine says nothing any more: `status.yml`, and `stop.yml`",
+        stack=NAME,
+        read=f"{told}\n{said}",
+        left=look(operator.client, NAME),
+        then=UNCHANGED,
+    )
     assert machines(operator)[0]["State"]["Name"] == "running"
 
     report(operator, people)
