@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,8 @@ pytestmark = pytest.mark.e2e
 
 CALLER = "100.64.113.1/32"
 NOTE = "homes outlive machines"
+OWN = "Sesame-8-opened-wide"
+"""A password that a user chooses."""
 NOTHING = dict.fromkeys(("image", "network", "homes", "users", "settings", "machine"), "nothing")
 
 
@@ -263,9 +267,8 @@ def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Sta
         "jupyterhub_kernel_environment_specs": ["python>=3.11,<3.15", "pip", "ipykernel"],
         "r_packages": ["reticulate"],
     }
-    own = "Sesame-8-opened-wide"
     with signed_in(stack, tmp_path) as hub:
-        change_password(hub, passwords["alice"], own)
+        change_password(hub, passwords["alice"], OWN)
     stack.play("site")
     after = stack.machine()
     assert after["InstanceId"] != before["InstanceId"]
@@ -275,8 +278,8 @@ def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Sta
     digest = (
         "import hashlib; print(hashlib.sha256(open('/etc/ds-stack/receipt.json', 'rb').read()).hexdigest())"
     )
-    with signed_in(stack, tmp_path, password=own) as hub:
-        change_password(hub, own, passwords["alice"])
+    with signed_in(stack, tmp_path, password=OWN) as hub:
+        change_password(hub, OWN, passwords["alice"])
         assert run_cell(hub, digest) == hashlib.sha256(copy.read_bytes()).hexdigest()
         assert run_cell(hub, "print(open('note.txt').read())") == NOTE
         assert run_cell(hub, "import importlib.util; print(importlib.util.find_spec('pandas'))") == "None"
@@ -315,8 +318,11 @@ def test_check_mode_lists_what_would_be_destroyed(stack: Stack) -> None:
     assert planned["images"].startswith("nothing: they are kept")
 
 
-def test_destroy_keeps_the_volume_and_the_images(stack: Stack) -> None:
+def test_destroy_keeps_the_volume_and_the_images(stack: Stack, tmp_path: Path) -> None:
     passwords = stack.passwords()
+    with signed_in(stack, tmp_path) as hub:
+        change_password(hub, passwords["alice"], OWN)
+        run_cell(hub, "import os; open('uid.txt', 'w').write(str(os.getuid()))")
     stack.play("destroy", ds_stack_replace="now")  # alice was at work a moment ago
     left = stack.left()
     assert left.keys() <= {"volume", "image", "snapshot", "parameter"}
@@ -325,22 +331,75 @@ def test_destroy_keeps_the_volume_and_the_images(stack: Stack) -> None:
     assert len(left["image"]) == 2
 
 
-def test_the_homes_are_found_again(stack: Stack, tmp_path: Path) -> None:
-    volume = stack.left()["volume"]
-    images = stack.left()["image"]
-    stack.play("site")
-    assert stack.left()["volume"][:1] == volume or volume[0] in stack.left()["volume"]
-    assert stack.left()["image"] == images
-    with signed_in(stack, tmp_path) as hub:
+def test_the_homes_are_found_again_from_another_folder(stack: Stack, tmp_path: Path) -> None:
+    """By a colleague with the team's file, to whom the name alone tells what there is."""
+    there, passwords = stack.left(), stack.passwords()
+    (volume,) = there["volume"]
+    looked = Stack(stack.name, _empty(tmp_path / "looks")).play("status").text
+    assert f"{stack.name}: no machine\n" in looked
+    assert f"  Homes        {volume}, " in looked
+    stack.variables["ds_stack_users"] = [{"name": "alice"}, {"name": "bob"}]
+    Stack(stack.name, _empty(tmp_path / "makes"), stack.variables).play("site")
+    assert volume in stack.left()["volume"]
+    assert stack.left()["image"] == there["image"]
+    assert stack.passwords() == passwords, "also bob's, who was not named for a while"
+    with pytest.raises(jupyterhub.SignInRefusedError):
+        hub_of(stack, tmp_path).sign_in("alice", passwords["alice"])
+    with signed_in(stack, tmp_path, password=OWN) as hub:
         assert run_cell(hub, "print(open('note.txt').read())") == NOTE
+        uids = "import os; print(os.getuid(), os.stat('note.txt').st_uid, open('uid.txt').read())"
+        assert len({*run_cell(hub, uids).split()}) == 1
 
 
-def test_destroy_leaves_nothing_but_a_final_snapshot(stack: Stack) -> None:
+def _empty(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_a_user_who_fills_the_volume_keeps_nobody_else_from_work(stack: Stack, tmp_path: Path) -> None:
+    fill = """
+import os
+size, end = 1 << 40, 0
+with open("all.bin", "wb") as file:
+    while size:
+        try:
+            os.posix_fallocate(file.fileno(), end, size)
+            end += size
+        except OSError:
+            size //= 2
+print(os.statvfs(".").f_bavail)
+"""
+    with signed_in(stack, tmp_path, password=OWN) as hub:
+        assert run_cell(hub, fill) == "0"
+    with signed_in(stack, tmp_path, "bob") as hub:
+        assert run_cell(hub, "print(6 * 7)") == "42"
+    end = time.monotonic() + 120
+    while stack.reported()["state"] == "ready":
+        assert time.monotonic() < end
+        time.sleep(2)
+    looking = stack.begin("status")
+    said, _ = looking.communicate()
+    assert looking.returncode == 2
+    assert f"{stack.name}: not well\n" in said
+    told = " ".join(said.split())
+    assert f"{stack.name} is not well. " in told
+    assert "data volume: /data is full: 0 MiB are left for users" in told
+    with signed_in(stack, tmp_path, password=OWN) as hub:
+        run_cell(hub, "import os; os.remove('all.bin')")
+
+
+def test_destroy_leaves_nothing_but_a_final_snapshot(stack: Stack, tmp_path: Path) -> None:
     everything: dict[str, Any] = {"ds_stack_destroy_data": True, "ds_stack_destroy_images": True}
-    stack.play("destroy", **everything)
+    said = stack.play("destroy", ds_stack_replace="now", **everything).text
     left = stack.left()
     assert left.keys() == {"snapshot"}
     (made,) = client("ec2").describe_snapshots(SnapshotIds=left["snapshot"])["Snapshots"]
     assert made["State"] == "completed"
     assert {"Key": "ds-stack:purpose", "Value": "final"} in made["Tags"]
+    found = said.partition("What the account still has of it, why, and what to do:\n")[2]
+    assert re.findall(r"^  (\S.{16}) (\S+)$", found, re.MULTILINE) == [
+        ("snapshot         ", made["SnapshotId"])
+    ]
     client("ec2").delete_snapshot(SnapshotId=made["SnapshotId"])
+    audited = Stack(stack.name, _empty(tmp_path / "looks")).play("audit").text
+    assert f"There is nothing of {stack.name} in " in audited
