@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command("status", _status, "say what runs; exit code 3 when nothing does")
     command("notes", _notes, "say what is real and what is a stand-in")
+    command("run-policies", _run_policies, "have the lifecycle policies make and retire their snapshots now")
     command("stop", _stop, "stop the account; nothing of it is left")
     command("base-image", _base_image, "build or find the Debian 12 base image; prints its tag")
     mirror = command("mirror", _mirror, "build or find the offline mirror; prints its folder")
@@ -93,6 +94,14 @@ def _stop(_options: argparse.Namespace) -> int:
     from localcloud import daemon
 
     daemon.stop(RunDir.default(), _say)
+    return 0
+
+
+def _run_policies(_options: argparse.Namespace) -> int:
+    from localcloud import daemon
+
+    made = daemon.run_policies()
+    print("\n".join(made) if made else "No policy has anything to do.")
     return 0
 
 

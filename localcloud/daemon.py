@@ -152,6 +152,16 @@ def status() -> dict[str, Any] | None:
         return None
 
 
+def run_policies() -> list[str]:
+    """Have the lifecycle policies do what they do once a day; the snapshots made. Raises LocalCloudError."""
+    order = urllib.request.Request(f"{API_URL}/_localcloud/policies", method="POST")  # noqa: S310
+    try:
+        with urllib.request.urlopen(order, timeout=60) as answer:  # noqa: S310
+            return [str(one) for one in json.load(answer)]
+    except OSError as error:
+        raise LocalCloudError(f"The local cloud does not answer: {error}.") from error
+
+
 def stop(run: RunDir, log: Log) -> None:
     """Stop the account and remove all that is left of it or of a killed one. Raises LocalCloudError."""
     preflight.check_root()

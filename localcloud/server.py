@@ -26,7 +26,7 @@ from werkzeug.wrappers import Request, Response
 from localcloud import base_layer
 from localcloud.account_files import Operator, read_operator
 from localcloud.addresses import API_PORT, HOST, MIRROR_PORT
-from localcloud.api import gaps
+from localcloud.api import dlm, gaps
 from localcloud.api.backend import backends
 from localcloud.authorization import Refusal, Signed, refuse_ssm, unknown_key
 from localcloud.cloud import Cloud, log
@@ -62,9 +62,11 @@ class App:
         signed = Signed.parse(request.headers.get("Authorization"))
         target = request.headers.get("X-Amz-Target", "")
         action = _query_action(request, body) or target.rpartition(".")[2]
+        if signed and signed.service == "dlm":
+            action = dlm.action(request.method, request.path)
         refusal = self._injected(action) or (signed and self._refusal(signed, target, body))
         if refusal:
-            return _error(refusal, bool(target))(environ, start_response)
+            return _error(refusal, bool(target) or action in dlm.CALLS)(environ, start_response)
         changes = bool(signed and action and not action.startswith(READS))
         with self._cloud.lock:
             answer = list(
@@ -109,6 +111,9 @@ class App:
             except (ValueError, TypeError) as error:
                 return Response(f"{error}\n", 400)
             return Response(status=204)
+        if request.path == "/_localcloud/policies" and request.method == "POST":
+            with self._cloud.lock:
+                return Response(json.dumps(dlm.run_policies()), content_type="application/json")
         if request.path == "/_localcloud/fault" and request.method == "DELETE":
             self._cloud.faults.clear()
             return Response(status=204)

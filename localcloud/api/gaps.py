@@ -11,7 +11,7 @@ from moto.ec2.models.subnets import Subnet
 from moto.ec2.responses import EC2Response
 from moto.ssm import models as ssm_models
 
-from localcloud.api import images
+from localcloud.api import dlm, images
 from localcloud.api.backend import LocalEC2, backends
 from localcloud.api.images import LocalAmi
 from localcloud.api.instances import LocalInstance
@@ -35,6 +35,7 @@ def install(cloud: Cloud) -> None:
     elastic_ip_addresses.random_ip = _public_address
     Subnet.get_available_subnet_ip = _available_subnet_ip
     EC2Response.create_image = images.create_image
+    dlm.install()
     for name, call in CALLS.items():
         setattr(EC2Response, name, call)
 

@@ -88,6 +88,7 @@ there:
     security group: [sg-0123456789abcdef0]
     role: [ds-stack-demo-eu-central-1]
     instance profile: [ds-stack-demo-eu-central-1]
+    backup policy: [policy-0123456789abcdef0]
 machines:
   description: The stack's machines, with the names that M(amazon.aws.ec2_instance_info) has for them.
   returned: success
@@ -133,6 +134,11 @@ volume_to_import:
   returned: success
   type: str
   sample: vol-0123456789abcdef0
+backups_to_import:
+  description: The role and the policy of the backups of which the account has one and no state does.
+  returned: success
+  type: dict
+  sample: {role: ds-stack-demo-eu-central-1-backups, policy_id: policy-0123456789abcdef0}
 problems:
   description: Of each part, why it must not be made as things are. Parts that may be are left out.
   returned: success
@@ -225,6 +231,7 @@ def describe(found: kinds.Inventory) -> dict[str, Any]:
         "unknown": [thing.id for thing in found.unknown()],
         "elsewhere": found.elsewhere(),
         "volume_to_import": kinds.volume_to_import(found),
+        "backups_to_import": kinds.backups_to_import(found),
         "problems": {part: problem for part, problem in problems.items() if problem},
         "audit": [asdict(finding) for finding in audit(found)],
         "not_asked": dict(found.not_asked),

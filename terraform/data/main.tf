@@ -27,6 +27,26 @@ import {
   id       = each.value
 }
 
+# Likewise what makes the backups: a second role of its name there cannot be, and a second policy would back up twice.
+import {
+  for_each = local.backed_up && var.import_backups.role != null ? toset([var.import_backups.role]) : toset([])
+  to       = module.backups[0].aws_iam_role.backups
+  id       = each.value
+}
+
+import {
+  for_each = local.backed_up && var.import_backups.policy_id != null ? toset([var.import_backups.policy_id]) : toset([])
+  to       = module.backups[0].aws_dlm_lifecycle_policy.backups
+  id       = each.value
+}
+
+locals {
+  backed_up = var.backups_keep_days > 0
+
+  # A tag of its own: ds-stack:part is the same in every stack, and ds-stack:name is on other volumes too.
+  backup_target = { key = "ds-stack:backups", value = var.name }
+}
+
 module "data_volume" {
   source = "../modules/data_volume"
 
@@ -35,4 +55,18 @@ module "data_volume" {
   size_gib          = var.size_gib
   kms_key_id        = var.kms_key_id
   final_snapshot    = var.final_snapshot
+  tags              = local.backed_up ? { (local.backup_target.key) = local.backup_target.value } : {}
+}
+
+module "backups" {
+  source = "../modules/backups"
+  count  = local.backed_up ? 1 : 0
+
+  name                 = var.name
+  region               = var.region
+  target               = local.backup_target
+  keep_days            = var.backups_keep_days
+  kms_key_id           = var.kms_key_id
+  permissions_boundary = var.permissions_boundary
+  tags                 = var.tags
 }

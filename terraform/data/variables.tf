@@ -47,6 +47,34 @@ variable "final_snapshot" {
   nullable    = false
 }
 
+variable "backups_keep_days" {
+  description = "For how many days the daily snapshots of the volume are kept. 0: none are made."
+  type        = number
+  default     = 14
+  nullable    = false
+
+  validation {
+    condition     = var.backups_keep_days >= 0 && var.backups_keep_days <= 3650 && floor(var.backups_keep_days) == var.backups_keep_days
+    error_message = "Backups are kept for a whole number of days from 1 to 3650; 0 makes none."
+  }
+}
+
+variable "import_backups" {
+  description = "Name of the backups' role and id of their policy that are there already and that the state does not have. Null: none."
+  type = object({
+    role      = optional(string)
+    policy_id = optional(string)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "permissions_boundary" {
+  description = "ARN of the policy that bounds the role of the backups, where the account demands one."
+  type        = string
+  default     = null
+}
+
 variable "tags" {
   description = "Tags for every resource, beside ds-stack:name and ds-stack:part."
   type        = map(string)

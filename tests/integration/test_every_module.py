@@ -78,6 +78,7 @@ def calls(folder: Path, baker: Baker) -> dict[str, dict[str, Any]]:
         "stack_inventory_info": {**of_stack, "work_dirs": {"data": str(folder / "data")}},
         "terraform_drift_info": stack,
         "terraform_stack": stack,
+        "terraform_state_forget": {"work_dir": str(folder / "moved"), "id": "vol-1"},
         "terraform_state_move": {
             "work_dir": str(folder / "moved"),
             "backend": {"type": "local", "config": {"path": str(folder / "terraform.tfstate")}},

@@ -1,4 +1,4 @@
-"""Which snapshots of the homes the playbooks remove, against moto."""
+"""Which snapshots of the homes the playbooks show, and which they remove, against moto."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 from moto.ec2.models import ec2_backends
 
-from tests.integration.moto_stacks import purpose, snapshot, snapshots
+from tests.integration.moto_stacks import (
+    data_tags,
+    leave_volumes_without_a_snapshot,
+    purpose,
+    snapshot,
+    snapshots,
+)
 from tests.integration.operators import REGION, ROOT, Operator
 
 NAME = "kept"
@@ -66,3 +72,56 @@ def test_only_our_own_snapshots_are_retired(tmp_path: Path, endpoint: str, kept:
     assert snapshots(operator).keys() == before.keys() - {older, newer} | (
         {newer} if kept else set()
     ) | people | {pending}
+
+
+def test_all_snapshots_of_the_homes_are_shown_with_what_they_are(
+    tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of a volume that is gone, and those without the stack's tags; not another stack's."""
+    leave_volumes_without_a_snapshot(monkeypatch)
+    name = "shown"
+    operator = Operator.with_account(tmp_path, endpoint, ds_stack_name=name)
+    ec2 = operator.client("ec2")
+    assert f"There is no snapshot of the homes of {name} in {REGION}." in operator.run("snapshots")
+
+    def volume(part: str) -> str:
+        tags = [
+            tag if tag["Key"] != "ds-stack:part" else {**tag, "Value": part} for tag in data_tags(operator)
+        ]
+        specification = [{"ResourceType": "volume", "Tags": tags}]
+        made = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=3, TagSpecifications=specification)
+        return str(made["VolumeId"])
+
+    homes, gone, kept = volume("data"), volume("data"), volume("kept-at-restore")
+    backup = snapshot(operator, homes, "Created for policy: policy-1", purpose("scheduled"))
+    final = snapshot(operator, gone, "the homes as they were", purpose("final"))
+    by_hand = ec2.create_snapshot(VolumeId=homes, Description="before I try something")["SnapshotId"]
+    disk = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+    foreign = ec2.create_snapshot(VolumeId=disk)["SnapshotId"]
+    ec2.delete_volume(VolumeId=gone)
+    account = moto_snapshots()
+    account[backup].start_time -= timedelta(hours=30)
+    account[final].start_time -= timedelta(days=20)
+    account[by_hand].status = "pending"
+
+    said = operator.run("snapshots")
+    lines = [line for line in said.splitlines() if line.startswith("  snap-")]
+    assert [line.split()[0] for line in lines] == [by_hand, backup, final]
+    for line, told in zip(
+        lines,
+        (
+            f"0 h ago, of {homes}, 3 GiB, pending",
+            f"30 h ago, of {homes}, 3 GiB, completed",
+            "20 days ago, of",
+        ),
+        strict=True,
+    ):
+        assert told in line
+    for told in (
+        "made by somebody else",
+        "a backup of AWS's own schedule",
+        "before the data volume was destroyed",
+    ):
+        assert f"\n    {told}" in said
+    assert f"aws ec2 delete-volume --region {REGION} --volume-id {kept}" in said
+    assert foreign not in said

@@ -17,13 +17,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from moto.core.utils import utcnow
 
 from localcloud import provider
+from localcloud.api import dlm
 from tests.integration.operators import running_provider
 from tests.terraform_binary import BINARY
 
@@ -32,6 +35,7 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 NAME = "terra-test"
 ROLE = f"ds-stack-{NAME}-{REGION}"
+BACKUPS_ROLE = f"{ROLE}-backups"
 USER_TAGS = {"team": "Analysis + Research"}
 
 NOTHING_TO_DO = 0
@@ -111,6 +115,7 @@ class Stack:
     instance: Root
     ec2: Any
     iam: Any
+    dlm: Any
     images: list[str]
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     instance_outputs: Future[dict[str, Any]] | None = None
@@ -206,7 +211,9 @@ def network(roots: dict[str, Root], account: dict[str, str]) -> Iterator[Stack]:
 
     ec2 = client("ec2")
     images = [image["ImageId"] for image in ec2.describe_images(Owners=["amazon"])["Images"]]
-    made = Stack(roots["network"], roots["data"], roots["instance"], ec2, client("iam"), images[:2])
+    made = Stack(
+        roots["network"], roots["data"], roots["instance"], ec2, client("iam"), client("dlm"), images[:2]
+    )
     common = {"name": NAME, "region": REGION, "tags": USER_TAGS}
 
     made.outputs["network"], made.outputs["data"], _ = at_once(
@@ -425,7 +432,10 @@ def test_every_resource_is_tagged(stack: Stack) -> None:
     tags: dict[str, dict[str, str]] = {}
     for tag in stack.ec2.describe_tags()["Tags"]:
         tags.setdefault(tag["ResourceId"], {})[tag["Key"]] = tag["Value"]
-    tags[ROLE] = {tag["Key"]: tag["Value"] for tag in stack.iam.list_role_tags(RoleName=ROLE)["Tags"]}
+    for role in (ROLE, BACKUPS_ROLE):
+        tags[role] = {tag["Key"]: tag["Value"] for tag in stack.iam.list_role_tags(RoleName=role)["Tags"]}
+    (policy,) = stack.dlm.get_lifecycle_policies()["Policies"]
+    tags["policy"] = policy["Tags"]
     profile = stack.iam.get_instance_profile(InstanceProfileName=ROLE)["InstanceProfile"]
     tags["profile"] = {tag["Key"]: tag["Value"] for tag in profile["Tags"]}
 
@@ -445,7 +455,7 @@ def test_every_resource_is_tagged(stack: Stack) -> None:
             *(i for i in tags if i.startswith("igw-")),
             *(rule["SecurityGroupRuleId"] for rule in stack.rules()),
         ],
-        "data": [stack.outputs["data"]["volume_id"]],
+        "data": [stack.outputs["data"]["volume_id"], BACKUPS_ROLE, "policy"],
         "instance": [
             stack.outputs["instance"]["instance_id"],
             *(
@@ -461,6 +471,63 @@ def test_every_resource_is_tagged(stack: Stack) -> None:
         for resource in resources:
             wanted = {"ds-stack:name": NAME, "ds-stack:part": part} | USER_TAGS
             assert wanted.items() <= tags.get(resource, {}).items(), (part, resource)
+
+
+def backups(stack: Stack) -> list[dict[str, Any]]:
+    """The snapshots that are marked as made on a schedule, the oldest first."""
+    mine = [{"Name": "tag:ds-stack:purpose", "Values": ["scheduled"]}]
+    found = stack.ec2.describe_snapshots(OwnerIds=["self"], Filters=mine)["Snapshots"]
+    return sorted(found, key=lambda one: one["StartTime"])
+
+
+def test_the_data_volume_alone_is_backed_up_and_old_backups_go(stack: Stack) -> None:
+    policy_id = stack.outputs["data"]["backups_policy_id"]
+    policy = stack.dlm.get_lifecycle_policy(PolicyId=policy_id)["Policy"]
+    assert policy["ExecutionRoleArn"].endswith(f":role/{BACKUPS_ROLE}")
+    assert policy["PolicyDetails"]["TargetTags"] == [{"Key": "ds-stack:backups", "Value": NAME}]
+
+    # Another stack's volume, and one with this stack's tags but that one, as the disk of its machine.
+    others = []
+    for tags in ({"ds-stack:part": "data", "ds-stack:backups": "other"}, {"ds-stack:name": NAME}):
+        specification = {"ResourceType": "volume", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
+        other = stack.ec2.create_volume(
+            AvailabilityZone="us-east-1d", Size=1, TagSpecifications=[specification]
+        )
+        others.append(other["VolumeId"])
+
+    today = utcnow()
+    for days in (40, 13, 1):
+        dlm.run_policies(today - timedelta(days=days))
+    assert {one["VolumeId"] for one in backups(stack)} == {stack.outputs["data"]["volume_id"]}
+    dlm.run_policies(today)
+    kept = backups(stack)
+    assert [(today - one["StartTime"].replace(tzinfo=None)).days for one in kept] == [13, 1, 0]
+    for other in others:
+        stack.ec2.delete_volume(VolumeId=other)
+    wanted = {"ds-stack:name": NAME, "ds-stack:part": "data", "Name": f"{NAME}-data"} | USER_TAGS
+    for one in kept:
+        assert wanted.items() <= {tag["Key"]: tag["Value"] for tag in one["Tags"]}.items()
+
+
+def test_the_backups_are_kept_for_another_time_without_another_policy(stack: Stack) -> None:
+    before = stack.outputs["data"]["backups_policy_id"]
+    stack.outputs["data"] = stack.data.apply(backups_keep_days=3)
+    assert stack.outputs["data"]["backups_policy_id"] == before
+    (rule,) = (
+        schedule["RetainRule"]
+        for schedule in stack.dlm.get_lifecycle_policy(PolicyId=before)["Policy"]["PolicyDetails"][
+            "Schedules"
+        ]
+    )
+    assert (rule["Interval"], rule["IntervalUnit"]) == (3, "DAYS")
+    without = stack.data.planned(backups_keep_days=0)
+    assert {address.partition(".")[2]: actions for address, (actions, _) in without.items()} == {
+        "data_volume.aws_ebs_volume.this": ["update"],  # its tag
+        **{
+            f"backups[0].{made}.backups": ["delete"]
+            for made in ("aws_dlm_lifecycle_policy", "aws_iam_role", "aws_iam_role_policy")
+        },
+    }
 
 
 def test_a_stopped_machine_is_not_replaced(stack: Stack) -> None:
@@ -502,7 +569,9 @@ def test_options_reach_what_they_are_about(stack: Stack) -> None:
             policy_arns=[more],
             instance_type="m7i.large",
         ),
-        lambda: stack.data.planned(size_gib=6, final_snapshot=False),
+        lambda: stack.data.planned(
+            size_gib=6, final_snapshot=False, permissions_boundary=boundary, import_backups={"role": None}
+        ),
         lambda: stack.network.planned(subnet_id=elsewhere["SubnetId"]),
     )
 
@@ -513,6 +582,9 @@ def test_options_reach_what_they_are_about(stack: Stack) -> None:
 
     actions, volume = data["module.data_volume.aws_ebs_volume.this"]
     assert (actions, volume["size"], volume["final_snapshot"]) == (["update"], 6, False)
+
+    actions, role = data["module.backups[0].aws_iam_role.backups"]
+    assert (actions, role["permissions_boundary"]) == (["update"], boundary)
 
     changes = {address.partition(".aws_")[2]: change for address, change in machine.items()}
     assert changes["instance.machine"][1]["root_block_device"][0]["kms_key_id"] == key
@@ -547,11 +619,17 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         ],
     ),
     "data": (
-        {"availability_zone": "eu-central-1a", "size_gib": 0.5, "kms_key_id": "alias/mine"},
+        {
+            "availability_zone": "eu-central-1a",
+            "size_gib": 0.5,
+            "kms_key_id": "alias/mine",
+            "backups_keep_days": 0.5,
+        },
         [
             f"The availability zone must lie in the region {REGION}.",
             "The size of the data volume is a whole number of GiB from 1 to 65536.",
             "The KMS key must be given by its ARN",
+            "Backups are kept for a whole number of days from 1 to 3650; 0 makes none.",
         ],
     ),
     "instance": (
@@ -597,18 +675,25 @@ def test_destroy_of_the_machine_keeps_the_data(stack: Stack) -> None:
     stack.instance.destroy()
     (volume,) = stack.ec2.describe_volumes(VolumeIds=[stack.outputs["data"]["volume_id"]])["Volumes"]
     assert volume["State"] == "available"
-    assert stack.iam.list_roles()["Roles"] == []
+    # AWS goes on with the backups: the homes are there.
+    assert [role["RoleName"] for role in stack.iam.list_roles()["Roles"]] == [BACKUPS_ROLE]
+    assert len(stack.dlm.get_lifecycle_policies()["Policies"]) == 1
     assert stack.iam.list_instance_profiles()["InstanceProfiles"] == []
 
 
-def test_destroy_of_all_leaves_nothing_but_a_final_snapshot(stack: Stack) -> None:
+def test_destroy_of_all_leaves_nothing_but_snapshots(stack: Stack) -> None:
+    kept = [one["SnapshotId"] for one in backups(stack)]
     at_once(stack.data.destroy, stack.network.destroy)
+    assert stack.iam.list_roles()["Roles"] == []
+    assert stack.dlm.get_lifecycle_policies()["Policies"] == []
+    assert [one["SnapshotId"] for one in backups(stack)] == kept != []
 
     volume_id = stack.outputs["data"]["volume_id"]
     snapshots = stack.ec2.describe_snapshots(Filters=[{"Name": "volume-id", "Values": [volume_id]}])[
         "Snapshots"
     ]
-    assert [tag["Value"] for tag in snapshots[0]["Tags"] if tag["Key"] == "ds-stack:name"] == [NAME]
+    (final,) = (one for one in snapshots if one["SnapshotId"] not in kept)
+    assert [tag["Value"] for tag in final["Tags"] if tag["Key"] == "ds-stack:name"] == [NAME]
 
     mine = [{"Name": "tag:ds-stack:name", "Values": [NAME]}]
     left = {

@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.iac.ds_stack.plugins.modules import terraform_state_move
+from ansible_collections.iac.ds_stack.plugins.modules import terraform_state_forget, terraform_state_move
 
 from tests.integration.terraform_stacks import SLOW, Stack, actions, isolated_stack
 from tests.terraform_binary import BY_HAND
@@ -168,6 +168,37 @@ def test_a_state_that_could_not_be_saved_is_handed_over_with_its_own_lock(
     lock_of(s3, me, 240)
     assert stack.apply(backend=backend)["changed"] is False
     assert (kept.exists(), keys(s3)) == (False, [KEY])
+
+
+@pytest.mark.parametrize("here", [False, True], ids=["in the bucket", "in the folder"])
+def test_a_state_forgets_what_is_kept_without_terraform(
+    stack: Stack, backend: dict[str, Any], s3: Any, capsys: pytest.CaptureFixture[str], here: bool
+) -> None:
+    """By its id, and once; in check mode not at all. What Terraform then plans is another one."""
+
+    def forget(name: str, check: bool = False) -> dict[str, Any]:
+        options = {"work_dir": str(stack.work_dir), "id": name, **({} if here else {"backend": backend})}
+        with patch_module_args({**options, "_ansible_check_mode": check}), pytest.raises(SystemExit):
+            terraform_state_forget.main()
+        return dict(json.loads(capsys.readouterr().out))
+
+    where: dict[str, Any] = {} if here else {"backend": backend}
+    assert forget("nothing")["changed"] is False, "there is no state yet"
+    stack.apply(**where)
+    text = (
+        (stack.work_dir / "terraform.tfstate").read_text()
+        if here
+        else s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read()
+    )
+    one = json.loads(text)["resources"][0]
+    name, address = one["instances"][0]["attributes"]["id"], f"{one['type']}.{one['name']}"
+    assert forget("another")["addresses"] == []
+    assert forget(name, check=True)["addresses"] == [address]
+    assert stack.run(check=True, **where)["changed"] is False
+    assert forget(name)["addresses"] == [address]
+    assert (forget(name)["changed"], forget(name)["addresses"]) == (False, [])
+    assert stack.run(check=True, **where)["summary"]["add"] == 1
+    assert keys(s3) == ([] if here else [KEY])
 
 
 def test_an_interrupted_apply_saves_the_state_and_frees_the_lock(

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 
 from .inventory import (
     ADDRESS,
+    BACKUPS,
+    DATA,
     DISK,
     GROUP,
     IMAGE,
+    KEPT,
     KEY_PAIR,
     LEAVING,
     MACHINE,
     PARAMETER,
     PROFILE,
+    RESTORING,
     ROLE,
     SNAPSHOT,
     STATE,
@@ -69,6 +73,9 @@ def _made_by_terraform(command: str) -> Callable[[Inventory, Thing], Iterator[Fi
     return rule
 
 
+_machine_role = _made_by_terraform("aws iam delete-role --role-name {id}")
+
+
 def _volume(inventory: Inventory, thing: Thing) -> Iterator[Finding]:
     if thing.id in inventory.known:
         yield Finding(thing.kind, thing.id, f"the homes, {thing.detail}", WITH_DATA)
@@ -91,9 +98,39 @@ def _volume(inventory: Inventory, thing: Thing) -> Iterator[Finding]:
         )
 
 
+def _backups(inventory: Inventory, thing: Thing) -> Iterator[Finding]:
+    """The role and the policy live as long as the homes, not as the machine."""
+    command = (
+        f"aws iam delete-role --role-name {thing.id} (after its policy: aws iam delete-role-policy)"
+        if thing.kind == ROLE
+        else f"aws dlm delete-lifecycle-policy --region {inventory.region} --policy-id {thing.id}"
+    )
+    why = "it has the homes backed up"
+    if thing.id in inventory.known:
+        yield Finding(thing.kind, thing.id, why, f"{WITH_DATA}; so does ds_stack_backups: {{keep_days: 0}}")
+    elif inventory.of_kind(VOLUME):
+        yield Finding(
+            thing.kind, thing.id, f"{why}, in no state of Terraform's", "site.yml takes it over", orphan=True
+        )
+    else:
+        yield Finding(
+            thing.kind, thing.id, f"{why}, of which there are none", f"by hand: {command}", orphan=True
+        )
+
+
+def _role(inventory: Inventory, thing: Thing) -> Iterator[Finding]:
+    yield from (_backups if thing.part == DATA else _machine_role)(inventory, thing)
+
+
 def _disk(inventory: Inventory, thing: Thing) -> Iterator[Finding]:
-    if thing.status != "in-use":  # else it goes with its machine
-        by_hand = f"aws ec2 delete-volume --region {inventory.region} --volume-id {thing.id}"
+    by_hand = f"aws ec2 delete-volume --region {inventory.region} --volume-id {thing.id}"
+    if thing.part == KEPT:
+        why = f"the homes as they were before a restore, {thing.detail}"
+        yield Finding(thing.kind, thing.id, why, f"when nobody needs it: {by_hand}", orphan=True)
+    elif thing.part == RESTORING:
+        why = f"of a restore that has not come to its end, {thing.detail}"
+        yield Finding(thing.kind, thing.id, why, f"run restore.yml again, or: {by_hand}", orphan=True)
+    elif thing.status != "in-use":  # else it goes with its machine
         why = f"of a machine that is gone, {thing.detail}"
         yield Finding(thing.kind, thing.id, why, f"when nobody needs it: {by_hand}", orphan=True)
 
@@ -115,6 +152,15 @@ def _snapshot(inventory: Inventory, thing: Thing) -> Iterator[Finding]:
     elif thing.purpose == "final":
         yield Finding(
             thing.kind, thing.id, f"the homes as they were when they were destroyed, {thing.detail}", by_hand
+        )
+    elif thing.purpose == "scheduled":
+        goes = bool(inventory.of_kind(BACKUPS))
+        yield Finding(
+            thing.kind,
+            thing.id,
+            f"a backup, {thing.detail}, which costs as much as {thing.size} GiB of snapshots at the most",
+            "it goes by itself after its days" if goes else f"nothing retires it any more: {by_hand}",
+            orphan=not goes,
         )
     elif thing.purpose == "before-replacement" and inventory.of_kind(VOLUME):
         yield Finding(
@@ -163,11 +209,12 @@ _RULES: Mapping[str, Callable[[Inventory, Thing], Iterator[Finding]]] = {
     MACHINE: _made_by_terraform("aws ec2 terminate-instances --region {region} --instance-ids {id}"),
     ADDRESS: _made_by_terraform("aws ec2 release-address --region {region} --allocation-id {id}"),
     PROFILE: _made_by_terraform("aws iam delete-instance-profile --instance-profile-name {id}"),
-    ROLE: _made_by_terraform("aws iam delete-role --role-name {id}"),
+    ROLE: _role,
     VOLUME: _volume,
     DISK: _disk,
     GROUP: _made_by_terraform("aws ec2 delete-security-group --region {region} --group-id {id}"),
     VPC: _made_by_terraform("aws ec2 delete-vpc --region {region} --vpc-id {id} (with all that is in it)"),
+    BACKUPS: _backups,
     IMAGE: _image,
     SNAPSHOT: _snapshot,
     KEY_PAIR: _key_pair,

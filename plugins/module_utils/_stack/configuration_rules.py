@@ -101,7 +101,7 @@ TIMES = {
 }
 """Seconds."""
 
-AGES = {"ds_stack_image_max_age": (0, 36500)}
+AGES = {"ds_stack_image_max_age": (0, 36500), "ds_stack_backups.keep_days": (0, 3650)}
 """Days."""
 
 INSTANCE_TYPE = re.compile(r"(?P<family>[a-z]+[0-9]*(?P<traits>[a-z]*)(-[a-z0-9]+)*)\.(?P<size>[a-z0-9-]+)")
@@ -316,7 +316,8 @@ def _tls(values: Values) -> Iterator[str]:
 def _numbers(values: Values) -> Iterator[str]:
     for limits, unit in ((SIZES, "GiB"), (TIMES, "seconds"), (AGES, "days")):
         for variable, (smallest, largest) in limits.items():
-            number = values.get(variable)
+            name, _dot, key = variable.partition(".")
+            number = values.get(name, {}).get(key) if key else values.get(name)
             if number is None:
                 continue
             if number < smallest:

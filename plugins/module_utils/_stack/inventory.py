@@ -13,6 +13,9 @@ from typing import Any
 NETWORK, DATA, INSTANCE = PARTS = ("network", "data", "instance")
 """The parts of a stack that Terraform makes, each with a state of its own."""
 
+KEPT, RESTORING = "kept-at-restore", "being-restored"
+"""Instead of `DATA`: the part of a volume whose place another has taken, and of one that is to take it."""
+
 MACHINE = "machine"
 VOLUME = "data volume"
 DISK = "disk"
@@ -22,13 +25,14 @@ VPC = "network"
 GROUP = "security group"
 ROLE = "role"
 PROFILE = "instance profile"
+BACKUPS = "backup policy"
 IMAGE = "image"
 SNAPSHOT = "snapshot"
 KEY_PAIR = "key pair"
 PARAMETER = "parameter"
 STATE = "state"
 
-MADE_BY_TERRAFORM = (MACHINE, VOLUME, ADDRESS, VPC, GROUP, ROLE, PROFILE)
+MADE_BY_TERRAFORM = (MACHINE, VOLUME, ADDRESS, VPC, GROUP, ROLE, PROFILE, BACKUPS)
 
 LEAVING = "shutting-down"
 """The state of a machine that goes without anybody's doing."""
@@ -55,7 +59,7 @@ class Thing:
     """Something in the account.
 
     part: of the stack, as its tag says. detail: a few words for people. status: of a machine or volume, as
-    the API has it. purpose: of a snapshot. size: of a volume, in GiB. zone: of a volume.
+    the API has it. purpose: of a snapshot. size: of a volume or snapshot, in GiB. zone: of a volume.
     """
 
     kind: str
@@ -195,6 +199,15 @@ def volume_to_import(inventory: Inventory) -> str | None:
     if len(there) == 1 and not inventory.state(DATA).of_kind(VOLUME):
         return there[0].id
     return None
+
+
+def backups_to_import(inventory: Inventory) -> dict[str, str]:
+    """What makes the backups and is in no state: its role and policy, as terraform/data takes them."""
+    found = {
+        option: [thing.id for thing in inventory.unknown([DATA]) if thing.kind == kind]
+        for option, kind in (("role", ROLE), ("policy_id", BACKUPS))
+    }
+    return {option: ids[0] for option, ids in found.items() if len(ids) == 1}
 
 
 def volume_problem(inventory: Inventory) -> str | None:

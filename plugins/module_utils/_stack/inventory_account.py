@@ -34,6 +34,8 @@ from .inventory import Inventory, State, Thing
 from .parameters import ParameterStore, Paths
 
 PURPOSE_TAG = "ds-stack:purpose"
+BACKUPS_TAG = "ds-stack:backups"
+"""Of a data volume that is backed up; its value is the stack's name."""
 
 _STATES = ["pending", "running", kinds.LEAVING, "stopping", "stopped"]
 _AT_ONCE = 16
@@ -161,7 +163,7 @@ def objects(bucket: Bucket, prefix: str) -> Things:
 def _questions(
     make_client: MakeClient, stack: str, region: str
 ) -> Iterator[tuple[str, Callable[[], Things]]]:
-    ec2, iam, ssm = (make_client(service) for service in ("ec2", "iam", "ssm"))
+    ec2, iam, ssm, dlm = (make_client(service) for service in ("ec2", "iam", "ssm", "dlm"))
     own = [{"Name": f"tag:{NAME_TAG}", "Values": [stack]}]
     named = f"ds-stack-{stack}-{region}"
     yield kinds.MACHINE, lambda: _machines(ec2, own)
@@ -189,7 +191,8 @@ def _questions(
             if one["GroupName"] != "default"
         ],
     )
-    yield kinds.ROLE, lambda: _role(iam, named)
+    yield kinds.ROLE, lambda: _role(iam, named, kinds.INSTANCE) + _role(iam, f"{named}-backups", kinds.DATA)
+    yield kinds.BACKUPS, lambda: _policies(dlm, stack)
     yield kinds.PROFILE, lambda: _profile(iam, named)
     yield kinds.IMAGE, lambda: [_image(one) for one in describe_images(ec2, Owners=["self"], Filters=own)]
     yield (
@@ -276,6 +279,7 @@ def _snapshot(one: Mapping[str, Any]) -> Thing:
         f"of {one.get('VolumeId')}, {when}",
         status=one.get("State", ""),
         purpose=tags.get(PURPOSE_TAG, ""),
+        size=int(one.get("VolumeSize") or 0),
     )
 
 
@@ -291,14 +295,39 @@ class _IAM(AWSErrorHandler):
         return is_boto3_error_code("NoSuchEntity")
 
 
-def _role(iam: Client, name: str) -> Things:
+def _role(iam: Client, name: str, part: str) -> Things:
     found = _IAM.list_error_handler(f"find the role {name}", None)(iam.get_role)(RoleName=name)
-    return [Thing(kinds.ROLE, name, kinds.INSTANCE)] if found else []
+    return [Thing(kinds.ROLE, name, part)] if found else []
 
 
 def _profile(iam: Client, name: str) -> Things:
     get = _IAM.list_error_handler(f"find the instance profile {name}", None)(iam.get_instance_profile)
     return [Thing(kinds.PROFILE, name, kinds.INSTANCE)] if get(InstanceProfileName=name) else []
+
+
+class _DLMError(AnsibleAWSError):
+    pass
+
+
+class _DLM(AWSErrorHandler):
+    _CUSTOM_EXCEPTION = _DLMError
+
+    @classmethod
+    def _is_missing(cls) -> Any:
+        return is_boto3_error_code("ResourceNotFoundException")
+
+
+def _policies(dlm: Client, stack: str) -> Things:
+    """Those that make the stack's backups: by the tag of the volumes that they are about."""
+    target = [f"{BACKUPS_TAG}={stack}"]
+    found = _DLM.list_error_handler("find the policies of the backups", {})(dlm.get_lifecycle_policies)(
+        TargetTags=target
+    )
+    return [
+        Thing(kinds.BACKUPS, one["PolicyId"], kinds.DATA, one.get("State", "").lower())
+        for one in found.get("Policies", [])
+        if one.get("Tags", {}).get(NAME_TAG) == stack
+    ]
 
 
 def _parameters(store: ParameterStore, paths: Paths) -> Things:

@@ -10,67 +10,24 @@ Not by `init -migrate-state -force-copy`, which lets an older state take a newer
 
 from __future__ import annotations
 
-import json
-import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .._run.lock import DirectoryLock
 from .._run.outcome import ProcessError
-from .._run.process import run_plainly
+from .backend import LOCK_SECONDS, StateFolder, Version, open_backend, read_state
 from .errors import TerraformError
 from .rescued import push_rescued
 from .resolve import clean_environment
 from .state import RESCUED
-from .tool import Tool, find_tool
+from .tool import find_tool
 from .tree import PRIVATE
 from .workdir import state_file
 
 PUSH, REMOTE, NOTHING = "push", "remote", "nothing"
-
-LOCK_SECONDS = 60
-"""How long to wait for whoever has locked the state."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """A state, as far as it matters which of two is the right one.
-
-    resources: what it has, by addresses and ids.
-    """
-
-    lineage: str
-    serial: int
-    resources: frozenset[str] = field(repr=False)
-
-    @classmethod
-    def parse(cls, document: Any) -> Version | None:
-        """Read a state; None when there is none: Terraform shows one without a lineage then."""
-        if not isinstance(document, dict) or not (document.get("lineage") or document.get("resources")):
-            return None
-        resources = frozenset(
-            " ".join(
-                str(part)
-                for part in (
-                    resource.get("module", ""),
-                    resource["type"],
-                    resource["name"],
-                    instance.get("index_key", ""),
-                    (instance.get("attributes") or {}).get("id", ""),
-                )
-            )
-            for resource in document.get("resources") or []
-            for instance in resource.get("instances") or []
-            if resource.get("mode") == "managed"
-        )
-        return cls(str(document["lineage"]), int(document["serial"]), resources)
-
-    def __str__(self) -> str:
-        count = len(self.resources)
-        return f"lineage {self.lineage}, serial {self.serial}, {count} resource{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -129,16 +86,11 @@ def _compared(
     path: Path, backend: Mapping[str, Any], binary: str | None, environ: Mapping[str, str], *, push: bool
 ) -> str:
     """Decide and, where it is wanted, push."""
-    local = _read(path)
+    local = read_state(path)
     environment, _warnings = clean_environment(environ)
     tool = find_tool(binary, environment)
     tool.check()
-    with tempfile.TemporaryDirectory(prefix="terraform_state_move-") as name:
-        # Nothing but the backend: so that no provider is wanted, and nothing else can be meant.
-        settings = {"terraform": {"backend": {backend["type"]: backend.get("config") or {}}}}
-        (Path(name) / "backend.tf.json").write_text(json.dumps(settings))
-        there = _There(tool, Path(name), environment)
-        there.run("init", "-input=false", "-no-color")
+    with open_backend(tool, backend, environment) as there:
         remote = there.version()
         try:
             action = decide(local, remote)
@@ -150,25 +102,12 @@ def _compared(
                 "other one from the backend."
             ) from None
         if push and action == PUSH:
-            there.push(path)
+            _push(there, path)
             if there.version() is None:
                 raise TerraformError(
                     f"The state {path} was pushed to {_place(backend)} and is not there. It is where it was."
                 )
     return action
-
-
-def _read(path: Path) -> Version | None:
-    content = path.read_bytes()
-    if not content.strip():
-        return None
-    try:
-        return Version.parse(json.loads(content))
-    except (ValueError, KeyError, TypeError):
-        raise TerraformError(
-            f"{path} is no state that can be read: it is encrypted or damaged. Nothing was changed. Put "
-            "back a good one (there may be a .backup beside it), or move it away."
-        ) from None
 
 
 def _set_aside(path: Path) -> Path:
@@ -182,34 +121,9 @@ def _place(backend: Mapping[str, Any]) -> str:
     return f"s3://{config.get('bucket')}/{config.get('key')}" if backend["type"] == "s3" else backend["type"]
 
 
-@dataclass(frozen=True)
-class _There:
-    """A folder that knows nothing but the backend."""
-
-    tool: Tool
-    directory: Path
-    environment: Mapping[str, str]
-
-    def run(self, *arguments: str) -> str:
-        """Run a command. Raises TerraformError."""
-        argv = [self.tool.path, *arguments]
-        said = run_plainly(argv, cwd=self.directory, env=self.environment)
-        text = said.stdout.decode("utf-8", "replace")
-        if said.returncode:
-            words = (said.stderr.decode("utf-8", "replace") or text).strip()
-            raise TerraformError(
-                f"{self.tool.name} {arguments[0]} failed, and the state is where it was: {words}"
-            )
-        return text
-
-    def push(self, path: Path) -> None:
-        """Put a state there."""
-        if path.name == RESCUED:
-            push_rescued(lambda arguments: self.run(*arguments), path.absolute())
-        else:
-            self.run("state", "push", "-no-color", f"-lock-timeout={LOCK_SECONDS}s", str(path.absolute()))
-
-    def version(self) -> Version | None:
-        """The state in the backend."""
-        text = self.run("state", "pull").strip()
-        return Version.parse(json.loads(text)) if text else None
+def _push(there: StateFolder, path: Path) -> None:
+    """Put a state there."""
+    if path.name == RESCUED:
+        push_rescued(lambda arguments: there.run(*arguments), path.absolute())
+    else:
+        there.run("state", "push", "-no-color", f"-lock-timeout={LOCK_SECONDS}s", str(path.absolute()))

@@ -7,5 +7,5 @@ resource "aws_ebs_volume" "this" {
   kms_key_id        = var.kms_key_id
   final_snapshot    = var.final_snapshot
 
-  tags = { Name = "${var.name}-data" }
+  tags = merge(var.tags, { Name = "${var.name}-data" })
 }

@@ -37,3 +37,10 @@ variable "final_snapshot" {
   type        = bool
   nullable    = false
 }
+
+variable "tags" {
+  description = "Tags for the volume alone, beside those of the provider."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}

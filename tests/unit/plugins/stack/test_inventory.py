@@ -13,6 +13,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack.inventory impo
     State,
     StateError,
     Thing,
+    backups_to_import,
     unknown_problem,
     volume_problem,
     volume_to_import,
@@ -178,6 +179,16 @@ def test_what_a_lost_state_had_is_not_made_again(
         assert f"(s3://states/demo/{part}.tfstate) does not have: {named}. They would be made" in said
 
 
+def test_what_makes_the_backups_is_taken_over_as_the_volume_is() -> None:
+    assert backups_to_import(stack(POLICY, ROLE)) == {"role": "role-b", "policy_id": "policy-1"}
+    known = state("data", policy_1=DLM)
+    assert backups_to_import(stack(POLICY, ROLE, states=(known,))) == {"role": "role-b"}
+    machines = replace(ROLE, id="role-m", part="instance")
+    assert backups_to_import(stack(POLICY, machines, states=(known,))) == {}
+    # Which of two is the right one, nobody can tell.
+    assert backups_to_import(stack(POLICY, replace(POLICY, id="policy-2"))) == {}
+
+
 def test_elsewhere_is_what_only_a_state_has() -> None:
     found = stack(
         volume("vol-1"),
@@ -192,7 +203,11 @@ def test_elsewhere_is_what_only_a_state_has() -> None:
 
 FINAL = Thing(kinds.SNAPSHOT, "snap-f", "data", "of vol-1, 2026-11-27", purpose="final")
 BEFORE = replace(FINAL, id="snap-b", purpose="before-replacement")
+BACKUP = replace(FINAL, id="snap-s", purpose="scheduled", size=50)
 THEIRS = replace(FINAL, id="snap-t", purpose="")
+POLICY = Thing(kinds.BACKUPS, "policy-1", "data", "enabled")
+ROLE = Thing(kinds.ROLE, "role-b", "data")
+DLM = "module.backups[0].aws_dlm_lifecycle_policy.backups"
 IMAGE = Thing(kinds.IMAGE, "ami-1", "image", "demo-1 with snap-i")
 PASSWORD = Thing(kinds.PARAMETER, "/ds-stack/demo/operator/passwords/ada")
 STATUS = Thing(kinds.PARAMETER, "/ds-stack/demo/machine/status")
@@ -238,6 +253,36 @@ RECORD = Thing(kinds.PARAMETER, "/ds-stack/demo/operator/stack")
         (replace(THEIRS, part="image"), [], {}, ("of an image that is gone", "delete-snapshot", True)),
         (FINAL, [], {}, ("as they were when they were destroyed", "--snapshot-id snap-f", False)),
         (BEFORE, [volume("vol-1")], {}, ("before a machine was replaced", "with the data volume", False)),
+        (BACKUP, [POLICY], {}, ("as much as 50 GiB of snapshots", "by itself after its days", False)),
+        (
+            BACKUP,
+            [],
+            {},
+            ("a backup, of vol-1", "nothing retires it any more: aws ec2", True),
+        ),
+        (POLICY, [], {"policy_1": DLM}, ("has the homes backed up", "ds_stack_destroy_data=true", False)),
+        (POLICY, [volume("vol-1")], {}, ("in no state of Terraform's", "site.yml takes it over", True)),
+        (POLICY, [], {}, ("of which there are none", "aws dlm delete-lifecycle-policy --region", True)),
+        (ROLE, [], {"role_b": "aws_iam_role.x"}, ("has the homes backed up", "keep_days: 0", False)),
+        (ROLE, [], {}, ("of which there are none", "aws iam delete-role --role-name role-b", True)),
+        (
+            replace(ROLE, id="role-m", part="instance"),
+            [volume("vol-1")],
+            {},
+            ("in no state of Terraform's", "aws iam delete-role --role-name role-m", True),
+        ),
+        (
+            replace(volume("vol-8"), kind=kinds.DISK, part=kinds.KEPT, status="available"),
+            [volume("vol-1")],
+            {"vol_1": VOLUME},
+            ("the homes as they were before a restore", "aws ec2 delete-volume", True),
+        ),
+        (
+            replace(volume("vol-8"), kind=kinds.DISK, part=kinds.RESTORING, status="available"),
+            [volume("vol-1")],
+            {"vol_1": VOLUME},
+            ("has not come to its end", "restore.yml", True),
+        ),
         (BEFORE, [], {}, ("before-replacement", "when nobody needs it: aws ec2 delete-snapshot", False)),
         (THEIRS, [], {}, ("made by somebody else", "when nobody needs it: aws ec2 delete-snapshot", False)),
         (Thing(kinds.KEY_PAIR, "key-1"), [], {}, ("of a bake that was killed", "--key-pair-id key-1", True)),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.backend import Version
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.handover import (
     NOTHING,
     PUSH,
     REMOTE,
-    Version,
     decide,
 )
 

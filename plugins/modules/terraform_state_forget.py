@@ -1,0 +1,119 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: terraform_state_forget
+short_description: Let a Terraform state forget a resource that is kept
+version_added: 0.2.0
+author:
+  - The iac.ds_stack developers (@iac-ds-stack)
+description:
+  - Takes the resource with O(id) out of a state with C(terraform state rm), at whichever addresses it stands.
+    The resource itself is not touched, and is nobody's from then on.
+  - So another one can be imported at that address.
+  - A state that does not have it, or does not exist, is as wanted.
+  - Neither the provider nor the code is needed. The state is locked meanwhile.
+requirements:
+  - Terraform >= 1.10 or OpenTofu >= 1.10
+options:
+  work_dir:
+    description: The folder in which Terraform runs, see M(iac.ds_stack.terraform_stack).
+    type: path
+    required: true
+  id:
+    description: The id of the resource, as its provider has it.
+    type: str
+    required: true
+  backend:
+    description: Where the state is kept. Without it the state lies in O(work_dir).
+    type: dict
+    suboptions:
+      type:
+        description: The type of backend, such as V(s3).
+        type: str
+        required: true
+      config:
+        description: Its settings. Give credentials by the environment.
+        type: dict
+        default: {}
+  binary:
+    description:
+      - Name or path of the program. Without it the first found of C(terraform) and C(tofu).
+    type: path
+attributes:
+  async:
+    support: full
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details: A state is neither short nor fit to be shown.
+extends_documentation_fragment:
+  - iac.ds_stack.attributes
+  - iac.ds_stack.attributes.async
+seealso:
+  - module: iac.ds_stack.terraform_stack
+"""
+
+EXAMPLES = r"""
+- name: Keep a volume without Terraform
+  iac.ds_stack.terraform_state_forget:
+    work_dir: "{{ playbook_dir }}/.stacks/demo/data"
+    id: vol-0123456789abcdef0
+"""
+
+RETURN = r"""
+addresses:
+  description: The addresses that were forgotten, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [module.data_volume.aws_ebs_volume.this]
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.forget import forget
+
+ARGUMENTS: dict[str, Any] = {
+    "work_dir": {"type": "path", "required": True},
+    "id": {"type": "str", "required": True},
+    "backend": {
+        "type": "dict",
+        "options": {
+            "type": {"type": "str", "required": True},
+            "config": {"type": "dict", "default": {}},
+        },
+    },
+    "binary": {"type": "path"},
+}
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    try:
+        addresses = forget(
+            Path(params["work_dir"]).absolute(),
+            params["backend"],
+            params["id"],
+            params["binary"],
+            os.environ,
+            check=module.check_mode,
+        )
+    except TerraformError as error:
+        module.fail_json(msg=error.message)
+    module.exit_json(changed=bool(addresses), addresses=addresses)
+
+
+if __name__ == "__main__":
+    main()
