@@ -325,7 +325,8 @@ def test_destroy_keeps_the_volume_and_the_images(stack: Stack, tmp_path: Path) -
         run_cell(hub, "import os; open('uid.txt', 'w').write(str(os.getuid()))")
     stack.play("destroy", ds_stack_replace="now")  # alice was at work a moment ago
     left = stack.left()
-    assert left.keys() <= {"volume", "image", "snapshot", "parameter"}
+    assert left.keys() <= {"volume", "image", "snapshot", "parameter", "role"}
+    assert [role.endswith("-backups") for role in left["role"]] == [True]
     assert stack.passwords() == passwords
     assert len(left["volume"]) == 1
     assert len(left["image"]) == 2

@@ -173,6 +173,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[S
         endpoint,
         ds_stack_name=NAME,
         ds_stack_users=[{"name": "ada"}],
+        ds_stack_backups={"keep_days": 0},  # tests/integration/test_restore.py has them
         # It takes RequestExpired for a clock that is wrong, and would try again for minutes.
         ds_stack_terraform_overrides={"provider": {"aws": {"max_retries": 2}}},
     )

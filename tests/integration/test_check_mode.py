@@ -93,7 +93,12 @@ def test_the_whole_stack_is_shown(said: dict[str, str]) -> None:
     assert plan["states"] == ["1 bucket to make", f"s3://ds-stack-state-123456789012-{REGION}/empty"]
     assert created(plan["network"]) == NETWORK
     assert plan["network"][0] == f"{len(plan['network']) - 1} to add"
-    assert created(plan["homes"]) == {"aws_ebs_volume"}
+    assert created(plan["homes"]) == {
+        "aws_ebs_volume",
+        "aws_dlm_lifecycle_policy",
+        "aws_iam_role",
+        "aws_iam_role_policy",
+    }
     assert plan["users"][1:] == ["ada: gets a first password", "grace: gets a first password"]
     assert plan["settings"] == ["to write, for the machine to read: /ds-stack/empty/machine/config"]
     assert created(plan["machine"]) == MACHINE

@@ -54,6 +54,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
         ds_stack_name=NAME,
         ds_stack_users=[{"name": "ada"}],
         ds_stack_state="local",
+        ds_stack_backups={"keep_days": 0},  # tests/integration/test_restore.py has them
     )
     with (
         pytest.MonkeyPatch.context() as monkeypatch,
@@ -235,7 +236,9 @@ def test_passwords_stay_while_the_homes_stay(operator: Operator, tmp_path: Path)
 def homes(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
     """Somebody who has homes and users' passwords, and no machine."""
     leave_volumes_without_a_snapshot(monkeypatch)
-    someone = Operator.with_account(tmp_path, endpoint, ds_stack_name=HOMES, ds_stack_state="local")
+    someone = Operator.with_account(
+        tmp_path, endpoint, ds_stack_name=HOMES, ds_stack_state="local", ds_stack_backups={"keep_days": 0}
+    )
     work_dir = someone.folder / f".ds_stack/{HOMES}/terraform/data"
     root = {"source": str(ROOT / "terraform/data"), "work_dir": str(work_dir)}
     zone = {"availability_zone": f"{REGION}a", "final_snapshot": False}

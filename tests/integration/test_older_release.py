@@ -80,7 +80,13 @@ def test_its_states_are_handed_over_and_nothing_is_replaced(
     tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave_volumes_without_a_snapshot(monkeypatch)
-    operator = Operator.with_account(tmp_path, endpoint, ds_stack_name=NAME, ds_stack_users=[{"name": "ada"}])
+    operator = Operator.with_account(
+        tmp_path,
+        endpoint,
+        ds_stack_name=NAME,
+        ds_stack_users=[{"name": "ada"}],
+        ds_stack_backups={"keep_days": 0},  # tests/integration/test_restore.py has them
+    )
     with operator.running_provider(), a_thread_for_the_machine(operator):
         network = made_by_0_1_0(
             operator,

@@ -74,7 +74,7 @@ def test_only_our_own_snapshots_are_retired(tmp_path: Path, endpoint: str, kept:
     ) | people | {pending}
 
 
-def test_all_snapshots_of_the_homes_are_shown_with_what_they_are(
+def test_all_snapshots_of_the_homes_are_shown_with_what_they_are_and_how_to_restore_them(
     tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also those of a volume that is gone, and those without the stack's tags; not another stack's."""
@@ -123,5 +123,8 @@ def test_all_snapshots_of_the_homes_are_shown_with_what_they_are(
         "before the data volume was destroyed",
     ):
         assert f"\n    {told}" in said
+    for one in (by_hand, backup, final):
+        assert f"iac.ds_stack.restore -e ds_stack_name={name} -e ds_stack_region={REGION}" in said
+        assert f"-e ds_stack_snapshot={one}\n" in said
     assert f"aws ec2 delete-volume --region {REGION} --volume-id {kept}" in said
     assert foreign not in said

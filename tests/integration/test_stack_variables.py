@@ -48,7 +48,7 @@ IMAGE = {
     "ds_stack_environments": [],
 }
 MADE = {
-    "__stack_inventory": {"volumes": [], "volume_to_import": None},
+    "__stack_inventory": {"volumes": [], "volume_to_import": None, "backups_to_import": {}},
     "__stack_image": {"ami_id": "ami-1"},
     "__stack_data": {"outputs": {"volume_id": "vol-1"}},
     "__stack_network": {
@@ -61,7 +61,7 @@ MADE = {
 }
 """What the stages have handed on."""
 
-HOMES_IN_B = {"volumes": [{"zone": "us-east-1b"}], "volume_to_import": "vol-1"}
+HOMES_IN_B = {"volumes": [{"zone": "us-east-1b"}], "volume_to_import": "vol-1", "backups_to_import": {}}
 
 
 def variables(folder: Path, *options: str, shown: str = SHOWN, **given: Any) -> dict[str, dict[str, Any]]:

@@ -65,7 +65,11 @@ HOMES = {
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[Operator]:
     someone = Operator.with_account(
-        tmp_path_factory.mktemp("operator"), endpoint, ds_stack_name=NAME, ds_stack_state="s3"
+        tmp_path_factory.mktemp("operator"),
+        endpoint,
+        ds_stack_name=NAME,
+        ds_stack_state="s3",
+        ds_stack_backups={"keep_days": 0},  # tests/integration/test_restore.py has them
     )
     (someone.folder.parent / "homes.yml").write_text(json.dumps([HOMES]))
     with pytest.MonkeyPatch.context() as monkeypatch:

@@ -1,0 +1,210 @@
+"""restore.yml on moto, with the real Terraform and provider: killed again and again, and gone on with.
+
+The tests build on each other in the order of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.api import dlm
+from tests.integration.moto_stacks import (
+    a_thread_for_the_machine,
+    leave_volumes_without_a_snapshot,
+    machines,
+    make_image,
+    snapshots,
+    volumes,
+)
+from tests.integration.operators import REGION, ROOT, Operator
+
+if shutil.which("terraform") is None:
+    pytest.skip("terraform is not on PATH", allow_module_level=True)
+
+NAME = "back"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE2v0Bz4Dl8OpEQjdCa7cBTGmVAuV7jh0N5TFVDrTUdN ada@example.org"
+KILLED = -9
+POINTS = [
+    "Make a volume from the snapshot",
+    "Stop the machine, which unmounts the homes",
+    "Keep the volume that is there, under another name",
+    "Make the new one the stack's",
+    "Let Terraform's state forget the one that is kept",
+    "Take it off the machine",
+    "Attach the new one to the machine, if that is in its zone",
+    "Apply the data volume",
+    "Tell the machine its configuration",
+    "Apply the machine",
+]
+FEW = [POINTS[0], POINTS[2], POINTS[4], POINTS[7]]
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[Operator]:
+    """Somebody who has a stack with a machine, and a backup of its homes."""
+    someone = Operator.with_account(
+        tmp_path_factory.mktemp("an operator"),
+        endpoint,
+        ds_stack_name=NAME,
+        ds_stack_users=[{"name": "ada", "ssh_keys": [KEY]}, {"name": "grace"}],
+        ds_stack_data_volume_size=5,
+    )
+    zones = [{"Name": "default-for-az", "Values": ["true"]}]
+    (subnet, *_others) = someone.client("ec2").describe_subnets(Filters=zones)["Subnets"]
+    # A network of their own, which is made faster than one with a subnet in every zone.
+    someone = replace(someone, variables={**someone.variables, "ds_stack_subnet_id": subnet["SubnetId"]})
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        a_thread_for_the_machine(someone),
+        someone.running_provider(),
+    ):
+        leave_volumes_without_a_snapshot(monkeypatch)
+        make_image(someone, "1")
+        someone.run("network")
+        someone.run("instance")
+        make_image(someone, "2", "image-2")  # baked since, for the next site.yml
+        dlm.run_policies()
+        yield someone
+
+
+@pytest.fixture
+def colleague(operator: Operator, tmp_path: Path) -> Operator:
+    """Somebody else, in an empty folder, who knows the name."""
+    return operator.elsewhere(tmp_path)
+
+
+def backup(operator: Operator) -> str:
+    """The one that AWS has made."""
+    (made,) = (one for one, purpose in snapshots(operator).items() if purpose == "scheduled")
+    return made
+
+
+def all_volumes(operator: Operator) -> dict[str, dict[str, str]]:
+    """All volumes but disks of machines, with their tags."""
+    found = operator.client("ec2").describe_volumes(Filters=[{"Name": "tag:ds-stack:name", "Values": [NAME]}])
+    tags = {one["VolumeId"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]} for one in found["Volumes"]}
+    return {volume: has for volume, has in tags.items() if has["ds-stack:part"] != "instance"}
+
+
+def attached(operator: Operator, volume: str) -> list[str]:
+    """To which machines a volume is attached."""
+    (found,) = operator.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
+    return [one["InstanceId"] for one in found["Attachments"]]
+
+
+def parameters(operator: Operator) -> dict[str, str]:
+    """The machine's configuration, and what there is of its users."""
+    found = operator.client("ssm").get_parameters_by_path(Path=f"/ds-stack/{NAME}", Recursive=True)[
+        "Parameters"
+    ]
+    own = ("/machine/status", "/operator/stack", "/operator/lock")
+    return {one["Name"]: one["Value"] for one in found if not one["Name"].endswith(own)}
+
+
+def config(operator: Operator) -> dict[str, Any]:
+    """The machine's configuration."""
+    return dict(json.loads(parameters(operator)[f"/ds-stack/{NAME}/machine/config"]))
+
+
+def test_what_is_no_snapshot_of_these_homes_is_refused(colleague: Operator) -> None:
+    """Before anything is touched, with what to do."""
+    ec2 = colleague.client("ec2")
+    before = all_volumes(colleague), parameters(colleague)
+    foreign = ec2.create_snapshot(
+        VolumeId=ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+    )
+    said = " ".join(colleague.run("restore", code=2, ds_stack_snapshot=foreign["SnapshotId"]).split())
+    assert (
+        f"Nothing was done. {foreign['SnapshotId']} is no snapshot of the homes of {NAME} in {REGION}" in said
+    )
+    assert f"--tags Key=ds-stack:name,Value={NAME} Key=ds-stack:part,Value=data" in said
+    assert (all_volumes(colleague), parameters(colleague)) == before
+    assert len(machines(colleague)) == 1
+
+
+def test_check_mode_says_what_would_be_done(colleague: Operator) -> None:
+    before = all_volumes(colleague), parameters(colleague)
+    said = colleague.run("restore", "--check", ds_stack_snapshot=backup(colleague))
+    assert f"A volume of 5 GiB would be made from {backup(colleague)}" in said
+    assert f"{next(iter(before[0]))}, which has the homes now, would be kept" in said
+    assert (all_volumes(colleague), parameters(colleague)) == before
+
+
+@pytest.mark.parametrize("point", POINTS if os.environ.get("DS_STACK_SOAK") else FEW)
+def test_killed_it_is_gone_on_with(colleague: Operator, point: str) -> None:
+    """Each run finds what the one before has left; none makes a third volume, or another machine."""
+    before, (machine,) = all_volumes(colleague), [one["InstanceId"] for one in all_machines(colleague)]
+    environment = {
+        **colleague.environment,
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/faults/callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "kill_after",
+        "DS_STACK_KILL_AFTER": point,
+    }
+    broken = replace(colleague, environment=environment)
+    broken.run("restore", code=KILLED, ds_stack_snapshot=backup(colleague))
+    there = all_volumes(colleague)
+    assert before.keys() <= there.keys()
+    assert len(there) == 2
+    assert [one["InstanceId"] for one in all_machines(colleague)] == [machine]
+
+
+def all_machines(operator: Operator) -> list[dict[str, Any]]:
+    """The stack's machines, stopped ones too."""
+    filters = [
+        {"Name": "tag:ds-stack:name", "Values": [NAME]},
+        {"Name": "tag:ds-stack:part", "Values": ["instance"]},
+        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+    ]
+    reservations = operator.client("ec2").describe_instances(Filters=filters)["Reservations"]
+    return [instance for reservation in reservations for instance in reservation["Instances"]]
+
+
+def test_another_snapshot_is_not_begun_with_before_that_is_done(colleague: Operator) -> None:
+    by_hand = colleague.client("ec2").create_snapshot(VolumeId=volumes(colleague)[0])["SnapshotId"]
+    said = " ".join(colleague.run("restore", code=2, ds_stack_snapshot=by_hand).split())
+    assert f"A restore of {backup(colleague)} has not come to its end." in said
+
+
+def test_in_the_end_the_homes_are_those_of_the_snapshot(colleague: Operator) -> None:
+    """On the same machine, of the same image; the earlier ones are kept, and nobody's key is lost."""
+    said = colleague.run("restore", ds_stack_snapshot=backup(colleague))
+    there = all_volumes(colleague)
+    (new,) = (one for one, tags in there.items() if tags["ds-stack:part"] == "data")
+    (kept,) = (one for one, tags in there.items() if tags["ds-stack:part"] == "kept-at-restore")
+    (machine,) = all_machines(colleague)
+    assert (attached(colleague, new), attached(colleague, kept)) == ([machine["InstanceId"]], [])
+    assert machine["State"]["Name"] == "running"
+    (made,) = colleague.client("ec2").describe_volumes(VolumeIds=[new])["Volumes"]
+    assert (made["SnapshotId"], made["Size"]) == (backup(colleague), 5)
+    assert config(colleague)["data_volume_id"] == new
+    assert [user["name"] for user in config(colleague)["users"]] == ["ada", "grace"]
+    assert parameters(colleague)[f"/ds-stack/{NAME}/machine/users/ada/ssh_keys"] == KEY
+    # AWS backs the new one up from now on, and no longer the other; no trace of the restore is left on them.
+    assert there[new]["ds-stack:backups"] == NAME
+    assert not {"ds-stack:backups", "ds-stack:restores"} & there[kept].keys()
+    assert "ds-stack:restores" not in there[new]
+    assert f"aws ec2 delete-volume --region {REGION} --volume-id {kept}" in said
+
+
+def test_then_a_run_finds_nothing_to_change(operator: Operator) -> None:
+    """With the operator's own variables, in their own folder. The image that was baked since is left out."""
+    operator.client("ec2").deregister_image(ImageId=newer_image(operator))
+    assert " changed=0 " in operator.run("instance").partition("PLAY RECAP")[2]
+
+
+def newer_image(operator: Operator) -> str:
+    """The one that no machine has."""
+    (machine,) = all_machines(operator)
+    found = operator.client("ec2").describe_images(
+        Owners=["self"], Filters=[{"Name": "tag:ds-stack:name", "Values": [NAME]}]
+    )["Images"]
+    (newer,) = (one["ImageId"] for one in found if one["ImageId"] != machine["ImageId"])
+    return str(newer)
