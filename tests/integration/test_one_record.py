@@ -28,7 +28,7 @@ NAME = "research"
 PATH = f"/ds-stack/{NAME}"
 SECRET = "hunter2-of-the-proxy"
 APPLYING = ("site", "bake", "network", "instance")
-OTHERS = ("status", "users", "stop", "start", "destroy", "audit")
+OTHERS = ("status", "users", "stop", "start", "destroy", "audit", "snapshots", "restore")
 OF_NO_STACK = {
     "image": "Packer runs it on a machine that is baked",
     "cite": "works on files of this machine",
