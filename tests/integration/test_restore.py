@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.integration.moto_stacks import (
     volumes,
 )
 from tests.integration.operators import REGION, ROOT, Operator
+from tests.which_ansible import PLAYBOOK
 
 if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
@@ -112,6 +114,95 @@ def parameters(operator: Operator) -> dict[str, str]:
 def config(operator: Operator) -> dict[str, Any]:
     """The machine's configuration."""
     return dict(json.loads(parameters(operator)[f"/ds-stack/{NAME}/machine/config"]))
+
+
+SNAPSHOT = {"snapshot_id": "snap-1", "state": "completed", "volume_size": 5, "volume_id": "vol-1"}
+THERE: dict[str, Any] = {
+    "ds_stack_name": NAME,
+    "ds_stack_region": REGION,
+    "ds_stack_snapshot": "snap-1",
+    "ds_stack_data_volume_size": "5",
+    "__stack_given": ["ds_stack_name", "ds_stack_snapshot"],
+    "__stack_same": f"-e ds_stack_name={NAME}",
+    "__stack_kept_part": "kept-at-restore",
+    "__stack_home_snapshots": [SNAPSHOT],
+    "__stack_home_volumes": [{"id": "vol-1", "zone": f"{REGION}a", "tags": {"ds-stack:part": "data"}}],
+    "__stack_inventory": {
+        "states": {"network": {"outputs": {"subnet_ids": {f"{REGION}a": "subnet-1"}}}},
+        "problems": {},
+    },
+    "__stack_machines": {"instances": [{"instance_id": "i-1"}]},
+    "__stack_begun": {"record": {"schema": 1}},
+    "__restore_volumes": {"volumes": []},
+}
+ELSEWHERE = {
+    "ds_stack_availability_zone": f"{REGION}b",
+    "__stack_given": ["ds_stack_snapshot", "ds_stack_availability_zone"],
+}
+UNDER_WAY = [
+    {"id": "vol-2", "zone": f"{REGION}a", "tags": {"ds-stack:part": part, "ds-stack:restores": snapshot}}
+    for part, snapshot in (("being-restored", "snap-1"), ("kept-at-restore", "snap-0"))
+]
+PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing": ({}, ""),
+    "none is named": ({}, "Say which snapshot to restore"),
+    "not there": ({"__stack_home_snapshots": []}, "snap-1 is no snapshot of the homes of back"),
+    "pending": (
+        {"__stack_home_snapshots": [{**SNAPSHOT, "state": "pending"}]},
+        "snap-1 is pending, and only",
+    ),
+    "failed": ({"__stack_home_snapshots": [{**SNAPSHOT, "state": "error"}]}, "snap-1 is error, and only"),
+    "larger": (
+        {"__stack_home_snapshots": [{**SNAPSHOT, "volume_size": 50}]},
+        "is of a volume of 50 GiB, and ds_stack_data_volume_size is 5. A volume cannot shrink",
+    ),
+    "no subnet": (ELSEWHERE, f"no subnet in {REGION}b, only in {REGION}a."),
+    "no machine to need one": ({**ELSEWHERE, "__stack_machines": {"instances": []}}, ""),
+    "no record": ({"__stack_begun": {"record": {}}}, "The account has no record of back"),
+    "two volumes": (
+        {"__stack_inventory": {**THERE["__stack_inventory"], "problems": {"data": "There are two."}}},
+        "There are two.",
+    ),
+    "one that is under way": (
+        {"__restore_volumes": {"volumes": UNDER_WAY[:1]}, "__stack_home_snapshots": []},
+        "",
+    ),
+    "another that is under way": (
+        {"__restore_volumes": {"volumes": UNDER_WAY[1:]}},
+        "A restore of snap-0 has",
+    ),
+}
+
+
+def test_what_cannot_be_restored_is_told_with_what_to_do(tmp_path: Path) -> None:
+    """By the playbook's own rule, which reads nothing but what was found before."""
+    variables = {name: {**THERE, **given} for name, (given, _said) in PROBLEMS.items()}
+    del variables["none is named"]["ds_stack_snapshot"]
+    tasks: list[dict[str, Any]] = [
+        {"ansible.builtin.set_fact": {f"case_{number}": "{{ __restore_problem }}"}, "vars": variables[name]}
+        for number, name in enumerate(PROBLEMS)
+    ]
+    found = "{{ [" + ", ".join(f"case_{number}" for number in range(len(tasks))) + "] | to_json }}"
+    keep = {"content": found, "dest": str(tmp_path / "found.json"), "mode": "0600"}
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+        "vars_files": [str(ROOT / "playbooks/vars/restore.yml")],
+        "tasks": [*tasks, {"ansible.builtin.copy": keep}],
+    }
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    done = subprocess.run(
+        [PLAYBOOK, tmp_path / "play.yml"],
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = dict(zip(PROBLEMS, json.loads((tmp_path / "found.json").read_text()), strict=True))
+    for name, (_given, said) in PROBLEMS.items():
+        assert (said in told[name]) if said else (told[name] == ""), (name, told[name])
 
 
 def test_what_is_no_snapshot_of_these_homes_is_refused(colleague: Operator) -> None:

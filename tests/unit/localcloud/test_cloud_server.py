@@ -83,3 +83,13 @@ def test_an_unknown_key_is_refused(client: Client) -> None:
 @pytest.mark.parametrize("path", ["/_localcloud/other", "/moto-api/reset", "/moto-api/"])
 def test_motos_own_controls_are_not_there(client: Client, path: str) -> None:
     assert client.post(path).status_code == 404
+
+
+def test_lifecycle_policies_can_be_told_to_fail_and_be_run(client: Client) -> None:
+    fault = {"action": "CreateLifecyclePolicy", "code": "LimitExceededException", "status": 429}
+    assert client.post("/_localcloud/fault", json=fault).status_code == 204
+    headers = {"Authorization": SIGNED.format(key="AKIAOPERATOR", service="dlm")}
+    answer = client.post("/policies", data="{}", headers=headers)
+    assert (answer.status_code, json.loads(answer.text)["__type"]) == (429, "LimitExceededException")
+    answer = client.post("/_localcloud/policies")
+    assert (answer.status_code, json.loads(answer.text)) == (200, [])
