@@ -43,6 +43,7 @@ FORMS = {
     "ds_stack_base_image.ssh_username": (r"[a-z_][a-z0-9_-]{0,31}", "ubuntu"),
     "ds_stack_bake_instance_profile": INSTANCE_PROFILE,
     "ds_stack_bake_subnet_id": SUBNET,
+    "ds_stack_image_id": (r"ami-[0-9a-f]{8,17}", "ami-0123456789abcdef0"),
     "ds_stack_kms_key_id": (
         r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
         "arn:aws:kms:REGION:123456789012:key/ID",
