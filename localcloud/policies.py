@@ -1,7 +1,8 @@
-"""A small evaluator of IAM policies: Allow and Deny on Action and Resource with wildcards. Pure.
+"""A small evaluator of IAM policies: Allow and Deny on actions and resources with wildcards. Pure.
 
-A statement with a condition, a principal, NotAction or NotResource is beyond it: as Allow it counts for
-nothing, as Deny for everything it names, so that a mistake refuses too much and never too little.
+Of conditions it knows StringEquals and StringLike on what a call's context says. A statement with another
+one, or with a principal, is beyond it: as Allow it counts for nothing, as Deny for everything it names, so
+that a mistake refuses too much and never too little.
 """
 
 import re
@@ -9,25 +10,59 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-_BEYOND = ("Condition", "Principal", "NotPrincipal", "NotAction", "NotResource")
+_BEYOND = ("Principal", "NotPrincipal")
+_CONDITIONS = ("StringEquals", "StringLike")
 
 
 def allows(documents: Iterable[Mapping[str, Any]], action: str, resource: str) -> bool:
     """Whether the policies allow an action (``ssm:GetParameter``) on a resource (an ARN)."""
-    allowed = False
+    return bool(decide(documents, action, resource))
+
+
+def decide(
+    documents: Iterable[Mapping[str, Any]],
+    action: str,
+    resource: str,
+    context: Mapping[str, str] | None = None,
+) -> bool | None:
+    """What the policies say: True for allowed, False for denied, None where they say nothing.
+
+    Args:
+        context: condition key → value, of the call.
+    """
+    decision = None
     for document in documents:
         for statement in _list(document.get("Statement", [])):
-            applies = _matches(statement.get("Action", []), action, ignore_case=True) and _matches(
-                statement.get("Resource", []), resource
-            )
-            beyond = any(key in statement for key in _BEYOND)
-            if statement.get("Effect") == "Deny" and (
-                applies or "NotAction" in statement or "NotResource" in statement
+            if not (
+                _applies(statement, "Action", action, ignore_case=True)
+                and _applies(statement, "Resource", resource)
             ):
+                continue
+            met = _met(statement, context or {})
+            if statement.get("Effect") == "Deny" and met is not False:
                 return False
-            if statement.get("Effect") == "Allow" and applies and not beyond:
-                allowed = True
-    return allowed
+            if statement.get("Effect") == "Allow" and met:
+                decision = True
+    return decision
+
+
+def _applies(statement: Mapping[str, Any], element: str, value: str, ignore_case: bool = False) -> bool:
+    if f"Not{element}" in statement:
+        return not _matches(statement[f"Not{element}"], value, ignore_case)
+    return _matches(statement.get(element, []), value, ignore_case)
+
+
+def _met(statement: Mapping[str, Any], context: Mapping[str, str]) -> bool | None:
+    """Whether a statement's conditions are met; None for what is beyond this."""
+    conditions: Mapping[str, Mapping[str, Any]] = statement.get("Condition", {})
+    if any(key in statement for key in _BEYOND) or not set(conditions) <= set(_CONDITIONS):
+        return None
+    return all(
+        key in context
+        and (_matches(wanted, context[key]) if test == "StringLike" else context[key] in _list(wanted))
+        for test, keys in conditions.items()
+        for key, wanted in keys.items()
+    )
 
 
 def _list(value: Any) -> list[Any]:

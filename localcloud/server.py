@@ -19,7 +19,9 @@ from xml.sax.saxutils import escape
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.ssm.models import ssm_backends
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
@@ -28,7 +30,15 @@ from localcloud.account_files import Operator, read_operator
 from localcloud.addresses import API_PORT, HOST, MIRROR_PORT
 from localcloud.api import dlm, gaps
 from localcloud.api.backend import backends
-from localcloud.authorization import Refusal, Signed, refuse_ssm, unknown_key
+from localcloud.authorization import (
+    DEFAULT_KEY,
+    Refusal,
+    Secret,
+    Signed,
+    refuse_ssm,
+    unknown_key,
+    versions_asked,
+)
 from localcloud.cloud import Cloud, log
 from localcloud.faults import Fault
 from localcloud.paths import RunDir
@@ -100,7 +110,9 @@ class App:
                 return None
             role = next((role for role in backend.roles.values() if role.name == holder.role), None)
             documents = list(_policies(role)) if role else []
-        return refuse_ssm(holder, documents, target, json.loads(body or b"{}"), signed.region)
+            call = json.loads(body or b"{}")
+            secrets = list(_secrets(target, call, signed.region)) if call.get("WithDecryption") else []
+        return refuse_ssm(holder, documents, target, call, signed.region, secrets=secrets)
 
     def _control(self, request: Request) -> Response:
         if request.path == "/_localcloud/status" and request.method == "GET":
@@ -146,6 +158,16 @@ def _policies(role: Any) -> Iterator[dict[str, Any]]:
         yield json.loads(urllib.parse.unquote(text))
     for policy in role.managed_policies.values():
         yield from (json.loads(version.document) for version in policy.versions if version.is_default)
+
+
+def _secrets(target: str, call: dict[str, Any], region: str) -> Iterator[Secret]:
+    """What a call of Systems Manager would decrypt."""
+    keys = kms_backends[DEFAULT_ACCOUNT_ID][region]
+    parameters = ssm_backends[DEFAULT_ACCOUNT_ID][region]._parameters
+    for one in versions_asked(target, call, parameters):
+        if one.parameter_type == "SecureString":
+            arn = f"arn:aws:ssm:{region}:{DEFAULT_ACCOUNT_ID}:parameter/{one.name.removeprefix('/')}"
+            yield Secret(arn, keys.describe_key(one.keyid).arn, one.keyid == DEFAULT_KEY)
 
 
 def _logging(start_response: StartResponse, action: str) -> StartResponse:

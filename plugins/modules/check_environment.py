@@ -110,6 +110,9 @@ options:
   kms_key_id:
     description: KMS key of the volumes.
     type: str
+  operator_key:
+    description: KMS key of the users' passwords. That of the default may be missing.
+    type: str
   dry_runs:
     description:
       - Whether rights are looked at by dry runs. These use placeholders, so that a policy which depends on
@@ -171,6 +174,9 @@ found:
     host:
       description: Name of the machine on which this ran.
       type: str
+    lacks_operator_key:
+      description: Whether the account has no key O(operator_key). It is not said where that is not known.
+      type: bool
     partition:
       description: The part of AWS that the account belongs to.
       type: str
@@ -178,6 +184,7 @@ found:
     account_id: "123456789012"
     base_image: {image_id: ami-0a1b2c3d4e5f60718, name: debian-12-amd64-20261116-2300}
     host: desk
+    lacks_operator_key: false
     partition: aws
 """
 
@@ -240,6 +247,7 @@ ARGUMENTS: dict[str, Any] = {
     "root_volume_size": {"type": "int"},
     "data_volume_size": {"type": "int"},
     "kms_key_id": {"type": "str"},
+    "operator_key": {"type": "str", "no_log": False},
     "dry_runs": {"type": "bool", "default": True},
     "tags": {"type": "dict", "default": {}},
     "problems": {"type": "list", "elements": "str", "default": []},
@@ -274,6 +282,7 @@ def read_wanted(module: AnsibleAWSModule) -> rules.Wanted:
                 "data_volume_size",
                 "instance_type",
                 "kms_key_id",
+                "operator_key",
                 "root_volume_size",
                 "subnet_id",
             )
@@ -376,16 +385,21 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     identity, account = answers
     for warning in rules.warnings(wanted, account):
         module.warn(warning)
-    return {"changed": False, "not_checked": rules.not_checked(account), "found": found_in(identity, account)}
+    return {
+        "changed": False,
+        "not_checked": rules.not_checked(account),
+        "found": found_in(identity, wanted, account),
+    }
 
 
-def found_in(identity: rules.Identity, account: rules.Account) -> dict[str, Any]:
+def found_in(identity: rules.Identity, wanted: rules.Wanted, account: rules.Account) -> dict[str, Any]:
     """What others want to know."""
     newest = account.newest_base
     return {
         "account_id": identity.account_id,
         "base_image": {"image_id": newest.image_id, "name": newest.name} if newest else {},
         "host": platform.node(),
+        "lacks_operator_key": account.key_states.get(wanted.operator_key or "") == "",
         "partition": identity.partition,
     }
 

@@ -165,6 +165,12 @@ audit:
     orphan:
       description: Whether nothing of this collection will look after it by itself.
       type: bool
+operator_key:
+  description:
+    - Id of the KMS key that all stacks of the account and region have for passwords. Empty if there is none.
+  returned: success
+  type: str
+  sample: 1234abcd-12ab-34cd-56ef-1234567890ab
 not_asked:
   description: Kinds of things for which these credentials may not ask, with AWS's reason.
   returned: success
@@ -234,6 +240,7 @@ def describe(found: kinds.Inventory) -> dict[str, Any]:
         "backups_to_import": kinds.backups_to_import(found),
         "problems": {part: problem for part, problem in problems.items() if problem},
         "audit": [asdict(finding) for finding in audit(found)],
+        "operator_key": next((thing.id for thing in found.of_kind(kinds.KEY)), ""),
         "not_asked": dict(found.not_asked),
     }
 

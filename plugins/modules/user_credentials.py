@@ -46,9 +46,13 @@ options:
     default: true
   kms_key_id:
     description:
-      - KMS key for parameters that are written; those that need no change keep theirs.
-      - By default the account's own key for SSM. With another, the machine's role must be allowed to decrypt
-        with it.
+      - KMS key of the operator's parameters, as an alias (C(alias/NAME)), an ARN or an id. Those that have
+        another are written again with this one, also those of users who are no longer named; no password and
+        no hash changes by that.
+      - Older versions of a parameter stay in its history with the key that they had. Rotate a password that
+        they give away.
+      - By default the account's own key for SSM, and what is there keeps the key that it has. The machine's
+        parameters have the account's own key in any case.
     type: str
   tags:
     description:
@@ -133,6 +137,12 @@ republished:
   type: list
   elements: str
   sample: []
+moved:
+  description: Users whose operator's parameter was written again with O(kms_key_id).
+  returned: when O(state=present)
+  type: list
+  elements: str
+  sample: []
 removed:
   description: Users whose parameters were removed.
   returned: when O(state=present)
@@ -146,7 +156,7 @@ tagged:
   elements: str
   sample: [/ds-stack/demo/machine/users/ada]
 parameters:
-  description: For each user the operator's parameter, which holds the password.
+  description: For each of O(users) the operator's parameter, which holds the password.
   returned: when O(state=present)
   type: dict
   sample:
@@ -166,7 +176,7 @@ done:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible.module_utils.basic import missing_required_lib
@@ -185,6 +195,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters imp
     Paths,
     Tagging,
     fail,
+    is_same_key,
 )
 
 ARGUMENTS: dict[str, Any] = {
@@ -220,14 +231,19 @@ def present(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
     }
     module.no_log_values.update(one.hash for one in machine.values() if one)
     purge = options["purge"] and options["users"] is not None
-    plan = credentials.plan(users, options["rotate"], purge, operator, machine)
+    elsewhere = _under_another_key(module, store, paths) if options["users"] is not None else set()
+    plan = credentials.plan(users, options["rotate"], purge, operator, machine, under_another_key=elsewhere)
     doomed = _names_of(paths, plan, operator, machine)
     retagged = tagging.changes(store, _kept(paths, plan))
     if plan.makes_hashes:
         credentials.require()
     if not module.check_mode:
         issuer = Issuer(store, paths, operator, machine, module.no_log_values.add)
-        secrets = [issuer.make(user, action) for user, action in plan.actions.items() if action.works]
+        secrets = [
+            issuer.make(user, action, user in plan.moved)
+            for user, action in plan.actions.items()
+            if action is not Action.KEEP
+        ]
         for secret in secrets:
             issuer.write(secret, options["kms_key_id"], tagging.wanted)
         for name, change in retagged.items():
@@ -238,9 +254,10 @@ def present(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
         "created": list(plan.created),
         "rotated": list(plan.rotated),
         "republished": list(plan.republished),
+        "moved": list(plan.moved),
         "removed": list(plan.removed),
         "tagged": list(retagged),
-        "parameters": {user: f"{paths.passwords}/{user}" for user in plan.actions},
+        "parameters": {user: f"{paths.passwords}/{user}" for user in sorted(set(users))},
         "removed_parameters": doomed,
         "diff": _diff(plan, machine),
     }
@@ -251,14 +268,14 @@ class Secret:
     """What is to be written for a user.
 
     Attributes:
-        password: a new one; None when the one that is there stays.
-        version: of the operator's parameter that holds it, if it stays.
+        published: what the machine is to know, but for the version of a password that is yet to be written;
+            None where it knows nothing of the user, and is not to.
+        password: to be written; None when the one that is there stays as it is.
     """
 
     user: str
-    hash: str = field(repr=False)
+    published: Published | None
     password: str | None = field(default=None, repr=False)
-    version: int = 0
 
 
 @dataclass(frozen=True)
@@ -277,17 +294,29 @@ class Issuer:
     machine: Mapping[str, Published | None]
     keep_secret: Callable[[str], None]
 
-    def make(self, user: str, action: Action) -> Secret:
-        """Make a user's hash, and the password where there is to be a new one. Nothing is written."""
+    def make(self, user: str, action: Action, move: bool) -> Secret:
+        """Make a user's hash, and the password where there is to be a new one. Nothing is written.
+
+        Args:
+            move: write a password that stays again, with another key.
+        """
+        published = self.machine.get(user)
+        rotation = credentials.next_rotation(published)
         if action is Action.ISSUE:
             password = credentials.generate_password()
             self.keep_secret(password)
-            return Secret(user, self._hash(user, password), password)
+            return Secret(user, Published(self._hash(user, password), rotation, 0), password)
         found = self.store.get(f"{self.paths.passwords}/{user}", decrypt=True)
         if found is None:
             raise CredentialError(f"The password of {user} was removed while this ran. Run it again.")
         self.keep_secret(found.value)
-        return Secret(user, self._hash(user, found.value), version=found.version)
+        # A run that was interrupted has moved it, or it was written again as it was. A password that the user
+        # has changed since then stays theirs.
+        if action is Action.PUBLISH and not credentials.is_hash_of(published, found.value):
+            published = Published(self._hash(user, found.value), rotation, found.version)
+        elif published:
+            published = replace(published, operator_version=found.version)
+        return Secret(user, published, found.value if move else None)
 
     def _hash(self, user: str, password: str) -> str:
         try:
@@ -304,21 +333,30 @@ class Issuer:
     def write(self, secret: Secret, kms_key_id: str | None, tags: Mapping[str, str]) -> None:
         """Write a user's parameters, the password first: what is left half done, the next run completes."""
 
-        def put(name: str, value: str, description: str, new: bool) -> int:
+        def put(name: str, value: str, description: str, new: bool, key: str | None = None) -> int:
             return self.store.put_secret(
-                name, value, description=description, kms_key_id=kms_key_id, tags=tags, new=new
+                name, value, description=description, kms_key_id=key, tags=tags, new=new
             )
 
-        user, version = secret.user, secret.version
+        user, published = secret.user, secret.published
         if secret.password is not None:
-            name = f"{self.paths.passwords}/{user}"
-            version = put(
-                name, secret.password, f"Password of {user}, as it was issued", user not in self.operator
-            )
-        rotation = credentials.next_rotation(self.machine.get(user))
-        text = credentials.document(Published(secret.hash, rotation, version))
-        name = f"{self.paths.machine_users}/{user}"
-        put(name, text, f"Password hash of {user}", user not in self.machine)
+            name, text = f"{self.paths.passwords}/{user}", f"Password of {user}, as it was issued"
+            version = put(name, secret.password, text, user not in self.operator, kms_key_id)
+            published = replace(published, operator_version=version) if published else None
+        if published:
+            name = f"{self.paths.machine_users}/{user}"
+            put(name, credentials.document(published), f"Password hash of {user}", user not in self.machine)
+
+
+def _under_another_key(module: AnsibleAWSModule, store: ParameterStore, paths: Paths) -> set[str]:
+    """Return the users whose operator's parameter has not the key that it should."""
+    wanted = module.params["kms_key_id"]
+    found = store.keys(paths.passwords) if wanted else {}
+    if not set(found.values()) - {wanted}:
+        return set()
+    kms = module.client("kms", retry_decorator=AWSRetry.jittered_backoff())
+    same = {key for key in set(found.values()) if key == wanted or is_same_key(kms, key, wanted)}
+    return {user for user, key in found.items() if key not in same}
 
 
 def _names_of(

@@ -134,6 +134,74 @@ def test_password_that_the_operator_chose(run: Runner, ssm: Any) -> None:
     assert not run(user_credentials, users=["ada"])["changed"]
 
 
+def keys_of(ssm: Any, folder: str = "operator/passwords") -> dict[str, str]:
+    filters = [{"Key": "Path", "Option": "OneLevel", "Values": [f"{ROOT}/{folder}"]}]
+    found = ssm.describe_parameters(ParameterFilters=filters)["Parameters"]
+    return {one["Name"].rpartition("/")[2]: one["KeyId"] for one in found}
+
+
+@pytest.fixture
+def key(ssm: Any) -> str:
+    """The ARN of a key with the alias alias/mine."""
+    kms = boto3.client("kms", region_name="eu-central-1")
+    arn = str(kms.create_key()["KeyMetadata"]["Arn"])
+    kms.create_alias(AliasName="alias/mine", TargetKeyId=arn)
+    return arn
+
+
+def test_the_key_is_for_the_operator_alone(run: Runner, ssm: Any, key: str) -> None:
+    result = run(user_credentials, users=["ada"], kms_key_id="alias/mine")
+    assert (result["created"], result["moved"]) == (["ada"], [])
+    assert keys_of(ssm) == {"ada": "alias/mine"}
+    assert keys_of(ssm, "machine/users") == {"ada": "alias/aws/ssm"}
+    for name in ("alias/mine", key):  # the same by another name
+        assert not run(user_credentials, users=["ada"], kms_key_id=name)["changed"]
+    assert not run(user_credentials, users=["ada"])["changed"]
+
+
+def test_passwords_are_moved_to_another_key(run: Runner, ssm: Any, key: str) -> None:
+    run(user_credentials, users=["ada", "grace", "gone"])
+    before = {user: (password(ssm, user), on_machine(ssm, user)) for user in ("ada", "grace", "gone")}
+    arguments: dict[str, Any] = {"users": ["ada", "grace"], "purge": False, "kms_key_id": key}
+    assert run(user_credentials, check=True, **arguments)["moved"] == ["ada", "gone", "grace"]
+    assert set(keys_of(ssm).values()) == {"alias/aws/ssm"}
+    # Interrupted between the two parameters of a user.
+    name = f"{ROOT}/operator/passwords/ada"
+    ssm.put_parameter(Name=name, Value=before["ada"][0], Type="SecureString", KeyId=key, Overwrite=True)
+    result = run(user_credentials, **arguments)
+    assert (result["changed"], result["moved"]) == (True, ["gone", "grace"])
+    assert set(result["parameters"]) == {"ada", "grace"}
+    assert set(keys_of(ssm).values()) == {key}
+    for user, (secret, published) in before.items():
+        assert password(ssm, user) == secret
+        # The same rotation: on the machine nothing is set, and who has changed theirs keeps it.
+        assert on_machine(ssm, user) == {**published, "operator_version": 2}
+    assert not run(user_credentials, **arguments)["changed"]
+    back = run(user_credentials, **{**arguments, "kms_key_id": "alias/aws/ssm"})
+    assert back["moved"] == ["ada", "gone", "grace"]
+
+
+def test_of_whom_the_machine_knows_nothing_the_password_is_moved(run: Runner, ssm: Any, key: str) -> None:
+    run(user_credentials, users=["ada", "gone"])
+    ssm.delete_parameter(Name=f"{ROOT}/machine/users/gone")
+    result = run(user_credentials, users=["ada"], purge=False, kms_key_id=key)
+    assert result["moved"] == ["ada", "gone"]
+    assert set(keys_of(ssm).values()) == {key}
+    assert "gone" not in keys_of(ssm, "machine/users")
+
+
+def test_a_password_of_the_operators_own_is_moved_too(run: Runner, ssm: Any, key: str) -> None:
+    run(user_credentials, users=["ada"], kms_key_id=key)
+    name = f"{ROOT}/operator/passwords/ada"
+    ssm.put_parameter(
+        Name=name, Value="a pass phrase", Type="SecureString", KeyId="alias/aws/ssm", Overwrite=True
+    )
+    result = run(user_credentials, users=["ada"], kms_key_id=key)
+    assert (result["republished"], result["moved"]) == (["ada"], ["ada"])
+    assert (password(ssm, "ada"), keys_of(ssm)) == ("a pass phrase", {"ada": key})
+    assert on_machine(ssm, "ada")["rotation"] == 2
+
+
 def test_interrupted_run_is_completed(run: Runner, ssm: Any) -> None:
     run(user_credentials, users=["ada"])
     ssm.delete_parameter(Name=f"{ROOT}/machine/users/ada")

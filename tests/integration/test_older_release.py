@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.core.exceptions import JsonRESTError
+from moto.kms.models import KmsBackend
 
 from tests.faults.checker import look
 from tests.integration.moto_stacks import (
@@ -29,6 +32,7 @@ if shutil.which("terraform") is None:
 NAME = "older"
 BUCKET = f"ds-stack-state-123456789012-{REGION}"
 FOLDERS = json.loads(Path(__file__).with_name("work_folders_of_0_1_0.json").read_text())
+KEY = "alias/ds-stack-operator"
 PARTS = ("network", "data", "instance")
 
 
@@ -76,6 +80,10 @@ def told_by_0_1_0(operator: Operator, volume: str) -> None:
         ssm.put_parameter(Name=name, Value=text, Type=kind, Tags=tags)
 
 
+def refuse(*_arguments: Any, **_options: Any) -> None:
+    raise JsonRESTError("AccessDeniedException", "no policy allows kms:CreateKey")
+
+
 def test_its_states_are_handed_over_and_nothing_is_replaced(
     tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,9 +128,29 @@ def test_its_states_are_handed_over_and_nothing_is_replaced(
         assert before.attachments == before.machines
 
         said = operator.run("network")
-        operator.run("instance")
+        with monkeypatch.context() as patched:
+            patched.setattr(KmsBackend, "create_key", refuse)
+            refused = " ".join(operator.run("instance", code=2).split())
+        moved = " ".join(operator.run("instance").split())
 
-    assert look(operator.client, NAME) == before, "the same machine, volume, network and passwords"
+    assert f"The KMS key {KEY} for the users' passwords cannot be made." in refused
+    assert "-e ds_stack_operator_key=none" in refused
+    assert "no policy allows kms:CreateKey" in refused
+    assert f"The passwords of ada lie under {KEY} now, and are the same." in moved
+    ssm = operator.client("ssm")
+    of = [{"Key": "Path", "Option": "Recursive", "Values": [f"/ds-stack/{NAME}"]}]
+    lie = {
+        one["Name"]: one.get("KeyId") for one in ssm.describe_parameters(ParameterFilters=of)["Parameters"]
+    }
+    assert lie[f"/ds-stack/{NAME}/operator/passwords/ada"] == KEY
+    assert lie[f"/ds-stack/{NAME}/machine/users/ada"] == "alias/aws/ssm"
+    hers = ssm.get_parameter(Name=f"/ds-stack/{NAME}/machine/users/ada", WithDecryption=True)["Parameter"]
+    assert json.loads(hers["Value"]) == {"hash": "$6$her$own", "rotation": 1, "operator_version": 2}
+    key = operator.client("kms").describe_key(KeyId=KEY)["KeyMetadata"]["KeyId"]
+    assert operator.client("kms").get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]
+    assert f"The KMS key {key} ({KEY}) is for the passwords of all stacks" in operator.run("audit")
+    after = replace(look(operator.client, NAME), hashes=before.hashes)  # hers is looked at above
+    assert after == before, "the same machine, volume, network and passwords"
     assert [one["State"]["Name"] for one in machines(operator)] == ["running"]
     listed = operator.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
     assert sorted(one["Key"] for one in listed) == sorted(f"{NAME}/{part}.tfstate" for part in PARTS)

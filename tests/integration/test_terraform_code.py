@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,12 @@ from typing import Any
 import boto3
 import pytest
 from moto.core.utils import utcnow
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from localcloud import provider
 from localcloud.api import dlm
+from localcloud.authorization import Secret, refuse_ssm
+from localcloud.credentials import Holder
 from tests.integration.operators import running_provider
 from tests.terraform_binary import BINARY
 
@@ -36,6 +39,7 @@ ACCOUNT = "123456789012"
 NAME = "terra-test"
 ROLE = f"ds-stack-{NAME}-{REGION}"
 BACKUPS_ROLE = f"{ROLE}-backups"
+STACKS = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/ds-stack"
 USER_TAGS = {"team": "Analysis + Research"}
 
 NOTHING_TO_DO = 0
@@ -405,7 +409,101 @@ def test_the_role_can_do_nothing_but_its_work(stack: Stack) -> None:
             "Action": ["ssm:PutParameter"],
             "Resource": f"{parameters}/status",
         },
+        {
+            "Sid": "NoOperatorParameters",
+            "Effect": "Deny",
+            "Action": ["ssm:*"],
+            "Resource": [
+                f"{STACKS}/{NAME}",
+                f"{STACKS}/*/operator/*",
+                f"{STACKS}/*/operator",
+                STACKS,
+                STACKS.removesuffix("ds-stack"),
+            ],
+        },
+        {
+            "Sid": "NoOperatorSecrets",
+            "Effect": "Deny",
+            "Action": ["kms:Decrypt"],
+            "Resource": "*",
+            "Condition": {
+                "StringLike": {"kms:EncryptionContext:PARAMETER_ARN": f"{STACKS}/*/operator/*"},
+            },
+        },
     ]
+
+
+def with_policy(stack: Stack, policy: dict[str, Any]) -> list[dict[str, Any]]:
+    """The documents of the machine's role, and one that somebody has given it besides."""
+    return [
+        stack.iam.get_role_policy(RoleName=ROLE, PolicyName="machine")["PolicyDocument"],
+        {"Statement": [{"Effect": "Allow", "Resource": "*", **policy}]},
+    ]
+
+
+MANAGED = json.loads(aws_managed_policies_data)["AmazonSSMManagedInstanceCore"]["Document"]["Statement"][0]
+ACCOUNTS_KEY = Secret("", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1", is_default=True)
+OPERATORS_KEY = replace(ACCOUNTS_KEY, is_default=False)
+
+
+@pytest.mark.parametrize("key", [ACCOUNTS_KEY, OPERATORS_KEY])
+@pytest.mark.parametrize("actions", [MANAGED["Action"], "ssm:Get*", ["ssm:*", "kms:*"], "*"])
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        ("GetParameter", {"Name": f"/ds-stack/{NAME}/operator/passwords/ada"}),
+        ("GetParameter", {"Name": f"/ds-stack/{NAME}/operator/passwords/ada:1"}),
+        ("GetParameter", {"Name": f"{STACKS}/another/operator/passwords/ada"}),
+        (
+            "GetParameters",
+            {"Names": [f"/ds-stack/{NAME}/machine/config", "/ds-stack/another/operator/stack"]},
+        ),
+        ("GetParameterHistory", {"Name": f"/ds-stack/{NAME}/operator/passwords/ada"}),
+        ("PutParameter", {"Name": f"/ds-stack/{NAME}/operator/passwords/ada", "Value": "x"}),
+        *(("GetParametersByPath", {"Path": path}) for path in ("/", "/ds-stack", f"/ds-stack/{NAME}")),
+        *(("GetParametersByPath", {"Path": path}) for path in ("/ds-stack/", "/ds-stack/another")),
+    ],
+)
+def test_no_further_policy_gives_away_the_passwords(
+    stack: Stack, call: str, body: dict[str, Any], actions: Any, key: Secret
+) -> None:
+    # Of a path that nothing denies it is the decryption that is refused.
+    found = replace(key, parameter=f"{STACKS}/another/operator/passwords/ada")
+    refusal = refuse_ssm(
+        Holder(ACCOUNT, ROLE),
+        with_policy(stack, {"Action": actions}),
+        f"AmazonSSM.{call}",
+        body | {"WithDecryption": True},
+        REGION,
+        secrets=[found] if call == "GetParametersByPath" else [],
+    )
+    assert refusal is not None
+
+
+def test_a_further_policy_gives_what_is_not_an_operators(stack: Stack) -> None:
+    documents = with_policy(stack, {"Action": MANAGED["Action"] + ["ssm:GetParametersByPath"]})
+    for call, body in (
+        ("GetParameter", {"Name": "/mine/token"}),
+        ("GetParametersByPath", {"Path": "/mine"}),
+        ("GetParametersByPath", {"Path": f"/ds-stack/{NAME}/machine/users"}),
+    ):
+        mine = replace(ACCOUNTS_KEY, parameter=f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/mine/token")
+        arguments = (f"AmazonSSM.{call}", body, REGION)
+        assert refuse_ssm(Holder(ACCOUNT, ROLE), documents, *arguments, secrets=[mine]) is None
+
+
+def test_under_the_operators_key_no_role_reads_passwords_by_a_managed_policy() -> None:
+    """Those of other machines of the account, which have no denial."""
+    body = {"Name": f"/ds-stack/{NAME}/operator/passwords/ada", "WithDecryption": True}
+
+    def refusal(key: Secret) -> Any:
+        documents = [{"Statement": MANAGED}]
+        return refuse_ssm(
+            Holder(ACCOUNT, "another"), documents, "AmazonSSM.GetParameter", body, REGION, secrets=[key]
+        )
+
+    assert refusal(ACCOUNTS_KEY) is None  # what ds_stack_operator_key: none comes to
+    assert refusal(OPERATORS_KEY) is not None
 
 
 def test_the_machine_is_hardened_and_its_disks_encrypted(stack: Stack) -> None:

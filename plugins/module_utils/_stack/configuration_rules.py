@@ -48,6 +48,11 @@ FORMS = {
         r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
         "arn:aws:kms:REGION:123456789012:key/ID",
     ),
+    "ds_stack_operator_key": (
+        r"none|alias/[A-Za-z0-9/_-]{1,250}"
+        r"|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(alias/[A-Za-z0-9/_-]{1,250}|key/[A-Za-z0-9-]+)",
+        "none, alias/NAME or arn:aws:kms:REGION:123456789012:key/ID",
+    ),
     "ds_stack_permissions_boundary": POLICY,
     "ds_stack_policy_arns": POLICY,
     # Playbooks look for a path that is not whole in folders of their own.
@@ -59,7 +64,8 @@ FORMS = {
     "ds_stack_subnet_id": SUBNET,
 }
 """What ids, ARNs and the like look like. Terraform and AWS say it too, but only after the bake. The KMS key
-is named by no alias: AWS answers with the key's own ARN, and Terraform would replace the volume for it."""
+of the volumes is named by no alias: AWS answers with the key's own ARN, and Terraform would replace the
+volume for it."""
 
 WIDEST = 8
 """Prefix length of the widest network that can be somebody's own: that of 10.0.0.0/8."""
@@ -378,14 +384,16 @@ def _policies(values: Values) -> Iterator[str]:
 
 
 def _key_region(values: Values) -> Iterator[str]:
-    key, region = values.get("ds_stack_kms_key_id"), values.get("ds_stack_region")
-    if key and region and re.fullmatch(FORMS["ds_stack_kms_key_id"][0], key):
-        other = key.split(":")[3]
-        if other != region:
-            yield (
-                f"ds_stack_kms_key_id: the key is in {other}, and ds_stack_region is {region}. Take a key of "
-                "that region."
-            )
+    region = values.get("ds_stack_region")
+    for name in ("ds_stack_kms_key_id", "ds_stack_operator_key"):
+        key = values.get(name)
+        if key and region and key.startswith("arn:") and re.fullmatch(FORMS[name][0], key):
+            other = key.split(":")[3]
+            if other != region:
+                yield (
+                    f"{name}: the key is in {other}, and ds_stack_region is {region}. Take a key of "
+                    "that region."
+                )
 
 
 def _tags(values: Values) -> Iterator[str]:

@@ -49,11 +49,13 @@ class Action(enum.Enum):
     """Make a password, and its hash."""
     PUBLISH = enum.auto()
     """Make the hash of the password that is there."""
+    MOVE = enum.auto()
+    """Write the password again, and its version beside the hash that is there."""
 
     @property
-    def works(self) -> bool:
+    def hashes(self) -> bool:
         """Whether there is a hash to make."""
-        return self is not Action.KEEP
+        return self in (Action.ISSUE, Action.PUBLISH)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Plan:
         created: users who had no password.
         rotated: users who get another one because that was asked for.
         republished: users whose password is kept and whose hash is made anew.
+        moved: users whose password is kept and gets another key.
         removed: users whose parameters go.
     """
 
@@ -71,17 +74,18 @@ class Plan:
     created: tuple[str, ...] = ()
     rotated: tuple[str, ...] = ()
     republished: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.created or self.rotated or self.republished or self.removed)
+        return bool(self.created or self.rotated or self.republished or self.moved or self.removed)
 
     @property
     def makes_hashes(self) -> bool:
         """Whether any of it takes passlib."""
-        return any(action.works for action in self.actions.values())
+        return any(action.hashes for action in self.actions.values())
 
 
 def generate_password() -> str:
@@ -100,6 +104,16 @@ def hash_password(password: str, rounds: int = ROUNDS) -> str:
     from passlib.hash import sha512_crypt  # noqa: PLC0415
 
     return str(sha512_crypt.using(rounds=rounds).hash(password))
+
+
+def is_hash_of(published: Published | None, password: str) -> bool:
+    """Whether the hash that is there is that of a password."""
+    from passlib.hash import sha512_crypt  # noqa: PLC0415
+
+    try:
+        return published is not None and bool(sha512_crypt.verify(password, published.hash))
+    except ValueError:  # no hash, or no password that has one
+        return False
 
 
 def parse_published(text: str) -> Published | None:
@@ -133,6 +147,8 @@ def plan(
     purge: bool,
     operator: Mapping[str, int],
     machine: Mapping[str, Published | None],
+    *,
+    under_another_key: Collection[str] = (),
 ) -> Plan:
     """Compare the users that are wanted with the parameters that are there.
 
@@ -141,14 +157,20 @@ def plan(
         purge: remove the parameters of users who are not wanted.
         operator: user → version of the operator's parameter.
         machine: user → what the machine's parameter says, None when it cannot be read.
+        under_another_key: users whose operator's parameter does not have the key that it should. Those who
+            are not wanted and stay are moved too: their passwords count again when they come back.
     """
     actions = {}
-    for user in sorted(set(users)):
+    for user in sorted(set(users) if purge else {*users, *under_another_key}):
         published = machine.get(user)
-        if user not in operator or user in rotate:
+        if user not in users:
+            actions[user] = Action.MOVE
+        elif user not in operator or user in rotate:
             actions[user] = Action.ISSUE
         elif published is None or published.operator_version != operator[user]:
             actions[user] = Action.PUBLISH
+        elif user in under_another_key:
+            actions[user] = Action.MOVE
         else:
             actions[user] = Action.KEEP
 
@@ -160,5 +182,10 @@ def plan(
         created=tuple(user for user in those(Action.ISSUE) if user not in operator),
         rotated=tuple(user for user in those(Action.ISSUE) if user in operator),
         republished=tuple(those(Action.PUBLISH)),
+        moved=tuple(
+            user
+            for user, action in actions.items()
+            if user in under_another_key and action is not Action.ISSUE
+        ),
         removed=tuple(sorted((set(operator) | set(machine)) - set(actions))) if purge else (),
     )

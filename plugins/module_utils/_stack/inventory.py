@@ -31,6 +31,8 @@ SNAPSHOT = "snapshot"
 KEY_PAIR = "key pair"
 PARAMETER = "parameter"
 STATE = "state"
+KEY = "KMS key"
+"""Of the passwords. It is no stack's own, and goes with none."""
 
 MADE_BY_TERRAFORM = (MACHINE, VOLUME, ADDRESS, VPC, GROUP, ROLE, PROFILE, BACKUPS)
 

@@ -31,6 +31,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_ta
 from .._packer.images import NAME_TAG, PART_TAG
 from . import inventory as kinds
 from .inventory import Inventory, State, Thing
+from .names import OPERATOR_KEY
 from .parameters import ParameterStore, Paths
 
 PURPOSE_TAG = "ds-stack:purpose"
@@ -208,6 +209,7 @@ def _questions(
     )
     store = ParameterStore(RetryingBotoClientWrapper(ssm, AWSRetry.jittered_backoff()))
     yield kinds.PARAMETER, lambda: _parameters(store, Paths(stack))
+    yield kinds.KEY, lambda: _operator_key(make_client("kms"))
 
 
 def _tags(one: Mapping[str, Any]) -> dict[str, str]:
@@ -334,6 +336,26 @@ def _parameters(store: ParameterStore, paths: Paths) -> Things:
     """By their names: nothing is decrypted. Without the lock, which a run has that gives it back."""
     names = [f"{paths.root}/{name}" for name in store.below(paths.root, recursive=True)]
     return [Thing(kinds.PARAMETER, name) for name in names if name != paths.lock]
+
+
+class _KMSError(AnsibleAWSError):
+    pass
+
+
+class _KMS(AWSErrorHandler):
+    _CUSTOM_EXCEPTION = _KMSError
+
+    @classmethod
+    def _is_missing(cls) -> Any:
+        return is_boto3_error_code("NotFoundException")
+
+
+def _operator_key(kms: Client) -> Things:
+    describe = _KMS.list_error_handler(f"find the key {OPERATOR_KEY}", None)(kms.describe_key)
+    found = describe(KeyId=OPERATOR_KEY)
+    if not found or found["KeyMetadata"]["KeyState"] == "PendingDeletion":
+        return []
+    return [Thing(kinds.KEY, found["KeyMetadata"]["KeyId"])]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ STACK_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 LOGIN_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 INSTANCE_ID = re.compile(r"i-[0-9a-f]+")
 
+OPERATOR_KEY = "alias/ds-stack-operator"
+"""The KMS key of the passwords that is made where there is none."""
+
 RESERVED_USERS = frozenset(
     # Accounts and groups of every Debian and Ubuntu: /usr/share/base-passwd/{passwd,group}.master.
     "adm audio backup bin cdrom daemon dialout dip disk fax floppy games gnats irc kmem list lp mail man "  # noqa: SIM905

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,14 @@ class _ErrorHandler(AWSErrorHandler):
     @classmethod
     def _is_missing(cls) -> Any:
         return is_boto3_error_code("ParameterNotFound")
+
+
+class _KeyErrorHandler(AWSErrorHandler):
+    _CUSTOM_EXCEPTION = ParameterError
+
+    @classmethod
+    def _is_missing(cls) -> Any:
+        return is_boto3_error_code("NotFoundException")
 
 
 @dataclass(frozen=True)
@@ -120,41 +128,44 @@ class ParameterStore:
 
     def below(self, path: str, recursive: bool = False, decrypt: bool = False) -> dict[str, Parameter]:
         """Return the parameters below a path, by their names relative to it."""
-        found: dict[str, Parameter] = {}
-        page: dict[str, str] = {}
-        while True:
-            answer = self._call(
-                "get_parameters_by_path",
-                f"list the stack's parameters ({path})",
-                Path=path,
-                Recursive=recursive,
-                WithDecryption=decrypt,
-                **page,
-            )
-            for one in answer["Parameters"]:
-                found[one["Name"][len(path) + 1 :]] = Parameter.parse(one)
-            if not answer.get("NextToken"):
-                return found
-            page = {"NextToken": answer["NextToken"]}
+        pages = self._pages(
+            "get_parameters_by_path",
+            f"list the stack's parameters ({path})",
+            Path=path,
+            Recursive=recursive,
+            WithDecryption=decrypt,
+        )
+        return {one["Name"][len(path) + 1 :]: Parameter.parse(one) for one in pages}
+
+    def keys(self, path: str) -> dict[str, str]:
+        """Return the KMS keys of the SecureStrings directly below a path, by their names relative to it."""
+        pages = self._pages(
+            "describe_parameters",
+            f"read which keys the stack's parameters have ({path})",
+            ParameterFilters=[{"Key": "Path", "Option": "OneLevel", "Values": [path]}],
+        )
+        return {one["Name"][len(path) + 1 :]: one.get("KeyId", "") for one in pages}
 
     def stacks(self) -> list[str]:
         """Return the names of the region's stacks: of those that have a record."""
-        found: list[str] = []
+        pages = self._pages(
+            "describe_parameters",
+            "list the stacks",
+            ParameterFilters=[
+                {"Key": "Path", "Option": "Recursive", "Values": [STACKS]},
+                {"Key": "Name", "Option": "Contains", "Values": [RECORD]},
+            ],
+        )
+        names = (one["Name"] for one in pages if one["Name"].endswith(RECORD))
+        return [name.removeprefix(f"{STACKS}/").removesuffix(RECORD) for name in names]
+
+    def _pages(self, operation: str, doing: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         page: dict[str, str] = {}
         while True:
-            answer = self._call(
-                "describe_parameters",
-                "list the stacks",
-                ParameterFilters=[
-                    {"Key": "Path", "Option": "Recursive", "Values": [STACKS]},
-                    {"Key": "Name", "Option": "Contains", "Values": [RECORD]},
-                ],
-                **page,
-            )
-            names = (one["Name"] for one in answer["Parameters"] if one["Name"].endswith(RECORD))
-            found += [name.removeprefix(f"{STACKS}/").removesuffix(RECORD) for name in names]
+            answer = self._call(operation, doing, **arguments, **page)
+            yield from answer["Parameters"]
             if not answer.get("NextToken"):
-                return found
+                return
             page = {"NextToken": answer["NextToken"]}
 
     def put_secret(
@@ -237,6 +248,21 @@ class ParameterStore:
     def _call(self, operation: str, doing: str, **arguments: Any) -> Any:
         call = _ErrorHandler.common_error_handler(doing)(getattr(self._client, operation))
         return call(**arguments, aws_retry=True)
+
+
+def is_same_key(kms: Any, one: str, other: str) -> bool:
+    """Whether two names of a KMS key are of the same: an alias and an ARN may be. Raises ParameterError.
+
+    One that is not there, or that is nameless, is the same as none.
+    """
+
+    def arn(key: str) -> str | None:
+        describe = _KeyErrorHandler.list_error_handler(f"find the key {key}")(kms.describe_key)
+        found = describe(KeyId=key, aws_retry=True) if key else None
+        return str(found["KeyMetadata"]["Arn"]) if found else None
+
+    found = arn(one)
+    return found is not None and found == arn(other)
 
 
 @dataclass(frozen=True)

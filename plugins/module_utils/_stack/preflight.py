@@ -16,10 +16,14 @@ from difflib import get_close_matches
 
 from .._run.versions import satisfies
 from .image_lock import how_to_move
+from .names import OPERATOR_KEY
 
 BAKE, NETWORK, INSTANCE, USERS, DESTROY = STAGES = ("bake", "network", "instance", "users", "destroy")
 
 #: Kinds of instances with an on-demand quota of their own, counted in vCPUs: families and the quota's code.
+ENABLED = "Enabled"
+"""State of a KMS key that can be used."""
+
 VCPU_QUOTAS: Mapping[str, tuple[frozenset[str], str]] = {
     "Standard": (frozenset({"a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"}), "L-1216C47A"),
     "G and VT": (frozenset({"g", "gr", "vt"}), "L-DB2E81BA"),
@@ -92,6 +96,7 @@ class Wanted:
     subnet_id: str | None = None
     bake_subnet_id: str | None = None
     kms_key_id: str | None = None
+    operator_key: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     dry_runs: bool = True
 
@@ -192,7 +197,7 @@ class Account:
     volume_id, volume_zone, volume_size: the data volume's, empty when there is none.
     subnets: the one that the machine is to be in. bake_subnets: where a bake could run.
     vpcs: how many there are, without the stack's own. has_vpc: whether the stack has one.
-    vcpu_limits: kind of instances → quota. key_state: of the KMS key, empty when there is no such key.
+    vcpu_limits: kind of instances → quota. key_states: KMS key → its state, empty when there is no such key.
     refusals: questions that were not answered, those of dry runs among them.
     """
 
@@ -213,7 +218,7 @@ class Account:
     vpc_limit: int | None = None
     running: Sequence[Running] | None = None
     vcpu_limits: Mapping[str, int] = field(default_factory=dict)
-    key_state: str | None = None
+    key_states: Mapping[str, str] = field(default_factory=dict)
     refusals: Sequence[Refusal] = ()
 
     @property
@@ -518,16 +523,16 @@ def _more(service: str, code: str, value: int, region: str) -> str:
     )
 
 
-def _key(wanted: Wanted, account: Account) -> Iterator[str]:
-    if account.key_state is None or account.key_state == "Enabled":
-        return
-    if account.key_state:
-        yield f"ds_stack_kms_key_id: {wanted.kms_key_id} is {account.key_state}. Enable it, or take another."
-    else:
-        yield (
-            f"ds_stack_kms_key_id: {wanted.region} has no key {wanted.kms_key_id}. Take the ARN of a key "
-            "in that region."
-        )
+def _keys(wanted: Wanted, account: Account) -> Iterator[str]:
+    for variable, key in (
+        ("ds_stack_kms_key_id", wanted.kms_key_id),
+        ("ds_stack_operator_key", wanted.operator_key),
+    ):
+        state = account.key_states.get(key or "", ENABLED)  # unless it is known
+        if state and state != ENABLED:
+            yield f"{variable}: {key} is {state}. Enable it, or take another."
+        elif not state and key != OPERATOR_KEY:
+            yield f"{variable}: {wanted.region} has no key {key}. Take one that is in that region."
 
 
 _RULES: tuple[Callable[[Wanted, Account], Iterator[str]], ...] = (
@@ -544,5 +549,5 @@ _RULES: tuple[Callable[[Wanted, Account], Iterator[str]], ...] = (
     _bake_network,
     _vpc_quota,
     _vcpu_quotas,
-    _key,
+    _keys,
 )

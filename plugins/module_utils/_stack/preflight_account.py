@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
@@ -129,7 +130,11 @@ def ask(make_client: MakeClient, wanted: Wanted) -> Account:
             for kind in VCPU_QUOTAS
             if answers.get(f"GetServiceQuota {kind}") is not None
         },
-        key_state=answers.get("DescribeKey"),
+        key_states={
+            key: answers[f"DescribeKey {key}"]
+            for key in _keys(wanted)
+            if answers.get(f"DescribeKey {key}") is not None
+        },
     )
     if wanted.dry_runs:
         survey.round(dict(_dry_runs(ec2, wanted, account)))
@@ -196,8 +201,8 @@ def _questions(
                 "DescribeImages own",
                 lambda: describe_images(ec2, Owners=["self"], Filters=_is_part(wanted.stack, "image")),
             )
-    if wanted.kms_key_id and {BAKE, INSTANCE} & wanted.stages:
-        yield "DescribeKey", lambda: _key_state(make_client("kms", wanted.region), wanted.kms_key_id)
+    for key in _keys(wanted):
+        yield f"DescribeKey {key}", partial(_key_state, make_client("kms", wanted.region), key)
 
 
 def _questions_of_bake(ec2: Client, wanted: Wanted) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -334,7 +339,14 @@ def _quota(client: Client, service: str, code: str) -> Callable[[], int]:
     return value
 
 
-def _key_state(kms: Client, key_id: str | None) -> str:
+def _keys(wanted: Wanted) -> list[str]:
+    """The KMS keys that the stages use."""
+    volumes = wanted.kms_key_id if {BAKE, INSTANCE} & wanted.stages else None
+    passwords = wanted.operator_key if INSTANCE in wanted.stages else None
+    return [key for key in dict.fromkeys((volumes, passwords)) if key]
+
+
+def _key_state(kms: Client, key_id: str) -> str:
     try:
         return str(kms.describe_key(KeyId=key_id)["KeyMetadata"]["KeyState"])
     except ClientError as error:

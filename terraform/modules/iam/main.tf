@@ -1,15 +1,17 @@
 # What the machine may do: be reached through Session Manager, read its own configuration, write its own status.
-# Not AmazonSSMManagedInstanceCore: that reads every parameter of the account.
+# Not AmazonSSMManagedInstanceCore: that reads every parameter of the account. Who gives it to the role all the same, by
+# policy_arns or by hand, does not give away the passwords: what is denied stays so.
 
 data "aws_caller_identity" "this" {}
 
 data "aws_partition" "this" {}
 
 locals {
-  parameters = join(":", [
+  stacks = join(":", [
     "arn", data.aws_partition.this.partition, "ssm", var.region, data.aws_caller_identity.this.account_id,
-    "parameter/ds-stack/${var.name}/machine",
+    "parameter/ds-stack",
   ])
+  parameters = "${local.stacks}/${var.name}/machine"
 }
 
 data "aws_iam_policy_document" "ec2_assumes" {
@@ -58,6 +60,35 @@ data "aws_iam_policy_document" "machine" {
     sid       = "WriteOwnStatus"
     actions   = ["ssm:PutParameter"]
     resources = ["${local.parameters}/status"]
+  }
+
+  # Of any stack, by name. Of a path that is read AWS looks at the path alone, not at what lies below it: hence those
+  # that are above an operator's.
+  statement {
+    sid     = "NoOperatorParameters"
+    effect  = "Deny"
+    actions = ["ssm:*"]
+    resources = [
+      "${local.stacks}/*/operator",
+      "${local.stacks}/*/operator/*",
+      "${local.stacks}/${var.name}",
+      local.stacks,
+      trimsuffix(local.stacks, "ds-stack"),
+    ]
+  }
+
+  # And however a password was asked for, whatever key it lies under, it is not decrypted.
+  statement {
+    sid       = "NoOperatorSecrets"
+    effect    = "Deny"
+    actions   = ["kms:Decrypt"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringLike"
+      variable = "kms:EncryptionContext:PARAMETER_ARN"
+      values   = ["${local.stacks}/*/operator/*"]
+    }
   }
 }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from localcloud.authorization import Refusal, Signed, refuse_ssm, unknown_key
+from localcloud.authorization import Refusal, Secret, Signed, refuse_ssm, unknown_key, versions_asked
 from localcloud.credentials import Holder, InstanceCredentials
-from localcloud.policies import allows
+from localcloud.policies import allows, decide
 
 ARN = "arn:aws:ssm:us-east-1:123456789012:parameter/ds-stack/demo"
 MACHINE = {
@@ -27,6 +28,9 @@ def statement(effect: str, action: Any, resource: Any, **more: Any) -> dict[str,
     return {"Statement": {"Effect": effect, "Action": action, "Resource": resource, **more}}
 
 
+ALL = statement("Allow", "*", "*")
+
+
 @pytest.mark.parametrize(
     ("documents", "allowed"),
     [
@@ -41,12 +45,85 @@ def statement(effect: str, action: Any, resource: Any, **more: Any) -> dict[str,
         ([statement("Deny", "ssm:*", f"{ARN}/b"), statement("Allow", "*", "*")], True),
         ([statement("Allow", "*", "*", Condition={"Bool": {"aws:SecureTransport": "true"}})], False),
         ([statement("Allow", "*", "*"), statement("Deny", "*", "*", Condition={"Bool": {}})], False),
-        ([{"Statement": [{"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}]}], False),
-        ([statement("Allow", "*", "*"), {"Statement": [{"Effect": "Deny", "NotAction": "s3:*"}]}], False),
+        ([{"Statement": {"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}}], True),
+        ([{"Statement": {"Effect": "Allow", "NotAction": "ssm:Get*", "Resource": "*"}}], False),
+        ([ALL, {"Statement": {"Effect": "Deny", "NotAction": "s3:*", "Resource": "*"}}], False),
+        ([ALL, {"Statement": {"Effect": "Deny", "NotAction": ["SSM:get*"], "Resource": "*"}}], True),
+        ([ALL, {"Statement": {"Effect": "Deny", "Action": "ssm:*", "NotResource": f"{ARN}/a"}}], True),
+        ([ALL, {"Statement": {"Effect": "Deny", "Action": "ssm:*", "NotResource": [f"{ARN}/a/*"]}}], False),
+        ([{"Statement": {"Effect": "Allow", "Action": "ssm:*", "NotResource": f"{ARN}/b"}}], True),
+        ([ALL, statement("Deny", "*", "*", Principal="*")], False),
     ],
 )
 def test_policies_allow_only_what_they_say(documents: list[dict[str, Any]], allowed: bool) -> None:
     assert allows(documents, "ssm:GetParameter", f"{ARN}/a") is allowed
+
+
+@pytest.mark.parametrize(
+    ("test", "wanted", "context", "met"),
+    [
+        ("StringLike", f"{ARN}/*", {"x": f"{ARN}/a"}, True),
+        ("StringLike", ["nothing", f"{ARN}/?"], {"x": f"{ARN}/a"}, True),
+        ("StringLike", f"{ARN}/*", {"x": f"{ARN}"}, False),
+        ("StringLike", f"{ARN}/*", {"y": f"{ARN}/a"}, False),
+        ("StringEquals", f"{ARN}/*", {"x": f"{ARN}/a"}, False),
+        ("StringEquals", [f"{ARN}/a"], {"x": f"{ARN}/a"}, True),
+    ],
+)
+def test_conditions_on_what_a_call_says(test: str, wanted: Any, context: dict[str, str], met: bool) -> None:
+    under = {"Condition": {test: {"x": wanted}}}
+    allowing = [statement("Allow", "*", "*", **under)]
+    denying = [ALL, statement("Deny", "*", "*", **under)]
+    assert decide(allowing, "kms:Decrypt", "key", context) is (True if met else None)
+    assert decide(denying, "kms:Decrypt", "key", context) is (not met)
+
+
+@dataclass
+class Version:
+    version: int
+    labels: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("call", "body", "shown"),
+    [
+        ("GetParameter", {"Name": "/s/o/a"}, [2]),
+        ("GetParameter", {"Name": "/s/o/a:1"}, [1]),
+        ("GetParameter", {"Name": "/s/o/a:old"}, [1]),
+        ("GetParameters", {"Names": ["/s/o/a:2", "arn:aws:ssm:us-east-1:1:parameter/s/b", "/none"]}, [2, 3]),
+        ("GetParameterHistory", {"Name": "/s/o/a"}, [1, 2]),
+        ("GetParametersByPath", {"Path": "/s/o"}, [2]),
+        ("GetParametersByPath", {"Path": "/s/"}, [2, 3]),
+        ("GetParametersByPath", {"Path": "/"}, [2, 3]),
+        ("GetParametersByPath", {"Path": "/s/o/a"}, []),
+    ],
+)
+def test_which_versions_a_call_shows(call: str, body: dict[str, Any], shown: list[int]) -> None:
+    there = {"/s/o/a": [Version(1, ("old",)), Version(2)], "/s/b": [Version(3)]}
+    assert [one.version for one in versions_asked(f"AmazonSSM.{call}", body, there)] == shown
+
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
+ANYTHING = statement("Allow", "ssm:*", "*")
+NOT_THESE = {"Condition": {"StringLike": {"kms:EncryptionContext:PARAMETER_ARN": f"{ARN}/operator/*"}}}
+
+
+@pytest.mark.parametrize(
+    ("more", "secret", "refused"),
+    [
+        ([], Secret(f"{ARN}/operator/a", KEY, is_default=True), False),
+        ([], Secret(f"{ARN}/operator/a", KEY, is_default=False), True),
+        ([statement("Allow", "kms:Decrypt", KEY)], Secret(f"{ARN}/operator/a", KEY, is_default=False), False),
+        ([statement("Deny", "kms:*", "*", **NOT_THESE)], Secret(f"{ARN}/operator/a", KEY, True), True),
+        ([statement("Deny", "kms:*", "*", **NOT_THESE)], Secret(f"{ARN}/machine/a", KEY, True), False),
+        ([ALL, statement("Deny", "kms:*", "*", **NOT_THESE)], Secret(f"{ARN}/operator/a", KEY, False), True),
+    ],
+)
+def test_who_decrypts(more: list[dict[str, Any]], secret: Secret, refused: bool) -> None:
+    holder, body = Holder("123456789012", "demo"), {"Path": "/", "WithDecryption": True}
+    call = "AmazonSSM.GetParametersByPath"
+    answer = refuse_ssm(holder, [ANYTHING, *more], call, body, "us-east-1", secrets=[secret])
+    assert (answer is not None) is refused
 
 
 def test_a_dot_in_a_pattern_is_a_dot() -> None:

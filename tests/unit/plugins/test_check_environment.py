@@ -137,7 +137,12 @@ def test_an_account_that_is_fit_passes_and_nothing_is_made_in_it(ec2: Any, run: 
 
 def test_what_was_found_on_the_way_is_returned(ec2: Any, run: Any) -> None:
     newest = {"image_id": "ami-1e749f67", "name": CANONICAL["name"][:-1] + "20170727"}
-    here = {"account_id": "123456789012", "partition": "aws", "host": platform.node()}
+    here = {
+        "account_id": "123456789012",
+        "partition": "aws",
+        "host": platform.node(),
+        "lacks_operator_key": False,
+    }
     assert run()["found"] == {"base_image": newest, **here}
     pinned = {**CANONICAL, "pinned_id": newest["image_id"], "pinned_in": "/lock"}
     assert run(base_image=pinned)["found"] == {"base_image": newest, **here}
@@ -393,7 +398,20 @@ def test_keys(run: Any) -> None:
     ]
     other = key.rsplit("/", 1)[0] + "/00000000-0000-0000-0000-000000000000"
     (found,) = problems(run(kms_key_id=other))
-    assert found.endswith("Take the ARN of a key in that region.")
+    assert found.endswith("Take one that is in that region.")
+
+
+def test_the_key_of_the_passwords(run: Any, answers: Answers) -> None:
+    alias = "alias/ds-stack-operator"
+    assert run(operator_key=alias)["found"]["lacks_operator_key"] is True
+    assert run(operator_key=alias, stages=["bake"])["found"]["lacks_operator_key"] is False
+    (found,) = problems(run(operator_key="alias/mine"))
+    assert found.startswith(f"ds_stack_operator_key: {REGION} has no key alias/mine.")
+    kms = client("kms", REGION)
+    kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+    assert run(operator_key=alias)["found"]["lacks_operator_key"] is False
+    answers["DescribeKey"] = refuse("DescribeKey", "AccessDeniedException")
+    assert run(operator_key="alias/mine")["found"]["lacks_operator_key"] is False
 
 
 @pytest.mark.parametrize("stage", ["users", "destroy"])

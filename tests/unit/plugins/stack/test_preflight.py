@@ -211,13 +211,23 @@ def test_nothing_is_said_about_what_is_not_known() -> None:
         ),
         (
             {"kms_key_id": "arn:key"},
-            {"key_state": ""},
-            "ds_stack_kms_key_id: eu-central-1 has no key arn:key. Take the ARN of a key in that region.",
+            {"key_states": {"arn:key": ""}},
+            "ds_stack_kms_key_id: eu-central-1 has no key arn:key. Take one that is in that region.",
         ),
         (
             {"kms_key_id": "arn:key"},
-            {"key_state": "Disabled"},
+            {"key_states": {"arn:key": "Disabled"}},
             "ds_stack_kms_key_id: arn:key is Disabled. Enable it, or take another.",
+        ),
+        (
+            {"operator_key": "alias/mine"},
+            {"key_states": {"alias/mine": ""}},
+            "ds_stack_operator_key: eu-central-1 has no key alias/mine. Take one that is in that region.",
+        ),
+        (
+            {"operator_key": "alias/ds-stack-operator"},
+            {"key_states": {"alias/ds-stack-operator": "PendingDeletion"}},
+            "ds_stack_operator_key: alias/ds-stack-operator is PendingDeletion. Enable it, or take another.",
         ),
         (
             {},
