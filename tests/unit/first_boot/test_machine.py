@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +27,7 @@ from ds_stack_init import (
     reporter,
     services,
     settings,
+    shares,
 )
 from ds_stack_init.errors import InitError
 from ds_stack_init.identity import Identity, discover
@@ -452,6 +454,69 @@ def test_room(usage: health.Usage, ok: bool, detail: str) -> None:
     found = health.judge("data volume", Path("/data"), usage)
     assert found.ok is ok
     assert detail in found.detail
+
+
+def test_shares_are_by_owner_and_of_one_file_system(tmp_path: Path) -> None:
+    mib = b"x" * health.MIB
+    (tmp_path / "deep/er").mkdir(parents=True)
+    for name, size in (("deep/er/one", 3), ("deep/two", 1), ("three", 2)):
+        (tmp_path / name).write_bytes(mib * size)
+    os.chown(tmp_path / "deep/two", 1234, 1234)
+    (tmp_path / "again").hardlink_to(tmp_path / "three")
+    (tmp_path / "hole").touch()
+    os.truncate(tmp_path / "hole", 100 * health.MIB)
+    (tmp_path / "link").symlink_to("/usr")
+    found = shares.add_up(tmp_path)
+    assert set(found) == {os.geteuid(), 1234}
+    assert found[1234] // health.MIB == 1
+    assert found[os.geteuid()] // health.MIB == 5
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({}, ""),
+        ({1000: health.MIB - 1}, ""),
+        ({1000: health.MIB}, "ada 1 MiB"),
+        ({1000: 31 * GIB, 1001: 2 * GIB - 1, 1002: 2 * GIB}, "ada 31 GiB, uid 1002 2 GiB, grace 2047 MiB"),
+        ({1000: 4 * GIB, 1001: 3 * GIB, 7: 2 * GIB, 8: GIB}, "ada 4 GiB, grace 3 GiB, uid 7 2 GiB"),
+    ],
+)
+def test_who_has_most(found: dict[int, int], said: str) -> None:
+    assert shares.largest(found, {1000: "ada", 1001: "grace"}) == said
+
+
+def test_watch_tells_while_it_is_nearly_full(
+    here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, started = [replace(ROOMY, free=21 * GIB)], []
+    monkeypatch.setattr(shares, "FOLDER", tmp_path)
+    monkeypatch.setattr(health, "usage", lambda _path: room[-1])
+    monkeypatch.setattr(shares, "run", lambda *command: started.append(command))
+    monkeypatch.setattr(shares, "add_up", lambda _folder: {0: 50 * GIB})
+    notice = tmp_path / shares.NOTICE
+
+    def watched(free: int) -> str:
+        room.append(replace(ROOMY, free=free * GIB))
+        shares.watch(here)
+        return notice.read_text() if notice.exists() else ""
+
+    assert watched(21) == ""
+    assert started == []
+    assert watched(20).endswith(" is 80% full. Please remove what nobody needs any more.\n")
+    assert started == [("systemctl", "--no-block", "start", "ds-stack-shares.service")]
+    shares.measure(here)
+    assert " is 83% full. Most of it have root 50 GiB." in watched(17)
+    assert notice.stat().st_mode & 0o777 == 0o644
+    assert len(started) == 1  # not again within the hour
+    now = time.time()
+    assert [shares.known(now + one) for one in (0, 3601, -100)] == [
+        ("root 50 GiB", False),
+        ("root 50 GiB", True),
+        ("root 50 GiB", True),
+    ]
+    assert watched(30) == ""
+    assert shares.known(now) == ("", True)
 
 
 def test_room_here(tmp_path: Path) -> None:

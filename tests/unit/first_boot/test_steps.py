@@ -156,7 +156,10 @@ def test_refresh_leaves_the_first_report_to_the_boots_check(
     assert len(ssm.reports) == said
 
 
-@pytest.mark.parametrize("broken", ["volume.fill", "services.keep", "users.end_leftovers", "guard.keep"])
+UPKEEP = ("guard.keep", "services.keep", "shares.watch", "users.end_leftovers", "volume.fill")
+
+
+@pytest.mark.parametrize("broken", UPKEEP)
 def test_upkeep_goes_on_whatever_fails(
     ssm: Ssm,
     here: Settings,
@@ -171,7 +174,7 @@ def test_upkeep_goes_on_whatever_fails(
     call(monkeypatch, "check")
     ssm.problem = Unavailable("SSM cannot be reached.")
     done = []
-    for name in ("volume.fill", "services.keep", "users.end_leftovers", "guard.keep"):
+    for name in UPKEEP:
         module, function = name.split(".")
 
         def work(*_: Any, name: str = name) -> None:
@@ -181,7 +184,13 @@ def test_upkeep_goes_on_whatever_fails(
 
         monkeypatch.setattr(getattr(steps, module), function, work)
     call(monkeypatch, "refresh")
-    assert sorted(done) == ["guard.keep", "services.keep", "users.end_leftovers", "volume.fill"]
+    assert sorted(done) == [
+        "guard.keep",
+        "services.keep",
+        "shares.watch",
+        "users.end_leftovers",
+        "volume.fill",
+    ]
     assert done[0] == "guard.keep"
     assert f"{broken} is broken" in caplog.text
 

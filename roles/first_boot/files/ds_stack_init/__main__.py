@@ -3,6 +3,7 @@
 usage: ds-stack-init boot      make the machine ready, start the services (ds-stack-init.service)
        ds-stack-init check     see whether the services work, and report (ds-stack-ready.service)
        ds-stack-init refresh   apply what has changed (ds-stack-init-refresh.timer)
+       ds-stack-init shares    add up who has how much of the data volume (ds-stack-shares.service)
        ds-stack-init stop      note changed passwords and sign-ins, and report, before the machine stops
 """
 
@@ -13,7 +14,7 @@ import logging
 import sys
 from pathlib import Path
 
-from . import files, identity, memory, presence, settings, status, steps
+from . import files, identity, memory, presence, settings, shares, status, steps
 from .metadata import Metadata
 from .parameters import Parameters, Unavailable
 from .process import run
@@ -30,7 +31,7 @@ def main() -> int:
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
     logger.setLevel(logging.INFO)
     command = sys.argv[1] if len(sys.argv) == 2 else ""
-    if command not in COMMANDS:
+    if command not in (*COMMANDS, "shares"):
         print(__doc__, file=sys.stderr)
         return 2
     try:
@@ -43,6 +44,9 @@ def main() -> int:
 def _run(command: str) -> int:
     here = settings.load()
     files.make_folder(memory.FOLDER, 0o755)
+    if command == "shares":  # it may take long, and changes nothing
+        shares.measure(here)
+        return 0
     with Path(memory.FOLDER, "lock").open("w", encoding="ascii") as lock:
         try:
             # A refresh comes again; the others wait for their turn.

@@ -11,6 +11,9 @@ from .settings import Settings
 from .status import Check
 
 MIB = 1024 * 1024
+GIB = 1024 * MIB
+# Of this many percent people are told, so that it does not come to that.
+NEARLY_FULL = 80
 # Less than this share, or than so much, is none.
 SHARE = 0.01
 LEAST_BYTES, LEAST_INODES = 256 * MIB, 10_000
@@ -25,6 +28,11 @@ class Usage:
     free: int
     inodes: int
     free_inodes: int
+
+    @property
+    def used(self) -> int:
+        """How many percent are not free."""
+        return 100 - 100 * self.free // max(self.size, 1)
 
 
 def usage(path: Path) -> Usage:
@@ -48,8 +56,7 @@ def judge(name: str, path: Path, found: Usage, *, read_only: bool = False) -> Ch
     # Some file systems make inodes as they are needed, and tell 0.
     if found.inodes and found.free_inodes < min(found.inodes * SHARE, LEAST_INODES):
         return Check(name, False, f"{path} has no inodes: room for {found.free_inodes} more files is left")
-    used = 100 - 100 * found.free // max(found.size, 1)
-    return Check(name, True, f"{path} is {used}% full")
+    return Check(name, True, f"{path} is {found.used}% full")
 
 
 def check(settings: Settings) -> list[Check]:

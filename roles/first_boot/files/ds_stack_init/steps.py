@@ -16,6 +16,7 @@ from . import (
     registry,
     self_test,
     services,
+    shares,
     sign_ins,
     state_folders,
     status,
@@ -83,6 +84,7 @@ def upkeep(settings: Settings, log: Callable[[str], None]) -> None:
         lambda: _fill(settings, applied, log),
         lambda: users.end_leftovers(registry.load(settings.state), log),
         lambda: services.keep(settings.services, log),
+        lambda: shares.watch(settings),
     ]
     if settings.guard:
         # First: the services do not start without it.
@@ -135,7 +137,7 @@ def _check(context: Context, seconds: float) -> None:
         lambda one: services.check(one, scheme, settings.tls_folder / CERTIFICATE),
         seconds,
     )
-    disks = health.check(settings)
+    disks = [_with_shares(one) for one in health.check(settings)]
     instance = context.identity.instance_id
     # Where the disks are at fault it says nothing of the image.
     if self_test.is_due(settings, instance) and all(one.ok for one in disks):
@@ -157,6 +159,12 @@ def _check(context: Context, seconds: float) -> None:
     as_before = (state, message) == (applied.state, applied.message)
     written = context.reporter.report(state, message, checks, quiet=as_before)
     memory.save(replace(applied, state=state if written else None, message=message))
+
+
+def _with_shares(disk: Check) -> Check:
+    """Add who has most of the data volume, where that was looked at since it is nearly full."""
+    who = shares.known(time.time())[0] if disk.name == health.DATA else ""
+    return replace(disk, detail=f"{disk.detail}: {who}") if who else disk
 
 
 def stop(context: Context) -> None:
