@@ -111,7 +111,7 @@ class App:
             role = next((role for role in backend.roles.values() if role.name == holder.role), None)
             documents = list(_policies(role)) if role else []
             call = json.loads(body or b"{}")
-            secrets = list(_secrets(target, call, signed.region)) if call.get("WithDecryption") else []
+            secrets = list(secrets_of(target, call, signed.region)) if call.get("WithDecryption") else []
         return refuse_ssm(holder, documents, target, call, signed.region, secrets=secrets)
 
     def _control(self, request: Request) -> Response:
@@ -160,7 +160,7 @@ def _policies(role: Any) -> Iterator[dict[str, Any]]:
         yield from (json.loads(version.document) for version in policy.versions if version.is_default)
 
 
-def _secrets(target: str, call: dict[str, Any], region: str) -> Iterator[Secret]:
+def secrets_of(target: str, call: dict[str, Any], region: str) -> Iterator[Secret]:
     """What a call of Systems Manager would decrypt."""
     keys = kms_backends[DEFAULT_ACCOUNT_ID][region]
     parameters = ssm_backends[DEFAULT_ACCOUNT_ID][region]._parameters
