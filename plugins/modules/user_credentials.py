@@ -354,7 +354,7 @@ def _under_another_key(module: AnsibleAWSModule, store: ParameterStore, paths: P
     found = store.keys(paths.passwords) if wanted else {}
     if not set(found.values()) - {wanted}:
         return set()
-    kms = module.client("kms", retry_decorator=AWSRetry.jittered_backoff())
+    kms = module.client("kms")
     same = {key for key in set(found.values()) if key == wanted or is_same_key(kms, key, wanted)}
     return {user for user, key in found.items() if key not in same}
 

@@ -32,7 +32,7 @@ from .._packer.images import NAME_TAG, PART_TAG
 from . import inventory as kinds
 from .inventory import Inventory, State, Thing
 from .names import OPERATOR_KEY
-from .parameters import ParameterStore, Paths
+from .parameters import ParameterStore, Paths, find_key
 
 PURPOSE_TAG = "ds-stack:purpose"
 BACKUPS_TAG = "ds-stack:backups"
@@ -338,24 +338,9 @@ def _parameters(store: ParameterStore, paths: Paths) -> Things:
     return [Thing(kinds.PARAMETER, name) for name in names if name != paths.lock]
 
 
-class _KMSError(AnsibleAWSError):
-    pass
-
-
-class _KMS(AWSErrorHandler):
-    _CUSTOM_EXCEPTION = _KMSError
-
-    @classmethod
-    def _is_missing(cls) -> Any:
-        return is_boto3_error_code("NotFoundException")
-
-
 def _operator_key(kms: Client) -> Things:
-    describe = _KMS.list_error_handler(f"find the key {OPERATOR_KEY}", None)(kms.describe_key)
-    found = describe(KeyId=OPERATOR_KEY)
-    if not found or found["KeyMetadata"]["KeyState"] == "PendingDeletion":
-        return []
-    return [Thing(kinds.KEY, found["KeyMetadata"]["KeyId"])]
+    found = find_key(kms, OPERATOR_KEY)
+    return [Thing(kinds.KEY, found["KeyId"])] if found and found["KeyState"] != "PendingDeletion" else []
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ NAME_TAG = "ds-stack:name"
 SSH_KEYS = "ssh_keys"
 STACKS = "/ds-stack"
 RECORD = "/operator/stack"
+ACCOUNTS_KEY = "alias/aws/ssm"
+"""The KMS key that SSM takes where none is named."""
 DELETED_AT_ONCE = 10
 """The most that AWS takes in one call of DeleteParameters."""
 
@@ -198,7 +200,8 @@ class ParameterStore:
         new: bool,
         key: str | None,
     ) -> int:
-        options: dict[str, Any] = {"KeyId": key} if key else {}
+        # The account's own is made by the first call that names none.
+        options: dict[str, Any] = {} if not key or (new and key == ACCOUNTS_KEY) else {"KeyId": key}
         if new:
             options["Tags"] = ansible_dict_to_boto3_tag_list(dict(tags))
         answer = self._call(
@@ -250,19 +253,17 @@ class ParameterStore:
         return call(**arguments, aws_retry=True)
 
 
+def find_key(kms: Any, key: str) -> Mapping[str, Any] | None:
+    """Return what KMS says of a key, by its id, ARN or alias; None without one. Raises ParameterError."""
+    describe = _KeyErrorHandler.list_error_handler(f"find the key {key}", None)(kms.describe_key)
+    found = describe(KeyId=key)
+    return found["KeyMetadata"] if found else None
+
+
 def is_same_key(kms: Any, one: str, other: str) -> bool:
-    """Whether two names of a KMS key are of the same: an alias and an ARN may be. Raises ParameterError.
-
-    One that is not there, or that is nameless, is the same as none.
-    """
-
-    def arn(key: str) -> str | None:
-        describe = _KeyErrorHandler.list_error_handler(f"find the key {key}")(kms.describe_key)
-        found = describe(KeyId=key, aws_retry=True) if key else None
-        return str(found["KeyMetadata"]["Arn"]) if found else None
-
-    found = arn(one)
-    return found is not None and found == arn(other)
+    """Whether two names of a KMS key are of the same: an alias and an ARN may be. Raises ParameterError."""
+    found = [find_key(kms, key) if key else None for key in (one, other)]
+    return all(found) and len({key["Arn"] for key in found if key}) == 1
 
 
 @dataclass(frozen=True)
