@@ -49,7 +49,7 @@ def account(client: Callable[[str], Any]) -> dict[str, Any]:
         parameter
         for page in ssm.get_paginator("describe_parameters").paginate()
         for parameter in page["Parameters"]
-        if not parameter["Name"].endswith("/machine/status")
+        if "/machine/status" not in parameter["Name"]
     ]
     return found
 

@@ -13,7 +13,7 @@ author:
   - The iac.ds_stack developers (!UNKNOWN)
 description:
   - A machine whose image was made with the role P(iac.ds_stack.first_boot#role) tells every minute who is at
-    work, in the parameter C(/ds-stack/<stack>/machine/status).
+    work, in the parameter C(/ds-stack/<stack>/machine/status/<instance>).
   - At work is whose kernel is busy or was a moment ago, who runs something in a terminal or in RStudio, whose
     detached process uses the processor, who is connected by SSH, and who asked for it with C(ds-keep).
   - While it waits, the console shows for whom.
@@ -103,7 +103,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import (
     check_instance,
     check_stack,
 )
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import ParameterStore, Paths
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import ParameterStore
 
 PAUSE_SECONDS = 30.0
 REMINDER_SECONDS = 600.0
@@ -142,7 +142,7 @@ def run(module: AnsibleAWSModule, progress: Progress) -> dict[str, Any]:
     store = ParameterStore(module.client("ssm", retry_decorator=AWSRetry.jittered_backoff()))
 
     def look() -> Presence:
-        seen = pages.look(store.get(Paths(stack).status))
+        seen = pages.read(store, stack, instance)
         age = pages.age(seen.document, datetime.now(timezone.utc)) if seen else None
         return pages.presence(instance, seen, age)
 

@@ -13,7 +13,8 @@ author:
   - The iac.ds_stack developers (!UNKNOWN)
 description:
   - A machine whose image was made with the role P(iac.ds_stack.first_boot#role) writes its status to the
-    parameter C(/ds-stack/<stack>/machine/status). This is how to know that it is ready, also when none of its
+    parameter C(/ds-stack/<stack>/machine/status/<instance>), and one of an older release to
+    C(/ds-stack/<stack>/machine/status). This is how to know that it is ready, also when none of its
     ports is open.
 options:
   stack:
@@ -24,6 +25,11 @@ options:
     description: The instance whose word counts.
     type: str
     required: true
+  state:
+    description: With V(absent) what a machine has said of itself is removed, as the machine was before.
+    type: str
+    choices: [present, absent]
+    default: present
   config_version:
     description: The version of the configuration, in SSM, that the machine must have applied, or a newer one.
     type: int
@@ -33,6 +39,12 @@ options:
       - Whether to wait until the machine is ready.
       - The module fails when the machine reports a failure. One that was reported before this module began to
         wait counts only after two minutes, since the machine tries again every minute.
+    type: bool
+    default: false
+  standing_by:
+    description: >-
+      Whether it is enough that the machine waits for the data volume while another one has it, as a machine
+      does that is to replace that one.
     type: bool
     default: false
   timeout:
@@ -50,6 +62,7 @@ options:
 attributes:
   check_mode:
     support: full
+    details: Nothing is changed but with O(state=absent).
   diff_mode:
     support: none
 extends_documentation_fragment:
@@ -72,17 +85,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ready:
-  description: Whether this machine is ready, with this configuration.
-  returned: always
+  description: Whether this machine is ready, with this configuration; or is where O(standing_by) wants it.
+  returned: with O(state=present)
   type: bool
   sample: true
 status:
   description: What was reported last, by whatever machine; empty when nothing was.
-  returned: always
+  returned: with O(state=present)
   type: dict
   contains:
     state:
-      description: V(starting), V(ready), V(failed) or V(stopped).
+      description: V(starting), V(waiting), V(ready), V(failed) or V(stopped).
       type: str
       sample: ready
     message:
@@ -142,23 +155,23 @@ status:
       sample: 0
 at_work:
   description: Who is at work on the machine, if it runs, in words; empty for nobody.
-  returned: always
+  returned: with O(state=present)
   type: str
   sample: ada (kernel ir, SSH) and grace (R session)
 at_work_unknown:
   description: Why that is not known; empty where it is.
-  returned: always
+  returned: with O(state=present)
   type: str
   sample: ""
 unanswered:
   description: Those O(urls) that did not answer, or answered with an error.
-  returned: always
+  returned: with O(state=present)
   type: list
   elements: str
   sample: []
 age:
   description: Seconds since that report, or none where nothing was reported or it does not tell when.
-  returned: always
+  returned: with O(state=present)
   type: float
   sample: 12.4
 complaint:
@@ -166,12 +179,12 @@ complaint:
     - What is wrong with the machine by its own words, or that it has been silent for more than five minutes,
       though it reports every minute; empty when nothing is.
     - It is about a machine that runs. Of one that was stopped nothing else is to be expected.
-  returned: always
+  returned: with O(state=present)
   type: str
   sample: "data volume: /data is full: 0 MiB are left for users"
 waited:
   description: Seconds that passed until then.
-  returned: always
+  returned: with O(state=present)
   type: float
   sample: 84.2
 """
@@ -206,8 +219,10 @@ LOOK_TIMEOUT_SECONDS = 5
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},
     "instance_id": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "config_version": {"type": "int", "default": 0},
     "wait": {"type": "bool", "default": False},
+    "standing_by": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 900},
     "urls": {"type": "list", "elements": "str", "default": []},
 }
@@ -222,11 +237,11 @@ class NotReadyError(Exception):
 
 
 def wait_until_ready(
-    store: ParameterStore, name: str, wanted: Wanted, timeout: float, advice: str
+    store: ParameterStore, stack: str, wanted: Wanted, timeout: float, advice: str
 ) -> tuple[Seen | None, float]:
     """Wait until the machine is ready; return its status and the seconds that took. Raises NotReadyError."""
     began = time.monotonic()
-    first = seen = pages.look(store.get(name))
+    first = seen = pages.read(store, stack, wanted.instance_id)
     while True:
         waited = time.monotonic() - began
         verdict = pages.judge(wanted, first, seen, waited)
@@ -244,7 +259,7 @@ def wait_until_ready(
                 seen,
             )
         time.sleep(PAUSE_SECONDS)
-        seen = pages.look(store.get(name))
+        seen = pages.read(store, stack, wanted.instance_id)
 
 
 def answers(url: str) -> bool:
@@ -291,17 +306,29 @@ def is_address(url: str) -> bool:
         return False
 
 
+def forget(store: ParameterStore, stack: str, instance_id: str, check_mode: bool) -> dict[str, Any]:
+    """Remove what a machine has said of itself."""
+    doomed = [name for name in [Paths(stack).status(instance_id)] if store.get(name)]
+    if not check_mode:
+        store.delete(doomed)
+    return {"changed": bool(doomed)}
+
+
 def run(module: AnsibleAWSModule) -> dict[str, Any]:
     """Do what the task asks for and return the module's result."""
     check(module.params)
     store = ParameterStore(module.client("ssm", retry_decorator=AWSRetry.jittered_backoff()))
-    name = Paths(module.params["stack"]).status
-    wanted = Wanted(module.params["instance_id"], module.params["config_version"])
+    stack = module.params["stack"]
+    if module.params["state"] == "absent":
+        return forget(store, stack, module.params["instance_id"], module.check_mode)
+    wanted = Wanted(
+        module.params["instance_id"], module.params["config_version"], module.params["standing_by"]
+    )
     if module.params["wait"]:
         advice = pages.advice(wanted.instance_id, module.region)
-        seen, waited = wait_until_ready(store, name, wanted, module.params["timeout"], advice)
+        seen, waited = wait_until_ready(store, stack, wanted, module.params["timeout"], advice)
     else:
-        seen, waited = pages.look(store.get(name)), 0.0
+        seen, waited = pages.read(store, stack, wanted.instance_id), 0.0
     age = pages.age(seen.document, datetime.now(timezone.utc)) if seen else None
     at_work = pages.presence(wanted.instance_id, seen, age)
     ready = pages.judge(wanted, None, seen, waited) is Verdict.READY

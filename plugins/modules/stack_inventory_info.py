@@ -99,6 +99,9 @@ machines:
       instance_id: i-0123456789abcdef0
       instance_type: t3.large
       state: {name: running}
+      slot: a
+      active: true
+      has_volume: true
 volumes:
   description: Its data volumes, with the names that M(amazon.aws.ec2_vol_info) has for them.
   returned: success
@@ -206,6 +209,7 @@ def describe(found: kinds.Inventory) -> dict[str, Any]:
         kinds.DATA: kinds.volume_problem(found),
         kinds.INSTANCE: kinds.unknown_problem(found, kinds.INSTANCE),
     }
+    with_volume = {where for volume in found.of_kind(kinds.VOLUME) for where in volume.attached_to}
     return {
         "there": {
             kind: [thing.id for thing in found.of_kind(kind) if thing.part in kinds.PARTS]
@@ -217,6 +221,9 @@ def describe(found: kinds.Inventory) -> dict[str, Any]:
                 "image_id": one.image_id,
                 "instance_type": one.instance_type,
                 "state": {"name": one.status},
+                "slot": one.slot,
+                "active": one.active,
+                "has_volume": one.id in with_volume,
             }
             for one in found.machines
             if one.status != kinds.LEAVING

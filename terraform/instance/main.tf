@@ -12,6 +12,9 @@ module "tags" {
 provider "aws" {
   region = var.region
 
+  # The provider takes a lack of capacity for something that passes: with its own 25 tries it would be silent for hours.
+  max_retries = 6
+
   default_tags {
     tags = module.tags.tags
   }
@@ -30,8 +33,8 @@ module "compute" {
   source = "../modules/compute"
 
   name                  = var.name
-  image_id              = var.image_id
-  instance_type         = var.instance_type
+  machines              = var.machines
+  active                = var.active
   subnet_id             = var.subnet_id
   security_group_id     = var.security_group_id
   instance_profile_name = module.iam.instance_profile_name

@@ -1,6 +1,11 @@
 output "instance_id" {
-  description = "Id of the instance."
+  description = "Id of the active machine."
   value       = module.compute.instance_id
+}
+
+output "instance_ids" {
+  description = "Ids of the machines, by slot: two while one replaces the other."
+  value       = module.compute.instance_ids
 }
 
 output "public_ip" {

@@ -10,14 +10,14 @@ variable "region" {
   nullable    = false
 }
 
-variable "image_id" {
-  description = "Id of the baked image. A change replaces the instance."
-  type        = string
+variable "machines" {
+  description = "The machine in each slot: the id of its baked image and its type. A change of the image replaces a machine, one of the type stops and starts it."
+  type        = map(object({ image_id = string, instance_type = string }))
   nullable    = false
 }
 
-variable "instance_type" {
-  description = "EC2 instance type, such as t3.xlarge. A change stops and starts the instance."
+variable "active" {
+  description = "Slot of the machine that has the data volume and the address."
   type        = string
   nullable    = false
 }

@@ -136,6 +136,12 @@ class Stack:
         assert len(machines) == 1
         return dict(machines[0])
 
+    def addresses(self) -> list[str]:
+        """Return the public addresses of the machines that run: two while one replaces the other."""
+        found = client("ec2").describe_instances(Filters=self.filters())["Reservations"]
+        machines = [machine for reservation in found for machine in reservation["Instances"]]
+        return [machine["PublicIpAddress"] for machine in machines if "PublicIpAddress" in machine]
+
     def filters(self) -> list[dict[str, Any]]:
         """Return the API's filter for what carries the stack's tag."""
         return [{"Name": "tag:ds-stack:name", "Values": [self.name]}]

@@ -22,6 +22,7 @@ from tests.clients import jupyterhub, rstudio
 from tests.clients.jupyterhub import Hub
 from tests.clients.rstudio import RStudio
 from tests.e2e.conftest import ROOT, Stack, client
+from tests.e2e.outage import watched
 from tests.first_hour import browser
 from tests.first_hour.session import change_password, do_after, do_all
 
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.e2e
 
 CALLER = "100.64.113.1/32"
 NOTE = "homes outlive machines"
+OUTAGE_SECONDS = 60
 OWN = "Sesame-8-opened-wide"
 """A password that a user chooses."""
 NOTHING = dict.fromkeys(("image", "network", "homes", "users", "settings", "machine"), "nothing")
@@ -220,7 +222,10 @@ def test_check_mode_shows_just_what_is_changed(stack: Stack) -> None:
         ({"ds_stack_instance_type": "t3.xlarge"}, {"machine": "1 to change"}),
         (
             {"ds_stack_image_variables": {"jupyterhub_memory_limit": "3G"}},
-            {"image": "1 to bake", "machine": "1 snapshot of the homes to make, 2 to replace"},
+            {
+                "image": "1 to bake",
+                "machine": "1 snapshot of the homes to make, 1 to add, 1 to replace, 1 to destroy",
+            },
         ),
     ]
     for changed, expected in cases:
@@ -269,10 +274,13 @@ def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Sta
     }
     with signed_in(stack, tmp_path) as hub:
         change_password(hub, passwords["alice"], OWN)
-    stack.play("site")
+    with watched(stack.addresses) as outage:
+        stack.play("site")
     after = stack.machine()
     assert after["InstanceId"] != before["InstanceId"]
     assert after["ImageId"] != before["ImageId"]
+    assert 0 < outage.longest() <= OUTAGE_SECONDS
+    print(f"\nfrom the last answer of the old machine to the first of the new one: {outage.longest():.1f} s")
     assert stack.passwords() == passwords
     (copy,) = (stack.dir / "receipts").glob(f"*_{after['ImageId']}.json")
     digest = (

@@ -12,11 +12,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Look:
-    """What there is. attachments: of the data volumes. hashes: parameter → hash. snapshots: id → purpose."""
+    """What there is.
+
+    attachments: of the data volumes. active: machines that say so. hashes: parameter → hash. snapshots: id →
+    purpose.
+    """
 
     volumes: frozenset[str]
     attachments: tuple[str, ...]
     machines: tuple[str, ...]
+    active: tuple[str, ...]
     networks: tuple[str, ...]
     groups: tuple[str, ...]
     hashes: dict[str, str] = field(repr=False)
@@ -63,6 +68,11 @@ def look(client: Callable[[str], Any], stack: str) -> Look:
         volumes=frozenset(one["VolumeId"] for one in volumes),
         attachments=tuple(where["InstanceId"] for one in volumes for where in one["Attachments"]),
         machines=tuple(one["InstanceId"] for one in machines),
+        active=tuple(
+            one["InstanceId"]
+            for one in machines
+            if {"Key": "ds-stack:active", "Value": "true"} in one["Tags"]
+        ),
         networks=tuple(one["VpcId"] for one in ec2.describe_vpcs(Filters=own("network"))["Vpcs"]),
         groups=tuple(one["GroupId"] for one in groups if one["GroupName"] != "default"),
         hashes={one["Name"]: one["Value"] for one in hashes["Parameters"]},
@@ -73,12 +83,12 @@ def look(client: Callable[[str], Any], stack: str) -> Look:
     )
 
 
-def doubled(there: Look) -> list[str]:
-    """What there is twice and must be there once at most."""
+def doubled(there: Look, most_machines: int = 1) -> list[str]:
+    """What there is twice and must be there once at most; while a machine is replaced there are two."""
     counts = {
         "data volumes": len(there.volumes),
         "attachments": len(there.attachments),
-        "machines": len(there.machines),
+        "machines": len(there.machines) - most_machines + 1,
         "networks": len(there.networks),
         "security groups": len(there.groups),
     }

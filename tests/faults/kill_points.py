@@ -50,6 +50,12 @@ def _tasks(tasks: list[dict[str, Any]], folder: Path) -> Iterator[tuple[dict[str
             yield task, module
 
 
+def of_file(file: str) -> list[str]:
+    """The names of the tasks of a file below playbooks/ that change something."""
+    path = PLAYBOOKS / file
+    return [task["name"] for task, module in _tasks(_load(path), path.parent) if _changes(task, module)]
+
+
 def _changes(task: Mapping[str, Any], module: str) -> bool:
     return not (
         module in READS

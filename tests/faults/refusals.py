@@ -63,6 +63,25 @@ class Request:
 
 
 @contextmanager
+def noticing(what: str, key: str, act: Callable[[], None]) -> Iterator[None]:
+    """Act whenever AWS has answered the holder of an access key a request that matches."""
+    answer = DomainDispatcherApplication.__call__
+
+    def call(
+        self: DomainDispatcherApplication, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        request = Request.of(environ)
+        answered = answer(self, environ, start_response)
+        if request.key == key and re.search(what, request.text):
+            act()
+        return answered
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(DomainDispatcherApplication, "__call__", call)
+        yield
+
+
+@contextmanager
 def refusing(why: str, last: str, key: str) -> Iterator[list[str]]:
     """Refuse the holder of an access key everything that comes after a request that matches.
 

@@ -1,7 +1,7 @@
-"""site.yml and destroy.yml, killed after each task that changes something, and each time run again: on moto.
+"""site.yml, a replacement and destroy.yml, killed after each task that changes something: on moto.
 
 The tests build on each other in the order of the file: what one run has left is what the next one finds,
-which is broken off at the next point; in between the operator's credentials expire. `make test` takes five of
+which is broken off at the next point; in between the operator's credentials expire. `make test` takes some of
 the points, `make soak` all. The matrix of what broke it off, what the operator reads, what is left and what
 the next run does is printed, and written to tests/output/faults.txt.
 """
@@ -20,12 +20,13 @@ from typing import Any
 import pytest
 
 from tests.faults.checker import Look, doubled, look, lost
-from tests.faults.kill_points import kill_points
+from tests.faults.kill_points import kill_points, of_file
 from tests.faults.matrix import ending, errors, shown
-from tests.faults.refusals import refusing
+from tests.faults.refusals import noticing, refusing
 from tests.integration.moto_stacks import (
     a_thread_for_the_machine,
     leave_volumes_without_a_snapshot,
+    machines,
     make_image,
     snapshot,
 )
@@ -36,10 +37,13 @@ if shutil.which("terraform") is None:
 
 ALL = bool(os.environ.get("DS_STACK_SOAK"))
 SITE, DESTROY = kill_points("site"), kill_points("destroy")
+REPLACE = of_file("tasks/replace.yml")
 FEW = (
     "Apply the network",
     "Apply the data volume",
     "Apply the machine",
+    "Add the new machine",
+    "Stop the old machine",
     "Destroy the machine",
     "Make a final snapshot of the homes",
 )
@@ -47,7 +51,7 @@ END = "Note how the run ended, and give its lock back"
 NAME = "broken"
 KEY = "OPERATOR"
 """The operator's access key: what is refused is refused to them, and not to these tests."""
-EVERYTHING = {"ds_stack_destroy_data": True, "ds_stack_destroy_images": True}
+EVERYTHING: dict[str, Any] = {"ds_stack_destroy_data": True, "ds_stack_destroy_images": True}
 MATRIX = ROOT / "tests/output/faults.txt"
 KILLED = -9
 
@@ -57,7 +61,7 @@ NOT_REACHED = {
     "Copy the receipt": "the same",
     "Complete the lock with what the image has": "the same",
     "Start the machine if it is stopped": "it is a first site.yml",
-    "Snapshot the homes before a machine of another image is replaced": "the same",
+    **dict.fromkeys(REPLACE, "no machine is replaced yet; see the tests of a replacement"),
     "Remove those that are no longer needed": "the same",
 }
 """Tasks of a first site.yml on moto that have nothing to do, and why."""
@@ -65,8 +69,19 @@ NOT_REACHED = {
 NOT_REACHED_BY_DESTROY = {
     "Make the bucket for Terraform's states": "whoever destroys needs none",
     "Hand over a state that lies on this machine": "none does here",
-    "Remove those that are no longer needed": "no machine was replaced; tests/integration/test_destroy.py",
 }
+
+NOT_REACHED_BY_A_REPLACEMENT = {
+    "Remove a machine that an earlier run has left": "there is none; tests/integration/test_replacement.py",
+}
+
+IN = {
+    "Add the new machine": "ec2 RunInstances",
+    "Move the homes and the address": "ec2 AttachVolume",
+    "Remove the old machine": "ec2 TerminateInstances",
+}
+"""The applies of a replacement, and a request in the midst of each, after which the run is killed."""
+FEW_IN = ("Move the homes and the address",)
 
 
 EXPIRES = {
@@ -114,23 +129,34 @@ class Row:
         return f"fault      {self.fault}\nread       {read}\nleft       {self.left}\nnext run   {self.then}"
 
 
+def replacement() -> Iterator[tuple[str, str]]:
+    """How each run of a replacement is broken off, likewise."""
+    for task in REPLACE:
+        if task in IN and (ALL or task in FEW_IN):
+            yield "killed in", task
+        if task in tried(REPLACE, NOT_REACHED_BY_A_REPLACEMENT):
+            yield "killed after", task
+
+
 @dataclass
 class Story:
     """A stack that is broken off again and again.
 
     Attributes:
         seen: what there was when it was last looked at.
+        most_machines: that there may be.
         rows: of the matrix.
     """
 
     operator: Operator
     seen: Look
+    most_machines: int = 1
     rows: list[Row] = field(default_factory=list)
 
     def look(self) -> Look:
         """Look at what there is now; nothing of it is there twice."""
         self.seen = look(self.operator.client, NAME)
-        assert doubled(self.seen) == []
+        assert doubled(self.seen, self.most_machines) == []
         return self.seen
 
     def runs(self) -> list[tuple[str, str]]:
@@ -201,16 +227,24 @@ def story(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[S
     print(f"\n{text}")
 
 
-def kill(story: Story, playbook: str, task: str, **variables: Any) -> None:
-    """Run a playbook that is killed after a task."""
+def lasting(there: Look) -> dict[str, str]:
+    """The snapshots that nothing ever removes."""
+    return {one: purpose for one, purpose in there.snapshots.items() if purpose != "before-replacement"}
+
+
+def kill(story: Story, playbook: str, task: str, what: str = "killed after", **variables: Any) -> None:
+    """Run a playbook that is killed after a task, or in it."""
+    now = story.operator.folder / "now"
+    now.unlink(missing_ok=True)
     environment = {
         **story.operator.environment,
         "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
         "ANSIBLE_CALLBACKS_ENABLED": "kill_after",
-        "DS_STACK_KILL_AFTER": task,
+        **({"DS_STACK_KILL_WHEN": str(now)} if what == "killed in" else {"DS_STACK_KILL_AFTER": task}),
     }
-    said = replace(story.operator, environment=environment).run(playbook, code=KILLED, **variables)
-    story.broken(f"{playbook}.yml killed after: {task}", said, "the task's own line, then nothing")
+    with noticing(IN.get(task, "nothing"), KEY, now.touch):
+        said = replace(story.operator, environment=environment).run(playbook, code=KILLED, **variables)
+    story.broken(f"{playbook}.yml {what}: {task}", said, "the task's own line, then nothing")
 
 
 def killed_site(story: Story, task: str) -> None:
@@ -266,15 +300,43 @@ def test_what_expired_credentials_cost(story: Story) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def other_image(story: Story) -> str:
+    """An image that is newer than the machine."""
+    return make_image(story.operator, "2", "image-2")
+
+
+@pytest.mark.parametrize(("what", "task"), list(replacement()))
+def test_a_replacement_goes_on_where_it_was_broken_off(
+    story: Story, other_image: str, what: str, task: str
+) -> None:
+    assert other_image
+    before, story.most_machines = story.seen, 2
+    kill(story, "instance", task, what)
+    assert lost(before, story.seen) == []
+    assert len(story.seen.active) == 1
+
+
+def test_in_the_end_there_is_one_machine_of_the_new_image(story: Story, other_image: str) -> None:
+    before, story.most_machines = story.seen, 1
+    story.ended(story.operator.run("instance"))
+    there = story.look()
+    assert lost(replace(before, snapshots={}), there) == []
+    assert there.attachments == there.machines == there.active
+    assert list(there.snapshots.values()) == ["before-replacement"]
+    (machine,) = machines(story.operator)
+    assert (machine["ImageId"], machine["State"]["Name"]) == (other_image, "running")
+
+
 @pytest.mark.parametrize("task", tried(DESTROY, NOT_REACHED_BY_DESTROY))
 def test_destroy_goes_on_where_it_was_killed(story: Story, task: str) -> None:
     before = story.seen
-    if not before.snapshots:
+    if "" not in before.snapshots.values():
         (volume,) = before.volumes
         snapshot(story.operator, volume, "by hand")
         before = story.look()
     kill(story, "destroy", task, **EVERYTHING)
-    assert before.snapshots.items() <= story.seen.snapshots.items(), "no snapshot is lost"
+    assert lasting(before).items() <= story.seen.snapshots.items(), "no snapshot is lost"
     assert bool(before.hashes) >= bool(story.seen.hashes) >= bool(story.seen.volumes), (
         "passwords go after homes"
     )
@@ -285,7 +347,7 @@ def test_in_the_end_nothing_is_left_but_snapshots(story: Story) -> None:
     story.ended(story.operator.run("destroy", **EVERYTHING))
     there = story.look()
     assert [there.volumes, there.machines, there.groups, there.hashes] == [set(), (), (), {}]
-    assert before.snapshots.items() <= there.snapshots.items(), "while there are homes, a final one more"
+    assert lasting(before).items() <= there.snapshots.items(), "while there are homes, a final one more"
     finals = [one for one, purpose in there.snapshots.items() if purpose == "final"]
     assert len(there.snapshots) == len(finals) + 1
     for final in story.operator.client("ec2").describe_snapshots(SnapshotIds=finals)["Snapshots"]:

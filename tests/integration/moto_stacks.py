@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -17,8 +17,8 @@ from tests import listings
 from tests.integration.operators import Operator
 
 
-def make_image(operator: Operator, fingerprint: str, name: str = "image-1") -> str:
-    """Make an image that the bake finds; the image's id."""
+def make_image(operator: Operator, fingerprint: str, name: str = "image-1", *, stands_by: bool = True) -> str:
+    """Make an image that the bake finds; the image's id. stands_by: whether its machines know how to wait."""
     ec2 = operator.client("ec2")
     pattern = operator.variables["ds_stack_base_image"]["name"]
     (base, *_) = ec2.describe_images(Filters=[{"Name": "name", "Values": [pattern]}])["Images"]
@@ -28,6 +28,7 @@ def make_image(operator: Operator, fingerprint: str, name: str = "image-1") -> s
         "ds-stack:part": "image",
         "ds-stack:fingerprint": fingerprint,
         "ds-stack:verified": "all",
+        **({"ds-stack:stands-by": "true"} if stands_by else {}),
     }
     tagged = [
         {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
@@ -64,43 +65,65 @@ def machines(operator: Operator) -> list[dict[str, Any]]:
     return [instance for reservation in reservations for instance in reservation["Instances"]]
 
 
-def report(operator: Operator, at_work: dict[str, str] | None = None, seconds: float = 0) -> None:
+def report(
+    operator: Operator,
+    at_work: dict[str, str] | None = None,
+    seconds: float = 0,
+    failing: Collection[str] = (),
+) -> None:
     """Say what the machine says when it is ready, if there is a machine with a configuration.
 
-    at_work: who is, and at what. seconds: since when it has said nothing.
+    One beside it, without the homes, waits for them.
+
+    at_work: who is, and at what. seconds: since when it has said nothing. failing: images that do not work.
     """
     ssm = operator.client("ssm")
     for machine in machines(operator):
+        stands_by = {"Key": "ds-stack:active", "Value": "false"} in machine["Tags"]
+        said = "waiting" if stands_by and not has_homes(operator, machine) else "ready"
+        if said == "ready" and machine["ImageId"] in failing:
+            said = "failed"
         version = ssm.get_parameter(Name=f"/ds-stack/{operator.variables['ds_stack_name']}/machine/config")[
             "Parameter"
         ]["Version"]
         status = {
-            "state": "ready",
-            "message": "All checks passed.",
+            "state": said,
+            "message": "jupyterhub: it answers nothing" if said == "failed" else "All checks passed.",
             "instance_id": machine["InstanceId"],
             "image_id": machine["ImageId"],
             "config_version": version,
             "time": (datetime.now(timezone.utc) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "checks": [{"name": "jupyterhub", "ok": True, "detail": "a stand-in says so"}],
-            "at_work": [{"name": name, "doing": doing} for name, doing in (at_work or {}).items()],
+            "checks": [{"name": "jupyterhub", "ok": said != "failed", "detail": "a stand-in says so"}],
+            "at_work": [{"name": name, "doing": doing} for name, doing in (at_work or {}).items()]
+            if said == "ready"
+            else [],
             "also_at_work": 0,
         }
         ssm.put_parameter(
-            Name=f"/ds-stack/{operator.variables['ds_stack_name']}/machine/status",
+            Name=f"/ds-stack/{operator.variables['ds_stack_name']}/machine/status/{machine['InstanceId']}",
             Value=json.dumps(status),
             Type="String",
             Overwrite=True,
         )
 
 
+def has_homes(operator: Operator, machine: dict[str, Any]) -> bool:
+    """Whether a data volume of the stack is attached to a machine."""
+    attached = [{"Name": "attachment.instance-id", "Values": [machine["InstanceId"]]}]
+    tagged = [{"Name": f"tag:{tag['Key']}", "Values": [tag["Value"]]} for tag in data_tags(operator)]
+    return bool(operator.client("ec2").describe_volumes(Filters=[*attached, *tagged])["Volumes"])
+
+
 @contextmanager
-def a_thread_for_the_machine(operator: Operator, at_work: dict[str, str] | None = None) -> Iterator[None]:
+def a_thread_for_the_machine(
+    operator: Operator, at_work: dict[str, str] | None = None, failing: Collection[str] = ()
+) -> Iterator[None]:
     """Report, as the machine does, every second; also who is at work at the time, and at what."""
     over = threading.Event()
 
     def live() -> None:
         while not over.wait(1):
-            report(operator, at_work)
+            report(operator, at_work, failing=failing)
 
     thread = threading.Thread(target=live)
     thread.start()

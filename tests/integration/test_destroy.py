@@ -83,7 +83,7 @@ def parameters(operator: Operator) -> dict[str, tuple[str, int]]:
     return {
         one["Name"]: (one["Value"], one["Version"])
         for one in found["Parameters"]
-        if not one["Name"].endswith(("/machine/status", "/operator/stack"))
+        if "/machine/status/" not in one["Name"] and not one["Name"].endswith("/operator/stack")
     }
 
 

@@ -128,7 +128,8 @@ def move_the_lock(operator: Operator) -> None:
 def starting(operator: Operator) -> Iterator[subprocess.Popen[str]]:
     """A start.yml that waits for a machine that says nothing."""
     ssm = operator.client("ssm")
-    ssm.delete_parameter(Name=f"{PATH}/machine/status")
+    for one in ssm.get_parameters_by_path(Path=f"{PATH}/machine/status")["Parameters"]:
+        ssm.delete_parameter(Name=one["Name"])
     process = begun(operator, "start")
     try:
         end = time.monotonic() + 120

@@ -48,8 +48,14 @@ IMAGE = {
     "ds_stack_environments": [],
 }
 MADE = {
-    "__stack_inventory": {"volumes": [], "volume_to_import": None, "backups_to_import": {}},
+    "__stack_inventory": {
+        "machines": [],
+        "volumes": [],
+        "volume_to_import": None,
+        "backups_to_import": {},
+    },
     "__stack_image": {"ami_id": "ami-1"},
+    "__stack_baked_images": {"images": [{"image_id": "ami-1", "tags": {"ds-stack:stands-by": "true"}}]},
     "__stack_data": {"outputs": {"volume_id": "vol-1"}},
     "__stack_network": {
         "outputs": {
@@ -61,7 +67,12 @@ MADE = {
 }
 """What the stages have handed on."""
 
-HOMES_IN_B = {"volumes": [{"zone": "us-east-1b"}], "volume_to_import": "vol-1", "backups_to_import": {}}
+HOMES_IN_B = {
+    "machines": [],
+    "volumes": [{"zone": "us-east-1b"}],
+    "volume_to_import": "vol-1",
+    "backups_to_import": {},
+}
 
 
 def variables(folder: Path, *options: str, shown: str = SHOWN, **given: Any) -> dict[str, dict[str, Any]]:
@@ -87,6 +98,8 @@ def test_what_is_not_said_is_safe(tmp_path: Path) -> None:
     assert found["network"]["allowed_cidrs"] == []
     instance = found["instance"]
     assert (found["data"]["availability_zone"], instance["subnet_id"]) == ("us-east-1a", "subnet-a")
+    assert instance["machines"] == {"a": {"image_id": "ami-1", "instance_type": "t3.large"}}
+    assert instance["active"] == "a"
     assert (instance["static_ip"], instance["policy_arns"]) == (False, [])
     assert (instance["permissions_boundary"], instance["kms_key_id"]) == (None, None)
     assert found["image"] == IMAGE
@@ -184,9 +197,9 @@ def test_check_mode_knows_what_is_known_already(tmp_path: Path) -> None:
         },
         ds_stack_availability_zone="us-east-1b",
     )
-    ids = ("image_id", "volume_id", "subnet_id", "security_group_id")
+    assert found["instance"]["machines"]["a"]["image_id"] == "ami-known-after-bake"
+    ids = ("volume_id", "subnet_id", "security_group_id")
     assert [found["instance"][name] for name in ids] == [
-        "ami-known-after-bake",
         "vol-known-after-data",
         "subnet-known-after-network",
         "sg-1",
@@ -200,7 +213,7 @@ def test_outside_of_check_mode_a_missing_id_is_an_error(tmp_path: Path) -> None:
 
 def test_a_part_asks_for_nothing_that_another_one_needs(tmp_path: Path) -> None:
     """destroy.yml has no image; whoever makes the network has no machine."""
-    nothing_made: dict[str, Any] = {name: {} for name in MADE}
+    nothing_made: dict[str, Any] = {**{name: {} for name in MADE}, "__stack_inventory": {"machines": []}}
     found = variables(
         tmp_path,
         shown="'source': __stack_parts.instance.source, 'network': __stack_parts['network'].variables.name",

@@ -26,6 +26,7 @@ from tests.integration.moto_stacks import (
     machines,
     make_image,
     make_older,
+    report,
 )
 from tests.integration.operators import REGION, Operator
 from tests.which_ansible import IS_OWN
@@ -58,7 +59,8 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
 
 def say(operator: Operator, **changes: str) -> None:
     """Let the machine say something else than it has said last."""
-    ssm, name = operator.client("ssm"), f"{PATH}/machine/status"
+    (machine,) = machines(operator)
+    ssm, name = operator.client("ssm"), f"{PATH}/machine/status/{machine['InstanceId']}"
     said = json.loads(ssm.get_parameter(Name=name)["Parameter"]["Value"])
     ssm.put_parameter(Name=name, Value=json.dumps({**said, **changes}), Type="String", Overwrite=True)
 
@@ -208,6 +210,7 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path)
         assert password not in site + again
 
     make_older(image, days=91)
+    report(operator)  # what it said last may be minutes ago
     status = operator.run("status")
     assert re.search(rf"^  Image +{image}, baked 91 days ago$", status, re.MULTILINE)
     assert "The image is older than 90 days, and its system has had no security update since." in status

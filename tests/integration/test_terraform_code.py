@@ -110,6 +110,12 @@ class Root:
         return {c["address"]: (c["change"]["actions"], c["change"]["after"] or {}) for c in changes}
 
 
+def slots(active: str = "a", kind: str = "t3.large", **images: str) -> dict[str, Any]:
+    """The variables of the machines with these images, by slot."""
+    machines = {slot: {"image_id": image, "instance_type": kind} for slot, image in images.items()}
+    return {"machines": machines, "active": active}
+
+
 @dataclass
 class Stack:
     """The three root modules on one account."""
@@ -227,8 +233,7 @@ def network(roots: dict[str, Root], account: dict[str, str]) -> Iterator[Stack]:
         lambda: made.instance.plan(
             expect=CHANGES_PLANNED,
             **common,
-            image_id="ami-to-come",
-            instance_type="t3.large",
+            **slots(a="ami-to-come"),
             subnet_id="subnet-to-come",
             security_group_id="sg-to-come",
             volume_id="vol-to-come",
@@ -237,7 +242,7 @@ def network(roots: dict[str, Root], account: dict[str, str]) -> Iterator[Stack]:
     with ThreadPoolExecutor(max_workers=1) as pool:
         made.instance_outputs = pool.submit(
             made.instance.apply,
-            image_id=made.images[0],
+            **slots(a=made.images[0]),
             subnet_id=made.outputs["network"]["subnet_ids"]["us-east-1d"],
             security_group_id=made.outputs["network"]["security_group_id"],
             volume_id=made.outputs["data"]["volume_id"],
@@ -350,6 +355,7 @@ def test_the_outputs_lead_to_what_was_made(stack: Stack) -> None:
     assert machine["SubnetId"] == network["subnet_ids"][data["availability_zone"]]
     assert instance == {
         "instance_id": machine["InstanceId"],
+        "instance_ids": {"a": machine["InstanceId"]},
         "public_ip": machine["PublicIpAddress"],
         "private_ip": machine["PrivateIpAddress"],
         "image_id": stack.images[0],
@@ -407,7 +413,7 @@ def test_the_role_can_do_nothing_but_its_work(stack: Stack) -> None:
             "Sid": "WriteOwnStatus",
             "Effect": "Allow",
             "Action": ["ssm:PutParameter"],
-            "Resource": f"{parameters}/status",
+            "Resource": [f"{parameters}/status/*", f"{parameters}/status"],
         },
         {
             "Sid": "NoOperatorParameters",
@@ -636,17 +642,74 @@ def test_a_stopped_machine_is_not_replaced(stack: Stack) -> None:
     stack.ec2.start_instances(InstanceIds=[instance_id])
 
 
-def test_a_new_image_replaces_the_machine_and_keeps_the_volume(stack: Stack) -> None:
-    before = stack.machine()
-    stack.outputs["instance"] = stack.instance.apply(image_id=stack.images[1])
-    after = stack.machine()
-    assert after["InstanceId"] != before["InstanceId"]
-    assert after["ImageId"] == stack.images[1] == stack.outputs["instance"]["image_id"]
+def test_a_stack_of_before_the_slots_keeps_its_machine(stack: Stack) -> None:
+    """Only the tags come that tell the slots apart."""
+    machine = stack.machine()["InstanceId"]
+    tags = [{"Key": "ds-stack:slot"}, {"Key": "ds-stack:active"}]
+    stack.ec2.delete_tags(Resources=[machine], Tags=tags)
+    address = "module.compute.aws_instance.machine"
+    stack.instance.run("state", "mv", f'{address}["a"]', address)
+    stack.instance.run("plan", "-no-color", "-input=false", "-out=plan")
+    planned = json.loads(stack.instance.run("show", "-json", "plan").stdout)
+    (change,) = (one for one in planned["resource_changes"] if one["change"]["actions"] != ["no-op"])
+    assert (change["previous_address"], change["address"]) == (address, f'{address}["a"]')
+    before, after = change["change"]["before"], change["change"]["after"]
+    assert change["change"]["actions"] == ["update"]
+    assert {name for name in before if before[name] != after.get(name)} == {"tags", "tags_all"}
+    stack.instance.apply()
+    assert tags_of(stack.machine()).items() >= {"ds-stack:slot": "a", "ds-stack:active": "true"}.items()
 
+
+def tags_of(machine: dict[str, Any]) -> dict[str, str]:
+    """The tags of an instance."""
+    return {tag["Key"]: tag["Value"] for tag in machine["Tags"]}
+
+
+def test_a_machine_of_a_new_image_comes_beside_the_old_one(stack: Stack) -> None:
+    """Added, it has neither volume nor address, and nothing about the old one is changed."""
+    before = stack.machine()
+    both = {"a": stack.images[0], "b": stack.images[1]}
+    planned = stack.instance.planned(**slots(**both))
+    assert {address: actions for address, (actions, _) in planned.items() if actions != ["no-op"]} == {
+        'module.compute.aws_instance.machine["b"]': ["create"]
+    }
+    added = stack.instance.apply(**slots(**both))
+    assert stack.machine() == before
+    (new,) = (one for slot, one in added["instance_ids"].items() if slot == "b")
+    stack.outputs["instance"] = {**added, "instance_id": new}
+    assert tags_of(stack.machine()).items() >= {"Name": f"{NAME}-b", "ds-stack:active": "false"}.items()
+    assert stack.machine()["ImageId"] == stack.images[1]
+    assert attached_to(stack) == [before["InstanceId"]]
+
+
+def attached_to(stack: Stack) -> list[str]:
+    """The machines that have the data volume."""
     (volume,) = stack.ec2.describe_volumes(VolumeIds=[stack.outputs["data"]["volume_id"]])["Volumes"]
-    assert [attachment["InstanceId"] for attachment in volume["Attachments"]] == [after["InstanceId"]]
-    (old,) = stack.ec2.describe_instances(InstanceIds=[before["InstanceId"]])["Reservations"][0]["Instances"]
-    assert old["State"]["Name"] == "terminated"
+    return [attachment["InstanceId"] for attachment in volume["Attachments"]]
+
+
+def test_the_volume_moves_to_it(stack: Stack) -> None:
+    """From a machine that is stopped then, and still there."""
+    old = stack.instance.run("output", "-raw", "instance_id").stdout
+    both = {"a": stack.images[0], "b": stack.images[1]}
+    stack.outputs["instance"] = stack.instance.apply(**slots("b", **both))
+    assert attached_to(stack) == [stack.outputs["instance"]["instance_id"]]
+    assert stack.machine()["ImageId"] == stack.images[1] == stack.outputs["instance"]["image_id"]
+    assert tags_of(stack.machine()).items() >= {"Name": NAME, "ds-stack:active": "true"}.items()
+    (stopped,) = stack.ec2.describe_instances(InstanceIds=[old])["Reservations"][0]["Instances"]
+    assert stopped["State"]["Name"] == "stopped"
+    assert tags_of(stopped)["ds-stack:active"] == "false"
+
+
+def test_the_old_machine_goes(stack: Stack) -> None:
+    new = stack.machine()
+    planned = stack.instance.planned(**slots("b", b=stack.images[1]))
+    assert {address: actions for address, (actions, _) in planned.items() if actions != ["no-op"]} == {
+        'module.compute.aws_instance.machine["a"]': ["delete"]
+    }
+    stack.outputs["instance"] = stack.instance.apply(**slots("b", b=stack.images[1]))
+    assert stack.machine() == new
+    assert stack.outputs["instance"]["instance_ids"] == {"b": new["InstanceId"]}
 
 
 def test_options_reach_what_they_are_about(stack: Stack) -> None:
@@ -665,7 +728,7 @@ def test_options_reach_what_they_are_about(stack: Stack) -> None:
             static_ip=True,
             permissions_boundary=boundary,
             policy_arns=[more],
-            instance_type="m7i.large",
+            **slots("b", "m7i.large", b=stack.images[1]),
         ),
         lambda: stack.data.planned(
             size_gib=6, final_snapshot=False, permissions_boundary=boundary, import_backups={"role": None}
@@ -685,8 +748,8 @@ def test_options_reach_what_they_are_about(stack: Stack) -> None:
     assert (actions, role["permissions_boundary"]) == (["update"], boundary)
 
     changes = {address.partition(".aws_")[2]: change for address, change in machine.items()}
-    assert changes["instance.machine"][1]["root_block_device"][0]["kms_key_id"] == key
-    assert changes["instance.machine"][1]["instance_type"] == "m7i.large"
+    assert changes['instance.machine["b"]'][1]["root_block_device"][0]["kms_key_id"] == key
+    assert changes['instance.machine["b"]'][1]["instance_type"] == "m7i.large"
     assert changes["eip.machine[0]"][0] == ["create"]
     assert changes["eip_association.machine[0]"][0] == ["create"]
     actions, role = changes["iam_role.machine"]
@@ -732,8 +795,8 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "instance": (
         {
-            "image_id": "latest",
-            "instance_type": "big",
+            "machines": {"c": {"image_id": "latest", "instance_type": "big"}},
+            "active": "a",
             "subnet_id": "vpc-1",
             "security_group_id": "default",
             "volume_id": "snap-1",
@@ -743,6 +806,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
             "policy_arns": ["AmazonS3FullAccess"],
         },
         [
+            "A machine is in slot a or in slot b, and there is one at least.",
             "The id of an image begins with ami-.",
             "An instance type is a family and a size, such as t3.xlarge.",
             "The id of a subnet begins with subnet-.",
@@ -765,6 +829,8 @@ def test_bad_variables_are_refused_with_what_to_write(stack: Stack) -> None:
         return [message for message in messages if message not in said]
 
     assert at_once(*(lambda part=part: unsaid(part) for part in REFUSED)) == [[], [], []]
+    # Apart, since it is not looked at where the machines are wrong.
+    assert "The active slot is one that has a machine." in stack.instance.refuse(active="a")
     # Apart, since with a subnet the variables of a VPC do not count.
     assert "The id of a subnet begins with subnet-." in stack.network.refuse(subnet_id="vpc-1")
 

@@ -79,6 +79,10 @@ class Operator:
         wanted = {"instance_id": INSTANCE, "config_version": config_version}
         return self.module(machine_status, **wanted, wait=True, timeout=60)
 
+    def wait_until_it_stands_by(self) -> dict[str, Any]:
+        """Wait as a replacement does, before the volume moves."""
+        return self.module(machine_status, instance_id=INSTANCE, standing_by=True, wait=True, timeout=60)
+
     def password(self, user: str) -> str:
         """Return a password that was issued."""
         name = f"{ROOT}/operator/passwords/{user}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
 
@@ -269,6 +270,20 @@ def test_volume_with_something_on_it_is_refused(machine: Machine, operator: Oper
         assert machine.run(f"sha256sum {device}") == before
         assert not machine.host.service("hub").is_running
         assert not machine.host.service("nginx").is_running
+
+
+def test_one_that_stands_by_waits_for_its_turn(machine: Machine, operator: Operator, key: Path) -> None:
+    """Also longer than for a volume that should be there; then it goes by the configuration of the time."""
+    machine.metadata(**{"tags/instance/ds-stack:active": "false"})
+    operator.configure(users(key), volume="vol-00000000")
+    machine.run("systemctl start --no-block ds-stack-init-refresh.service")
+    assert operator.wait_until_it_stands_by()["status"]["state"] == "waiting"
+    time.sleep(5)
+    assert operator.status()["state"] == "waiting"
+    version = operator.configure(users(key))
+    machine.metadata()
+    assert operator.wait_until_ready(version)["ready"]
+    assert machine.host.service("hub").is_running
 
 
 def test_missing_volume_is_told(machine: Machine, operator: Operator, key: Path) -> None:

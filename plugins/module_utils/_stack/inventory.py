@@ -74,6 +74,9 @@ class Thing:
     zone: str = ""
     image_id: str = ""
     instance_type: str = ""
+    slot: str = ""
+    active: bool | None = None
+    attached_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ from .names import OPERATOR_KEY
 from .parameters import ParameterStore, Paths, find_key
 
 PURPOSE_TAG = "ds-stack:purpose"
+SLOT_TAG = "ds-stack:slot"
+ACTIVE_TAG = "ds-stack:active"
 BACKUPS_TAG = "ds-stack:backups"
 """Of a data volume that is backed up; its value is the stack's name."""
 
@@ -231,6 +233,8 @@ def _machines(ec2: Client, own: list[dict[str, Any]]) -> Things:
             status=one["State"]["Name"],
             image_id=one.get("ImageId", ""),
             instance_type=one.get("InstanceType", ""),
+            slot=_tags(one).get(SLOT_TAG, ""),
+            active={"true": True, "false": False}.get(_tags(one).get(ACTIVE_TAG, "")),
         )
         for reservation in describe_instances(ec2, Filters=filters)
         for one in reservation["Instances"]
@@ -247,6 +251,7 @@ def _volume(one: Mapping[str, Any]) -> Thing:
         status=one.get("State", ""),
         size=int(one.get("Size") or 0),
         zone=one.get("AvailabilityZone", ""),
+        attached_to=tuple(where["InstanceId"] for where in one.get("Attachments", [])),
     )
 
 

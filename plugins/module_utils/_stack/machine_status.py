@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the iac.ds_stack developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a machine's status means to somebody who waits for it. Nothing here calls AWS."""
+"""What a machine's status means to somebody who waits for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from .parameters import Parameter
+from .parameters import Parameter, ParameterStore, Paths
 
 SILENT_SECONDS = 300.0
 """A machine reports every minute; what it said longer ago need not be so any more."""
@@ -39,10 +39,12 @@ class Wanted:
     Attributes:
         instance_id: a machine that this one has replaced may still have the last word in the parameter.
         config_version: older configurations do not count.
+        standing_by: it is enough that the machine waits for the data volume, which another one has.
     """
 
     instance_id: str
     config_version: int
+    standing_by: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,15 @@ def look(found: Parameter | None) -> Seen | None:
     return Seen(document, found.version) if found and document else None
 
 
+def read(store: ParameterStore, stack: str, instance_id: str) -> Seen | None:
+    """Return the status of a machine; that of another one may be found where it has not reported anything.
+
+    Raises ParameterError.
+    """
+    paths = Paths(stack)
+    return look(store.get(paths.status(instance_id)) or store.get(paths.old_status))
+
+
 def age(document: Mapping[str, Any], now: datetime) -> float | None:
     """Return the seconds since a report, or None where it tells no time; a clock ahead counts as 0."""
     try:
@@ -94,7 +105,8 @@ def duration(seconds: float) -> str:
 
 def silent(state: str, old: float | None) -> bool:
     """Return whether a running machine should have said something since its last report."""
-    return old is not None and old > (STARTING_SECONDS if state == "starting" else SILENT_SECONDS)
+    starts = state in ("starting", "waiting")
+    return old is not None and old > (STARTING_SECONDS if starts else SILENT_SECONDS)
 
 
 def complain(instance_id: str, seen: Seen | None, old: float | None) -> str:
@@ -159,6 +171,8 @@ def judge(wanted: Wanted, first: Seen | None, now: Seen | None, waited: float) -
     if version is not None and version < wanted.config_version:
         return Verdict.WAIT
     if state == "ready" and version is not None:
+        return Verdict.READY
+    if state == "waiting" and wanted.standing_by:
         return Verdict.READY
     if state == "failed":  # without a version, it could not even read its configuration
         said_before = first is not None and first.version == now.version

@@ -90,9 +90,13 @@ class Paths:
         """What the machine is to be."""
         return f"{self.root}/machine/config"
 
+    def status(self, instance_id: str) -> str:
+        """What a machine says of itself."""
+        return f"{self.old_status}/{instance_id}"
+
     @property
-    def status(self) -> str:
-        """What the machine says of itself."""
+    def old_status(self) -> str:
+        """The same, of whatever machine, where its image is of a release before there could be two."""
         return f"{self.root}/machine/status"
 
 

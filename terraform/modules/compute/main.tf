@@ -1,8 +1,11 @@
+# Two slots: while a machine is replaced there are two of them, and one is active, which has the volume and the address.
 resource "aws_instance" "machine" {
   #checkov:skip=CKV_AWS_126:detailed monitoring costs money every month and nothing here reads it
   #checkov:skip=CKV_AWS_135:every current instance type is EBS-optimised by itself, and the old ones that are not refuse the setting
-  ami           = var.image_id
-  instance_type = var.instance_type
+  for_each = var.machines
+
+  ami           = each.value.image_id
+  instance_type = each.value.instance_type
 
   # Whether the machine gets a public address is the subnet's choice. With associate_public_ip_address here, the
   # provider would want to replace a machine that is merely stopped, since its address is gone then.
@@ -29,16 +32,26 @@ resource "aws_instance" "machine" {
     tags = { Name = "${var.name}-root" }
   }
 
-  tags = { Name = var.name }
+  tags = {
+    Name              = each.key == var.active ? var.name : "${var.name}-${each.key}"
+    "ds-stack:slot"   = each.key
+    "ds-stack:active" = tostring(each.key == var.active)
+  }
+}
+
+# The only machine of a stack that was made before there were slots.
+moved {
+  from = aws_instance.machine
+  to   = aws_instance.machine["a"]
 }
 
 resource "aws_volume_attachment" "data" {
   # On Nitro instances the name is only a label: the machine finds the volume by its id.
   device_name = "/dev/sdf"
-  instance_id = aws_instance.machine.id
+  instance_id = aws_instance.machine[var.active].id
   volume_id   = var.volume_id
 
-  # Stopped first, the machine unmounts cleanly before the volume goes to its successor.
+  # Stopped first, the machine unmounts cleanly before the volume goes to the other one.
   stop_instance_before_detaching = true
 }
 
@@ -50,10 +63,10 @@ resource "aws_eip" "machine" {
   tags = { Name = var.name }
 }
 
-# Apart from the address, so that a replaced instance gets the same one.
+# Apart from the address, so that the other machine gets the same one.
 resource "aws_eip_association" "machine" {
   count = var.static_ip ? 1 : 0
 
   allocation_id = aws_eip.machine[0].allocation_id
-  instance_id   = aws_instance.machine.id
+  instance_id   = aws_instance.machine[var.active].id
 }

@@ -4,25 +4,35 @@ variable "name" {
   nullable    = false
 }
 
-variable "image_id" {
-  description = "Id of the baked image. A change replaces the instance."
-  type        = string
+variable "machines" {
+  description = "The machine in each slot: the id of its baked image and its type. A change of the image replaces a machine, one of the type stops and starts it."
+  type        = map(object({ image_id = string, instance_type = string }))
   nullable    = false
 
   validation {
-    condition     = startswith(var.image_id, "ami-")
+    condition     = length(var.machines) > 0 && alltrue([for slot in keys(var.machines) : contains(["a", "b"], slot)])
+    error_message = "A machine is in slot a or in slot b, and there is one at least."
+  }
+
+  validation {
+    condition     = alltrue([for machine in values(var.machines) : startswith(machine.image_id, "ami-")])
     error_message = "The id of an image begins with ami-."
+  }
+
+  validation {
+    condition     = alltrue([for machine in values(var.machines) : can(regex("^[a-z][a-z0-9-]*\\.[a-z0-9-]+$", machine.instance_type))])
+    error_message = "An instance type is a family and a size, such as t3.xlarge."
   }
 }
 
-variable "instance_type" {
-  description = "EC2 instance type, such as t3.xlarge. A change stops and starts the instance."
+variable "active" {
+  description = "Slot of the machine that has the data volume and the address."
   type        = string
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]*\\.[a-z0-9-]+$", var.instance_type))
-    error_message = "An instance type is a family and a size, such as t3.xlarge."
+    condition     = contains(keys(var.machines), var.active)
+    error_message = "The active slot is one that has a machine."
   }
 }
 

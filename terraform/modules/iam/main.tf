@@ -59,7 +59,7 @@ data "aws_iam_policy_document" "machine" {
   statement {
     sid       = "WriteOwnStatus"
     actions   = ["ssm:PutParameter"]
-    resources = ["${local.parameters}/status"]
+    resources = ["${local.parameters}/status", "${local.parameters}/status/*"]
   }
 
   # Of any stack, by name. Of a path that is read AWS looks at the path alone, not at what lies below it: hence those

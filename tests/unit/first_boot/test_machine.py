@@ -30,7 +30,7 @@ from ds_stack_init import (
     shares,
 )
 from ds_stack_init.errors import InitError
-from ds_stack_init.identity import Identity, discover
+from ds_stack_init.identity import Identity, discover, stands_by
 from ds_stack_init.memory import Applied
 from ds_stack_init.metadata import HEADER, Metadata
 from ds_stack_init.settings import Service, Settings
@@ -153,6 +153,12 @@ def test_identity(url: str) -> None:
 )
 def test_machine_of_no_stack(changes: dict[str, str | None]) -> None:
     assert discover({**INSTANCE, **changes}.get) is None
+
+
+@pytest.mark.parametrize(("active", "expected"), [(None, False), ("true", False), ("false", True)])
+def test_whether_another_machine_has_the_homes(active: str | None, expected: bool) -> None:
+    """A stack that was made before there were slots has no such tag."""
+    assert stands_by({**INSTANCE, "tags/instance/ds-stack:active": active}.get) is expected
 
 
 def test_identity_without_what_it_must_have() -> None:

@@ -74,8 +74,8 @@ def test_credential_does_not_show(ssm: Any) -> None:
 def test_status(ssm: Any) -> None:
     parameters = Parameters(lambda: ssm, "demo")
     for state in ("starting", "ready"):
-        parameters.put_status(json.dumps({"state": state}))
-    found = ssm.get_parameter(Name=f"{ROOT}/status")["Parameter"]
+        parameters.put_status("i-1", json.dumps({"state": state}))
+    found = ssm.get_parameter(Name=f"{ROOT}/status/i-1")["Parameter"]
     assert (json.loads(found["Value"]), found["Version"]) == ({"state": "ready"}, 2)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from ds_stack_init import __main__ as program
@@ -49,8 +50,9 @@ class Ssm:
     def credentials(self) -> dict[str, Parameter]:
         return {"ada": Parameter(json.dumps({"hash": HASH, "rotation": 1}), 1)}
 
-    def put_status(self, document: str) -> None:
+    def put_status(self, instance_id: str, document: str) -> None:
         self.reports.append(json.loads(document))
+        assert self.reports[-1]["instance_id"] == instance_id
 
 
 @pytest.fixture
@@ -67,6 +69,8 @@ def ssm(here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ssm:
     machine = Identity("i-1", "ami-1", "eu-central-1", "demo")
     monkeypatch.setattr(program.settings, "load", lambda: here)
     monkeypatch.setattr(program.identity, "discover", lambda _: machine)
+    monkeypatch.setattr(program.identity, "stands_by", lambda _: False)
+    monkeypatch.setattr(steps.volume, "find", lambda _: None)
     monkeypatch.setattr(program.Parameters, "of_machine", lambda *_: parameters)
     monkeypatch.setattr(program, "_retry_boot", lambda: False)
     monkeypatch.setattr(steps.services, "start", lambda _: None)
@@ -116,6 +120,33 @@ def test_boot_then_check(ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPat
     assert ssm.reports[-1]["state"] == "ready"
     assert ssm.reports[-1]["config_version"] == 7
     assert registry.load(here.state)["ada"].password == HASH
+
+
+@pytest.mark.parametrize(
+    ("stands_by", "found", "states"),
+    [
+        pytest.param([True, True, False], [None] * 3, ["waiting"], id="until it is its turn"),
+        pytest.param([True, True], [None, None, "/dev/nvme1n1"], ["waiting"], id="until the volume comes"),
+        pytest.param([], ["/dev/nvme1n1"], [], id="the volume is there before"),
+    ],
+)
+def test_it_waits_while_another_machine_has_the_homes(
+    ssm: Ssm,
+    monkeypatch: pytest.MonkeyPatch,
+    stands_by: list[bool],
+    found: list[str | None],
+    states: list[str],
+) -> None:
+    """And reads the configuration again, which may have changed."""
+    answers, devices = iter(stands_by), iter(found)
+    read = Mock(side_effect=ssm.config)
+    monkeypatch.setattr(ssm, "config", read)
+    monkeypatch.setattr(program.identity, "stands_by", lambda _: next(answers))
+    monkeypatch.setattr(steps.volume, "find", lambda _: next(devices))
+    monkeypatch.setattr(steps.time, "sleep", lambda _: None)
+    assert call(monkeypatch, "boot") == 0
+    assert [one["state"] for one in ssm.reports] == ["starting", *states, "starting", "starting"]
+    assert read.call_count == 1 + len(states)
 
 
 def test_refresh_without_news_only_looks_and_reports(

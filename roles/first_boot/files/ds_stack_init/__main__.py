@@ -82,7 +82,15 @@ def _run_for_stack(command: str, here: settings.Settings) -> int:
     parameters = Parameters.of_machine(here, machine.region, machine.stack)
     reporter = Reporter(machine, parameters, lambda: presence.look(here), logger.info)
     try:
-        COMMANDS[command](steps.Context(here, machine, parameters, reporter, logger.info))
+        context = steps.Context(
+            here,
+            machine,
+            parameters,
+            reporter,
+            logger.info,
+            lambda: identity.stands_by(Metadata(here.metadata_url).get),  # a token would not last as long
+        )
+        COMMANDS[command](context)
     except Exception as error:
         if command == "refresh" and isinstance(error, Unavailable):
             logger.info(explain(error))  # nothing is wrong with the machine, and the next refresh comes soon

@@ -9,6 +9,7 @@ from .errors import InitError
 
 STACK_TAG = "ds-stack:name"
 PART_TAG = "ds-stack:part"
+ACTIVE_TAG = "ds-stack:active"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,14 @@ class Identity:
     stack: str
     names: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+
+
+def stands_by(get: Callable[[str], str | None]) -> bool:
+    """Return whether another machine of the stack has the data volume, and this one is to take its place.
+
+    Raises InitError when EC2 does not answer.
+    """
+    return get(f"tags/instance/{ACTIVE_TAG}") == "false"
 
 
 def discover(get: Callable[[str], str | None]) -> Identity | None:

@@ -74,9 +74,9 @@ class Parameters:
         """
         return self._credentials(decrypt=True)
 
-    def put_status(self, document: str) -> None:
-        """Write the machine's status. Raises Unavailable."""
-        name = f"{self._base}/status"
+    def put_status(self, instance_id: str, document: str) -> None:
+        """Write a machine's status: while one replaces the other, the stack has two. Raises Unavailable."""
+        name = f"{self._base}/status/{instance_id}"
         self._call("put_parameter", Name=name, Value=document, Type="String", Overwrite=True)
 
     def _credentials(self, decrypt: bool) -> dict[str, Parameter]:

@@ -50,7 +50,7 @@ class Reporter:
             at_work=self._people(),
         )
         try:
-            self._parameters.put_status(document)
+            self._parameters.put_status(self._identity.instance_id, document)
         except InitError as error:
             self._log(f"the status could not be written: {error}")
             return False

@@ -11,7 +11,7 @@ from typing import Any
 from .identity import Identity
 
 SCHEMA = 1
-STARTING, READY, FAILED, STOPPED = "starting", "ready", "failed", "stopped"
+STARTING, WAITING, READY, FAILED, STOPPED = "starting", "waiting", "ready", "failed", "stopped"
 # A parameter holds so many bytes, and JSON takes up to two for each of these characters.
 MOST_BYTES = 4096
 MESSAGE_CHARACTERS, NAME_CHARACTERS, DETAIL_CHARACTERS, MOST_CHECKS = 600, 40, 90, 8

@@ -37,6 +37,7 @@ from .status import Check
 
 PAUSE_SECONDS = 5.0
 CONFIG_SECONDS = 300
+TURN_SECONDS = 1.0
 # After a change the services work already, or the next refresh finds them working.
 REFRESH_SECONDS = 30
 
@@ -50,16 +51,30 @@ class Context:
     parameters: Parameters
     reporter: Reporter
     log: Callable[[str], None]
+    stands_by: Callable[[], bool]
 
 
 def boot(context: Context) -> None:
     """Make everything ready for the services, and have them started. Raises InitError."""
     context.reporter.report(status.STARTING, "Reading the configuration.")
     config = _read_config(context, wait_for(context.parameters.config, CONFIG_SECONDS))
+    if _wait_for_turn(context, config.data_volume_id):
+        config = _read_config(context, context.parameters.config())  # it may have taken long
     context.reporter.report(status.STARTING, f"Waiting for the data volume {config.data_volume_id}.")
     _apply(context, config)
     context.reporter.report(status.STARTING, "Starting the services.")
     services.start(context.settings.services)
+
+
+def _wait_for_turn(context: Context, volume_id: str) -> bool:
+    """While this machine stands by for another one, wait for the volume. Return whether it had to wait."""
+    waited = False
+    while not volume.find(volume_id) and context.stands_by():
+        if not waited:
+            context.reporter.report(status.WAITING, f"Another machine has the data volume {volume_id}.")
+        waited = True
+        time.sleep(TURN_SECONDS)
+    return waited
 
 
 def refresh(context: Context) -> None:

@@ -105,13 +105,18 @@ def has_grown(device_bytes: int, used_bytes: int | None) -> bool:
     return used_bytes is not None and device_bytes - used_bytes >= GROWN_BYTES
 
 
+def find(volume_id: str) -> Path | None:
+    """Return a volume's device, or None while it is not attached."""
+    return next((path.resolve() for path in candidates(volume_id) if path.is_block_device()), None)
+
+
 def wait_for_device(volume_id: str, seconds: float, pause: float = 2.0) -> Path:
     """Return a volume's device. It is attached after the machine has begun to boot. Raises InitError."""
     end = time.monotonic() + seconds
     while True:
-        for path in candidates(volume_id):
-            if path.is_block_device():
-                return path.resolve()
+        device = find(volume_id)
+        if device:
+            return device
         if time.monotonic() >= end:
             raise InitError(
                 f"The data volume {volume_id} did not show up within {seconds:.0f} seconds. Is it attached "

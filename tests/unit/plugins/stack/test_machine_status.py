@@ -114,10 +114,24 @@ def test_it_waits_no_longer_than_it_should_nor_for_what_is_not_known(monkeypatch
         pytest.param(seen("failed"), seen("failed", 2), 5, Verdict.FAILED, id="failed again"),
         pytest.param(seen("failed"), seen("failed"), 121, Verdict.FAILED, id="does not try again"),
         pytest.param(None, seen("stopped"), 5, Verdict.WAIT, id="stopped, and started again"),
+        pytest.param(None, seen("waiting"), 5, Verdict.WAIT, id="it has no homes"),
     ],
 )
 def test_verdict(first: Seen | None, now: Seen | None, waited: float, verdict: Verdict) -> None:
     assert logic.judge(WANTED, first, now, waited) is verdict
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict"),
+    [
+        ("waiting", Verdict.READY),
+        ("ready", Verdict.READY),
+        ("starting", Verdict.WAIT),
+        ("failed", Verdict.FAILED),
+    ],
+)
+def test_one_that_is_to_stand_by(state: str, verdict: Verdict) -> None:
+    assert logic.judge(Wanted("i-1", 0, standing_by=True), None, seen(state), 5) is verdict
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,183 @@
+"""A machine of a new image takes the place of the old one, or does not: on moto, with the real Terraform.
+
+The tests build on each other in the order of the file.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instances import InstanceBackend
+
+from tests.integration.moto_stacks import (
+    a_thread_for_the_machine,
+    all_but_the_record,
+    has_homes,
+    leave_volumes_without_a_snapshot,
+    machines,
+    make_image,
+    snapshots,
+)
+from tests.integration.operators import ROOT, Operator
+
+if shutil.which("terraform") is None:
+    pytest.skip("terraform is not on PATH", allow_module_level=True)
+
+NAME = "slots"
+FAILING: set[str] = set()
+"""Images whose machines do not become ready."""
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[Operator]:
+    """Somebody who has a stack with a machine."""
+    someone = Operator.with_account(
+        tmp_path_factory.mktemp("an operator"),
+        endpoint,
+        ds_stack_name=NAME,
+        ds_stack_users=[{"name": "ada"}],
+        ds_stack_state="local",
+        ds_stack_static_ip=True,
+    )
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        a_thread_for_the_machine(someone, failing=FAILING),
+        someone.running_provider(),
+    ):
+        leave_volumes_without_a_snapshot(monkeypatch)
+        make_image(someone, "1")
+        someone.run("network")
+        someone.run("instance")
+        yield someone
+
+
+def the_machine(operator: Operator) -> dict[str, Any]:
+    """The only one, which has the homes."""
+    (machine,) = machines(operator)
+    assert has_homes(operator, machine)
+    return machine
+
+
+def said_by(operator: Operator) -> list[str]:
+    """The machines of which there is a status."""
+    found = operator.client("ssm").get_parameters_by_path(Path=f"/ds-stack/{NAME}/machine/status")
+    return [one["Name"].rpartition("/")[2] for one in found["Parameters"]]
+
+
+def killed_after(operator: Operator, task: str) -> None:
+    """Run instance.yml, which is killed."""
+    environment = {
+        **operator.environment,
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/faults/callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "kill_after",
+        "DS_STACK_KILL_AFTER": task,
+    }
+    replace(operator, environment=environment).run("instance", code=-9)
+
+
+def one_line(said: str) -> str:
+    """What was said, without the breaks of lines."""
+    return " ".join(said.replace("\\n", " ").split())
+
+
+def test_the_new_one_has_the_homes_and_the_address(operator: Operator) -> None:
+    old = the_machine(operator)
+    image = make_image(operator, "2", "image-2")
+    operator.run("instance")
+    new = the_machine(operator)
+    assert new["InstanceId"] != old["InstanceId"]
+    assert (new["ImageId"], new["PublicIpAddress"]) == (image, old["PublicIpAddress"])
+    assert list(snapshots(operator).values()) == ["before-replacement"]
+    assert said_by(operator) == [new["InstanceId"]]
+
+
+def test_without_capacity_nothing_happens(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: Any, **_options: Any) -> None:
+        raise EC2ClientError("InsufficientInstanceCapacity", "there is none of t3.large")
+
+    old = the_machine(operator)
+    image = make_image(operator, "3", "image-3")
+    before = all_but_the_record(operator)
+    with monkeypatch.context() as patched:
+        patched.setattr(InstanceBackend, "run_instances", refuse)
+        said = one_line(operator.run("instance", code=2))
+    assert f"The machine {old['InstanceId']} was not replaced, and serves on as before" in said
+    assert "InsufficientInstanceCapacity" in said
+    assert all_but_the_record(operator) == before
+    operator.client("ec2").deregister_image(ImageId=image)
+
+
+def test_it_goes_back_by_itself(operator: Operator) -> None:
+    """From one that does not become ready, whose image is not taken again."""
+    old = the_machine(operator)
+    image = make_image(operator, "4", "image-4")
+    FAILING.add(image)
+    said = one_line(operator.run("instance", code=2))
+    back = the_machine(operator)
+    assert back["InstanceId"] == old["InstanceId"]
+    # Not by the machine: moto forgets its elastic address when it starts.
+    (address,) = operator.client("ec2").describe_addresses()["Addresses"]
+    assert (address["InstanceId"], address["PublicIp"]) == (old["InstanceId"], old["PublicIpAddress"])
+    assert f"the old one, {old['InstanceId']}, has the homes again and is ready." in said
+    assert "jupyterhub: it answers nothing" in said
+    assert f"The image {image} is tagged as failed" in said
+    (tagged,) = operator.client("ec2").describe_images(ImageIds=[image])["Images"]
+    tags = {tag["Key"]: tag["Value"] for tag in tagged["Tags"]}
+    assert "jupyterhub: it answers nothing" in tags["ds-stack:failed"]
+    before = all_but_the_record(operator)
+    operator.run("instance")
+    assert all_but_the_record(operator) == before
+
+
+def test_another_image_than_that_from_which_it_was_on_its_way_back(operator: Operator) -> None:
+    """The failed machine goes, not the one that is known to work."""
+    old = the_machine(operator)
+    FAILING.add(make_image(operator, "5", "image-5"))
+    killed_after(operator, "Tag the image, so that it is not taken again")
+    image = make_image(operator, "6", "image-6")
+    said = operator.run("instance")
+    dropped = said.partition("TASK [Remove a machine that an earlier run has left]")[2].partition("TASK [")[0]
+    assert "changed: [localhost]" in dropped
+    new = the_machine(operator)
+    assert new["ImageId"] == image
+    assert old["InstanceId"] not in said_by(operator)
+    gone = operator.client("ec2").describe_instances(InstanceIds=[old["InstanceId"]])["Reservations"]
+    assert gone[0]["Instances"][0]["State"]["Name"] == "terminated"
+
+
+def test_an_image_whose_machines_cannot_wait_is_taken_in_place(operator: Operator) -> None:
+    old = the_machine(operator)
+    image = make_image(operator, "7", "image-7", stands_by=False)
+    said = one_line(operator.run("instance"))
+    assert f"Machines of {image}, an image of an earlier release, cannot wait beside another." in said
+    new = the_machine(operator)
+    assert (new["ImageId"], new["PublicIpAddress"]) == (image, old["PublicIpAddress"])
+    assert list(snapshots(operator).values()) == ["before-replacement"]
+
+
+def taint_the_machine(operator: Operator) -> None:
+    """Have Terraform make another one of it, as another subnet would."""
+    root = operator.folder / f".ds_stack/{NAME}/terraform/instance/instance"
+    slot = next(tag["Value"] for tag in the_machine(operator)["Tags"] if tag["Key"] == "ds-stack:slot")
+    command = ["terraform", f"-chdir={root}", "taint", f'module.compute.aws_instance.machine["{slot}"]']
+    subprocess.run(command, env=operator.environment, check=True, capture_output=True)
+
+
+def test_what_makes_another_machine_of_the_old_one_too_is_done_in_place(operator: Operator) -> None:
+    old = the_machine(operator)
+    image = make_image(operator, "8", "image-8")
+    taint_the_machine(operator)
+    before = all_but_the_record(operator)
+    said = one_line(operator.run("instance", code=2))
+    assert f"The machine {old['InstanceId']} was not replaced, and serves on as before" in said
+    assert "only done in its place: -e ds_stack_replace_in_place=true" in said
+    assert all_but_the_record(operator) == before
+    said = one_line(operator.run("instance", ds_stack_replace_in_place=True))
+    assert "the old one goes before the new one is made, and there is no way back to it." in said
+    assert the_machine(operator)["ImageId"] == image
