@@ -433,16 +433,28 @@ def test_out_of_the_way_while_it_is_stopped(host: Host, browser: Hub) -> None:
     browser.wait_until_ready()
 
 
-def test_a_newer_hubs_database_is_put_aside(host: Host, browser: Hub) -> None:
-    """The machine runs an older image again."""
+@pytest.fixture
+def newer_database(host: Host, browser: Hub) -> Iterator[None]:
+    """That of a newer hub, of an image that the machine no longer has; afterwards the one of before."""
     upgrade = f"import sqlite3; c = sqlite3.connect('{DATABASE}'); "
     upgrade += "c.execute('update alembic_version set version_num = ?', ['f00d']); c.commit()"
     host.check_output("systemctl stop jupyterhub")
+    host.check_output(f"cp --preserve {DATABASE} {DATABASE}-kept")
     host.check_output("python3 -c %s", upgrade)
     host.check_output("systemctl start jupyterhub")
+    yield
+    host.check_output("systemctl stop jupyterhub")
+    host.check_output(f"mv {DATABASE}-kept {DATABASE}")
+    host.check_output("systemctl start jupyterhub")
     browser.wait_until_ready()
+
+
+@pytest.mark.usefixtures("newer_database")
+def test_a_newer_hubs_database_is_put_aside(host: Host, address: str, certificate: Path) -> None:
+    somebody = Hub(f"https://{address}:8000", ca_file=certificate)
+    somebody.wait_until_ready()
     assert host.check_output(f"stat --format %a:%U {DATABASE}.20*") == "600:root"
-    browser.sign_in("bob", PASSWORD)
+    somebody.sign_in("bob", PASSWORD)
 
 
 def test_tls_can_be_switched_off_and_on(host: Host, address: str, browser: Hub) -> None:
