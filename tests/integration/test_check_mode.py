@@ -76,6 +76,12 @@ NETWORK = {
     "aws_vpc",
     "aws_vpc_security_group_egress_rule",
 }
+HOMES = {
+    "aws_dlm_lifecycle_policy",
+    "aws_ebs_volume",
+    "aws_iam_role",
+    "aws_iam_role_policy",
+}
 MACHINE = {
     "aws_iam_instance_profile",
     "aws_iam_role",
@@ -93,12 +99,7 @@ def test_the_whole_stack_is_shown(said: dict[str, str]) -> None:
     assert plan["states"] == ["1 bucket to make", f"s3://ds-stack-state-123456789012-{REGION}/empty"]
     assert created(plan["network"]) == NETWORK
     assert plan["network"][0] == f"{len(plan['network']) - 1} to add"
-    assert created(plan["homes"]) == {
-        "aws_ebs_volume",
-        "aws_dlm_lifecycle_policy",
-        "aws_iam_role",
-        "aws_iam_role_policy",
-    }
+    assert created(plan["homes"]) == HOMES
     assert plan["users"][1:] == ["ada: gets a first password", "grace: gets a first password"]
     assert plan["settings"] == ["to write, for the machine to read: /ds-stack/empty/machine/config"]
     assert created(plan["machine"]) == MACHINE
@@ -128,7 +129,7 @@ def test_every_resource_is_in_the_diff(said: dict[str, str]) -> None:
 
 def test_the_machine_alone_says_what_has_to_come_first(said: dict[str, str]) -> None:
     plan = plan_of(said["instance"])
-    assert created(plan["homes"]) == {"aws_ebs_volume"}
+    assert created(plan["homes"]) == HOMES
     assert created(plan["machine"]) == MACHINE
     assert f"{REGION}-known-after-network" in plan["Not"]
     assert "The homes would lie in the network's first zone" in said["instance"]
