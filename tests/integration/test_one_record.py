@@ -27,7 +27,7 @@ from tests.which_ansible import PLAYBOOK
 NAME = "research"
 PATH = f"/ds-stack/{NAME}"
 SECRET = "hunter2-of-the-proxy"
-APPLYING = ("site", "bake", "network", "instance")
+APPLYING = ("site", "bake", "network", "instance", "rollback")
 OTHERS = ("status", "users", "stop", "start", "destroy", "audit", "snapshots", "restore")
 OF_NO_STACK = {
     "image": "Packer runs it on a machine that is baked",
