@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -107,8 +108,8 @@ def parameters(operator: Operator) -> dict[str, str]:
     found = operator.client("ssm").get_parameters_by_path(Path=f"/ds-stack/{NAME}", Recursive=True)[
         "Parameters"
     ]
-    own = ("/machine/status", "/operator/stack", "/operator/lock")
-    return {one["Name"]: one["Value"] for one in found if not one["Name"].endswith(own)}
+    own = re.compile(r"/machine/status/|/operator/(stack|lock)$")  # what machines and runs say of themselves
+    return {one["Name"]: one["Value"] for one in found if not own.search(one["Name"])}
 
 
 def config(operator: Operator) -> dict[str, Any]:
