@@ -241,7 +241,7 @@ def homes(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     )
     work_dir = someone.folder / f".ds_stack/{HOMES}/terraform/data"
     root = {"source": str(ROOT / "terraform/data"), "work_dir": str(work_dir)}
-    zone = {"availability_zone": f"{REGION}a", "final_snapshot": False}
+    zone = {"availability_zone": f"{REGION}a", "final_snapshot": False, "backups_keep_days": 0}
     tasks = [
         {"iac.ds_stack.terraform_stack": {**root, "variables": {"name": HOMES, "region": REGION, **zone}}},
         {"iac.ds_stack.user_credentials": {"stack": HOMES, "users": ["ada"], "region": REGION}},
