@@ -119,12 +119,6 @@ class Stack:
         found = client("ssm").get_parameters_by_path(Path=path, WithDecryption=True)["Parameters"]
         return {parameter["Name"].rsplit("/", 1)[1]: parameter["Value"] for parameter in found}
 
-    def reported(self) -> dict[str, Any]:
-        """Return what the machine has said last."""
-        name = f"/ds-stack/{self.name}/machine/status"
-        found: dict[str, Any] = json.loads(client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
-        return found
-
     def machine(self) -> dict[str, Any]:
         """Return the stack's one machine as the API describes it."""
         machines = [
