@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 ---
 module: terraform_state_forget
 short_description: Let a Terraform state forget a resource that is kept
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - The iac.ds_stack developers (@iac-ds-stack)
 description:
