@@ -74,6 +74,12 @@ class Operator:
         status: dict[str, Any] = self.module(machine_status, instance_id=INSTANCE)["status"]
         return status
 
+    def told(self) -> tuple[str, str]:
+        """Return what status.yml ends with on a machine that is not well, and what is well by its word."""
+        found = self.module(machine_status, instance_id=INSTANCE)
+        well = ", ".join(one["name"] for one in found["status"]["checks"] if one["ok"])
+        return f"demo is not well. {found['complaint']}", f"well: {well}"
+
     def wait_until_ready(self, config_version: int) -> dict[str, Any]:
         """Wait as instance.yml does."""
         wanted = {"instance_id": INSTANCE, "config_version": config_version}

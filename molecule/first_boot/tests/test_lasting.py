@@ -17,6 +17,8 @@ import pytest
 from machines import FOLDER, Machine, Operator
 from passlib.hash import sha512_crypt
 
+from tests.faults.matrix import shown
+
 GUARD = "ds-stack-guard"
 CAP_SYS_RESOURCE = 24
 # Each of its processes lives for a moment: whoever looks for them one by one is always too late.
@@ -131,9 +133,17 @@ def test_service_outlasts_who_holds_its_port(machine: Machine, operator: Operato
         assert int(machine.run("systemctl show hub --property NRestarts --value")) >= 2
         # While it tries again, it counts as running for a moment.
         eventually(lambda: _told(machine, operator) == "the unit is activating", 20)
+        read, left = operator.told()
     finally:
         machine.run("systemctl stop thief")
     eventually(lambda: machine.host.service("hub").is_running, 15)
+    shown(
+        "a user's process holds a service's port while it starts",
+        stack="demo",
+        read=read,
+        left=left,
+        then="has nothing to mend: the service is started again and again, until it runs",
+    )
 
 
 # The guard
@@ -191,6 +201,7 @@ def test_nothing_serves_without_the_guard(machine: Machine, operator: Operator) 
     assert not machine.host.service("nginx").is_running
     machine.refresh()
     assert not machine.host.service("hub").is_running
+    read, left = operator.told()
     found = checks(operator.status())
     assert found["hub"] == "the unit is inactive"
     assert found["guard"].endswith(" reaches the metadata service")
@@ -199,6 +210,13 @@ def test_nothing_serves_without_the_guard(machine: Machine, operator: Operator) 
     assert operator.status()["state"] == "ready"
     assert machine.host.service("hub").is_running
     assert not reaches_metadata(machine, "bob")
+    shown(
+        "the guard of the metadata service is gone, with its file",
+        stack="demo",
+        read=read,
+        left=left,
+        then="has nothing to mend: within a minute of the file's return all of it runs again",
+    )
 
 
 # Users
@@ -230,7 +248,7 @@ def test_removed_user_is_looked_for_again(machine: Machine, operator: Operator) 
     machine.run("systemd-run --collect --uid bob sleep 1000")
     start_fork_loop(machine)
     machine.host.run("ds-stack-init check")
-    assert re.fullmatch("still runs [12] processes", checks(operator.status())["removed user bob"])
+    assert re.fullmatch(r"still runs \d processes", checks(operator.status())["removed user bob"])
     machine.refresh()
     assert not fork_loop_runs(machine)
     assert machine.run("ps -o pid= -u bob || true") == ""
@@ -240,7 +258,7 @@ def test_removed_user_is_looked_for_again(machine: Machine, operator: Operator) 
 def test_error_about_one_user_stops_nobody_else(machine: Machine, operator: Operator) -> None:
     """A name of the system's, and a home of somebody else's, beside all that can be done for the others."""
     machine.run("useradd --system taken && mkdir -p /data/home/dora && chown root /data/home/dora")
-    operator.configure(["taken", "alice", "dora", "erin"], rotate=["alice"])
+    version = operator.configure(["taken", "alice", "dora", "erin"], rotate=["alice"])
     machine.refresh()
     status = operator.status()
     assert status["state"] == "failed"
@@ -248,11 +266,22 @@ def test_error_about_one_user_stops_nobody_else(machine: Machine, operator: Oper
     assert found["user taken"].startswith("The image itself has an account 'taken'")
     assert found["user dora"].startswith("The home of 'dora' belongs to uid 0, and the user has uid 20")
     assert set(found) == {"user taken", "user dora"}
+    read, left = operator.told()
     assert machine.shadow("bob").startswith("!")
     assert machine.host.user("erin").home == "/data/home/erin"
     assert machine.host.file("/data/home/erin/.bashrc").user == "erin"
     assert sha512_crypt.verify(operator.password("alice"), machine.shadow("alice"))
     machine.run("userdel taken; rm -rf /data/home/dora")
+    machine.refresh()
+    assert operator.wait_until_ready(version)["ready"]
+    assert machine.host.file("/data/home/dora/.bashrc").user == "dora"
+    shown(
+        "two of the users cannot be made: one has a name of the system's, one a home that is somebody else's",
+        stack="demo",
+        read=re.sub(r"\b20\d\d\b", "…", read),
+        left=f"{left}; new users, new passwords and removals of all the others are done",
+        then="has nothing to mend: within a minute of the causes' end these two are there",
+    )
 
 
 @pytest.mark.parametrize(
@@ -280,6 +309,7 @@ def test_no_inodes_stop_nobody_else(machine: Machine, operator: Operator) -> Non
     assert machine.run("stat --file-system --format %d /data") == "0"
     operator.configure(["alice", "greta"], rotate=["alice"])
     machine.refresh()
+    read, left = operator.told()
     found = checks(operator.status())
     assert found["data volume"] == "/data has no inodes: room for 0 more files is left"
     assert found["user greta"].startswith("The home of greta cannot be made: No space left on device")
@@ -291,6 +321,13 @@ def test_no_inodes_stop_nobody_else(machine: Machine, operator: Operator) -> Non
     machine.refresh()
     assert operator.status()["state"] == "ready"
     assert machine.host.file("/data/home/greta/.bashrc").user == "greta"
+    shown(
+        "a user makes files until there is no inode left, and a new user has no home yet",
+        stack="demo",
+        read=read,
+        left=f"{left}; removals and new passwords are done, and kept",
+        then="has nothing to mend: within a minute of the files' end the new user has a home",
+    )
 
 
 # The volume
@@ -315,13 +352,21 @@ def test_full_volume_is_told_and_leaves_room_for_root(machine: Machine, operator
     # And with the next minute, who has most of it.
     machine.run("systemctl start ds-stack-shares")
     machine.refresh()
-    assert re.search(r"are left for users: alice \d+ [MG]iB", checks(operator.status())["data volume"])
-    shown = machine.run("su --login bob --command 'bash -i -l -c true' </dev/null")
-    assert re.search(r"^/data is 100% full\. Most of it have alice \d+ [MG]iB\b", shown, re.MULTILINE)
+    read, left = operator.told()
+    assert re.search(r"are left for users: alice \d+ [MG]iB", read)
+    notice = machine.run("su --login bob --command 'bash -i -l -c true' </dev/null")
+    assert re.search(r"^/data is 100% full\. Most of it have alice \d+ [MG]iB\b", notice, re.MULTILINE)
     machine.run("rm /data/home/*/all-* /data/state/hub/database")
     machine.refresh()
     assert operator.status()["state"] == "ready"
     assert not machine.host.file("/run/ds-stack/notice").exists
+    shown(
+        "a user fills the data volume",
+        stack="demo",
+        read=re.sub(r"(?<=alice )\d+ [MG]iB", "… MiB", read),
+        left=f"{left}; room for the services' own state",
+        then="has nothing to mend: within a minute of the files' end the machine is ready",
+    )
 
 
 def _loop_device() -> str:
@@ -354,6 +399,7 @@ def test_error_of_the_volume_stops_writing_and_a_boot_mends_it(machine: Machine,
     name = Path(_loop_device()).name
     Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("1")
     machine.refresh()
+    read, left = operator.told()
     assert checks(operator.status())["data volume"] == (
         "/data is read-only after an error on it: reboot, which mends it"
     )
@@ -361,3 +407,10 @@ def test_error_of_the_volume_stops_writing_and_a_boot_mends_it(machine: Machine,
     machine.reboot()
     assert operator.wait_until_ready(1)["ready"]
     assert "errors=remount-ro" in machine.run("findmnt -no OPTIONS /data")
+    shown(
+        "an error of the data volume's file system",
+        stack="demo",
+        read=read,
+        left=f"{left}; nothing is written to the volume any more",
+        then="has nothing to mend: a reboot does",
+    )
