@@ -3,6 +3,11 @@ output "vpc_id" {
   value       = local.vpc_id
 }
 
+output "vpc_cidr" {
+  description = "Address range of the VPC that is made here; null where a subnet is given."
+  value       = var.subnet_id == null ? var.vpc_cidr : null
+}
+
 output "subnet_ids" {
   description = "Ids of the subnets that the machine can be in, by availability zone."
   value       = local.subnet_ids

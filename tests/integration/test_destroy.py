@@ -158,6 +158,20 @@ def ada_at_work(operator: Operator) -> Iterator[str]:
     report(operator, AT_WORK)
 
 
+@pytest.mark.parametrize("options", [(), ("--check",)])
+def test_another_network_is_not_made(operator: Operator, options: tuple[str, ...]) -> None:
+    """What Terraform would refuse is told before, by what an operator can change."""
+    subnet = operator.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    before = all_but_the_record(operator)
+    for wanted, mend in (
+        ({"ds_stack_vpc_cidr": "10.78.0.0/16"}, "ds_stack_vpc_cidr at 10.77.0.0/16"),
+        ({"ds_stack_subnet_id": subnet}, "ds_stack_subnet_id out"),
+    ):
+        said = " ".join(operator.run("network", *options, code=2, **wanted).split())
+        assert f"Leave {mend}, or run destroy.yml first, which keeps the homes." in said
+    assert all_but_the_record(operator) == before
+
+
 def test_somebody_at_work_stops_it(operator: Operator, ada_at_work: str) -> None:
     said = " ".join(refused(operator, ds_stack_destroy_data=True).split())
     assert f"Nothing was done. {ada_at_work} destroy.yml would destroy it, which ends what they run." in said

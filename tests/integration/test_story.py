@@ -158,6 +158,17 @@ def look_at_the_tools(operator: Operator, version: str | None) -> bytes:
     return before
 
 
+def bake_elsewhere(operator: Operator, image: str, folder: Path) -> None:
+    """Without the lock that shaped the image nothing is baked; with it the image is the same."""
+    operator.client("ec2").create_tags(Resources=[image], Tags=[{"Key": "ds-stack:lock", "Value": "ab"}])
+    folder.mkdir()
+    colleague = operator.moved(folder)
+    refused = " ".join(colleague.run("bake", code=2).split())
+    assert f"Nothing was baked. There is no {folder}/ds_stack.lock.yml, and image-1 ({image})" in refused
+    (folder / "ds_stack.lock.yml").write_bytes((operator.folder / "ds_stack.lock.yml").read_bytes())
+    assert re.search(rf"^  Image +{image}, baked today$", colleague.run("bake"), re.MULTILINE)
+
+
 def destroy_elsewhere(operator: Operator, folder: Path, lock: bytes, version: str | None) -> None:
     """From another folder, with nothing but the name and the lock, though nobody can tell who is at work."""
     folder.mkdir()
@@ -185,8 +196,7 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path)
         (machine,) = machines(operator)
         version = offer_a_newer_provider(operator)
         again = operator.run("site")
-    assert f"{NAME} is ready." in site
-    assert re.search(rf"^  Image +{image}, baked today$", site, re.MULTILINE)
+    assert re.search(rf"{NAME} is ready\..*^  Image +{image}, baked today$", site, re.MULTILINE | re.DOTALL)
     assert re.search(rf"^  Machine +{machine['InstanceId']} in {REGION}a$", site, re.MULTILINE)
     assert machine["ImageId"] == image
     assert " changed=0 " in again
@@ -196,6 +206,7 @@ def test_a_stack_is_made_shown_and_destroyed(operator: Operator, tmp_path: Path)
     assert f"{NAME}: an image was there, and nothing that shapes it has changed." in baked
     assert re.search(rf"^  Image +{image}, baked today$", baked, re.MULTILINE)
     assert "security update" not in site + baked
+    bake_elsewhere(operator, image, tmp_path / "a colleague's")
 
     committed = look_at_the_tools(operator, version)
     look_at_the_lock(operator)
