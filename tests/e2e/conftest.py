@@ -96,7 +96,8 @@ class Stack:
         text, _ = process.communicate()
         (self.folder.parent / f"{self.name}-{playbook}.log").write_text(text)
         if process.returncode:
-            pytest.fail(f"{playbook} failed:\n{text[-6000:]}")
+            calls = "\n".join((RUN / "log").read_text().splitlines()[-20:])
+            pytest.fail(f"{playbook} failed:\n{text[-6000:]}\nThe account's last calls:\n{calls}")
         return Played(text, time.monotonic() - began)
 
     def check(self, playbook: str, **extra: Any) -> Played:
@@ -118,6 +119,12 @@ class Stack:
         path = f"/ds-stack/{self.name}/operator/passwords"
         found = client("ssm").get_parameters_by_path(Path=path, WithDecryption=True)["Parameters"]
         return {parameter["Name"].rsplit("/", 1)[1]: parameter["Value"] for parameter in found}
+
+    def reported(self) -> dict[str, Any]:
+        """Return what the machine has said last."""
+        name = f"/ds-stack/{self.name}/machine/status/{self.machine()['InstanceId']}"
+        found: dict[str, Any] = json.loads(client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+        return found
 
     def machine(self) -> dict[str, Any]:
         """Return the stack's one machine as the API describes it."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -326,8 +328,11 @@ def test_check_mode_lists_what_would_be_destroyed(stack: Stack) -> None:
     assert planned["images"].startswith("nothing: they are kept")
 
 
-def test_destroy_keeps_the_volume_and_the_images(stack: Stack) -> None:
+def test_destroy_keeps_the_volume_and_the_images(stack: Stack, tmp_path: Path) -> None:
     passwords = stack.passwords()
+    with signed_in(stack, tmp_path) as hub:
+        change_password(hub, passwords["alice"], OWN)
+        run_cell(hub, "import os; open('uid.txt', 'w').write(str(os.getuid()))")
     stack.play("destroy", ds_stack_replace="now")  # alice was at work a moment ago
     left = stack.left()
     assert left.keys() <= {"volume", "image", "snapshot", "parameter", "role"}
@@ -337,19 +342,66 @@ def test_destroy_keeps_the_volume_and_the_images(stack: Stack) -> None:
     assert len(left["image"]) == 2
 
 
-def test_the_homes_are_found_again(stack: Stack, tmp_path: Path) -> None:
-    there = stack.left()
+def test_the_homes_are_found_again_from_another_folder(stack: Stack, tmp_path: Path) -> None:
+    """By a colleague with the team's file, to whom the name alone tells what there is."""
+    there, passwords = stack.left(), stack.passwords()
     (volume,) = there["volume"]
-    stack.play("site")
+    looked = Stack(stack.name, _empty(tmp_path / "looks")).play("status").text
+    assert f"{stack.name}: no machine\n" in looked
+    assert f"  Homes        {volume}, " in looked
+    stack.variables["ds_stack_users"] = [{"name": "alice"}, {"name": "bob"}]
+    colleague = Stack(stack.name, _empty(tmp_path / "makes"), stack.variables)
+    refused, _ = (run := colleague.begin("site")).communicate()
+    assert run.returncode == 2
+    assert f"Nothing was baked. There is no {colleague.folder}/ds_stack.lock.yml" in " ".join(refused.split())
+    shutil.copy(stack.folder / "ds_stack.lock.yml", colleague.folder)  # it lies with the team's file
+    colleague.play("site")
     assert volume in stack.left()["volume"]
     assert stack.left()["image"] == there["image"]
-    with signed_in(stack, tmp_path) as hub:
+    assert stack.passwords() == passwords, "also bob's, who was not named for a while"
+    with pytest.raises(jupyterhub.SignInRefusedError):
+        hub_of(stack, tmp_path).sign_in("alice", passwords["alice"])
+    with signed_in(stack, tmp_path, password=OWN) as hub:
         assert run_cell(hub, "print(open('note.txt').read())") == NOTE
+        uids = "import os; print(os.getuid(), os.stat('note.txt').st_uid, open('uid.txt').read())"
+        assert len({*run_cell(hub, uids).split()}) == 1
 
 
 def _empty(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def test_a_user_who_fills_the_volume_keeps_nobody_else_from_work(stack: Stack, tmp_path: Path) -> None:
+    fill = """
+import os
+size, end = 1 << 40, 0
+with open("all.bin", "wb") as file:
+    while size:
+        try:
+            os.posix_fallocate(file.fileno(), end, size)
+            end += size
+        except OSError:
+            size //= 2
+print(os.statvfs(".").f_bavail)
+"""
+    with signed_in(stack, tmp_path, password=OWN) as hub:
+        assert run_cell(hub, fill) == "0"
+    with signed_in(stack, tmp_path, "bob") as hub:
+        assert run_cell(hub, "print(6 * 7)") == "42"
+    end = time.monotonic() + 120
+    while stack.reported()["state"] == "ready":
+        assert time.monotonic() < end
+        time.sleep(2)
+    looking = stack.begin("status")
+    said, _ = looking.communicate()
+    assert looking.returncode == 2
+    assert f"{stack.name}: not well\n" in said
+    told = " ".join(said.split())
+    assert f"{stack.name} is not well. " in told
+    assert "data volume: /data is full: 0 MiB are left for users" in told
+    with signed_in(stack, tmp_path, password=OWN) as hub:
+        run_cell(hub, "import os; os.remove('all.bin')")
 
 
 def test_destroy_leaves_nothing_but_a_final_snapshot(stack: Stack, tmp_path: Path) -> None:
