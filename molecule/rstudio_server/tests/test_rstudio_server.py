@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from tests.attack import listeners, origins
 from tests.clients.rstudio import RStudio, SignInRefusedError
 
 MACHINE = "ds-stack-molecule-rstudio"
@@ -234,6 +235,39 @@ def test_nobody_keeps_others_from_their_sessions(host: Host) -> None:
         wait_for(lambda: host.run("su alice --command 'rm /tmp/begun'").rc == 0, 10)
     finally:
         host.check_output("systemctl stop held")
+
+
+def test_what_a_user_tries_from_r_ssh_and_cron(host: Host) -> None:
+    """Some of it comes through where the guard is not."""
+    host.check_output(
+        "install -d -o alice -m 700 /home/alice/.ssh && ssh-keygen -q -N '' -f /root/alices"
+        " && install -o alice -m 600 /root/alices.pub /home/alice/.ssh/authorized_keys"
+    )
+    ssh = "ssh -i /root/alices -o StrictHostKeyChecking=no alice@127.0.0.1"
+    begin = {
+        "an R session": lambda what: host.check_output(f"runuser -u alice -- {LAUNCH} -c '{what}'"),
+        "SSH": lambda what: host.check_output(f"{ssh} {what}"),
+        "cron": lambda what: host.check_output(f"echo '* * * * * {what}' | crontab -u alice -"),
+    }
+    host.check_output("systemctl restart cron")  # as in an image, with its settings
+    with origins.attacked(host, "bob"):
+        found = {origin: origins.tried(host, "/home/alice", how) for origin, how in begin.items()}
+        host.check_output("crontab -u alice -r; systemctl stop ds-stack-guard")
+        unguarded = origins.tried(host, "/home/alice", begin["SSH"])
+        host.check_output("systemctl start ds-stack-guard")
+    for origin, came in found.items():
+        origins.shown(origin, came)
+    assert {attack for attack, came in unguarded.items() if came and not found["SSH"][attack]} == {
+        "get the machine's role in AWS, from the metadata service",
+        "reach another's program by TCP",
+        "reach another's program by UDP",
+        "see another's processes",
+        "read another's command line",
+    }
+
+
+def test_what_listens(host: Host) -> None:
+    listeners.shown(host, "alice")
 
 
 def test_the_server_is_among_what_users_run(host: Host) -> None:
