@@ -21,6 +21,7 @@ LAYOUT = {
     "debian/prerm": ("DEBIAN/prerm", 0o755),
     "debian/postrm": ("DEBIAN/postrm", 0o755),
     "files/rserver": (f"{HOME}/bin/rserver", 0o755),
+    "files/rsession": (f"{HOME}/standin/rsession", 0o755),
     "files/rstudio-server": (f"{HOME}/bin/rstudio-server", 0o755),
     "files/rstudio-server.service": (f"{HOME}/extras/systemd/rstudio-server.service", 0o644),
 }

@@ -174,6 +174,14 @@ operator_key:
   returned: success
   type: str
   sample: 1234abcd-12ab-34cd-56ef-1234567890ab
+lost_operator_keys:
+  description:
+    - Ids of KMS keys that were made for passwords and have no alias, as a run leaves one that is ended in
+      between. Nothing uses them.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 not_asked:
   description: Kinds of things for which these credentials may not ask, with AWS's reason.
   returned: success
@@ -248,6 +256,7 @@ def describe(found: kinds.Inventory) -> dict[str, Any]:
         "problems": {part: problem for part, problem in problems.items() if problem},
         "audit": [asdict(finding) for finding in audit(found)],
         "operator_key": next((thing.id for thing in found.of_kind(kinds.KEY)), ""),
+        "lost_operator_keys": [thing.id for thing in found.of_kind(kinds.LOST_KEY)],
         "not_asked": dict(found.not_asked),
     }
 

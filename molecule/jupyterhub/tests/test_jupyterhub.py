@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from tests.attack import ports
+from tests.attack import listeners, origins, ports
 from tests.clients.jupyterhub import Hub, HubError, SignInRefusedError
 
 DATABASE = "/var/lib/jupyterhub/jupyterhub.sqlite"
@@ -322,6 +322,17 @@ def test_users_see_no_processes_of_each_other(host: Host, alice: Hub) -> None:
         assert session == "running"
     finally:
         host.check_output("systemctl stop secretive")
+
+
+def test_what_a_user_tries_from_a_notebook(host: Host, alice: Hub) -> None:
+    with origins.attacked(host, "bob"):
+        found = origins.tried(host, "/home/alice", lambda what: alice.run_cell(f"!{what}"))
+    origins.shown("a notebook", found)
+
+
+@pytest.mark.usefixtures("alice")
+def test_what_listens(host: Host) -> None:
+    listeners.shown(host, "bob")
 
 
 def reached(host: Host, uids: str) -> set[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from tests.attack import listeners, origins
 from tests.clients.rstudio import RStudio, SignInRefusedError
 
 MACHINE = "ds-stack-molecule-rstudio"
@@ -128,7 +129,148 @@ def wait_for(look: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.5)
 
 
-def test_all_sessions_share_a_slice_with_limits(host: Host) -> None:
+def processes(host: Host, name: str, user: str) -> list[int]:
+    """Return the user's processes of this name."""
+    return [int(pid) for pid in host.run(f"pgrep --uid {user} {name}").stdout.split()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sessions(host: Host) -> None:
+    """The package of the stand-in has no sessions where the real one has them."""
+    host.check_output("install /usr/lib/rstudio-server/standin/rsession /usr/lib/rstudio-server/bin/rsession")
+
+
+def session_of(host: Host, browser: RStudio, user: str) -> int:
+    """Sign in and return the process of the session that runs then."""
+    browser.sign_in(user, PASSWORD)
+    browser.get("/")
+    wait_for(lambda: bool(processes(host, "rsession", user)), 20)
+    (pid,) = processes(host, "rsession", user)
+    return pid
+
+
+def units(host: Host, pid: int) -> str:
+    """Return where systemd has a process."""
+    found = host.check_output(f"sed -n 's/^[0-9]*:name=systemd://p; s/^0:://p' /proc/{pid}/cgroup")
+    return str(found).splitlines()[0]
+
+
+def test_a_session_has_its_users_limits(host: Host, browser: RStudio) -> None:
+    """With the user's sessions of SSH and server of JupyterHub, and what started it for the server too."""
+    pid = session_of(host, browser, "alice")
+    uid = host.user("alice").uid
+    (waits,) = processes(host, "ds-stack-r-laun", "alice")
+    assert f"/user.slice/user-{uid}.slice/rstudio-{uid}-{waits}.service" in units(host, pid)
+    assert f"/user.slice/user-{uid}.slice/rstudio-{uid}-{waits}.scope" in units(host, waits)
+    assert show(host, f"user-{uid}.slice", "MemoryMax") == str(3 * 1024**3)
+    assert show(host, f"user-{uid}.slice", "TasksMax") == "4000"
+    assert show(host, f"rstudio-{uid}-{waits}.service", "OOMPolicy") == "continue"
+
+
+def test_a_session_has_its_users_temporary_files(host: Host, browser: RStudio) -> None:
+    """The same as in SSH, cron and su."""
+    pid = session_of(host, browser, "alice")
+    host.check_output("su alice --command 'echo hers >/tmp/of-su'")
+    assert host.check_output(f"nsenter --mount --target {pid} cat /tmp/of-su") == "hers"
+    assert not host.file("/tmp/of-su").exists  # noqa: S108
+
+
+def test_a_session_has_what_the_server_gave_and_nobody_sees_it(host: Host, browser: RStudio) -> None:
+    pid = session_of(host, browser, "alice")
+    command, variables = (
+        host.check_output(f"tr '\\0' ' ' </proc/{pid}/{what}") for what in ("cmdline", "environ")
+    )
+    assert command.split()[-3:] == ["/usr/lib/rstudio-server/bin/rsession", "-u", "alice"]
+    secret = re.search(r"MONITOR_SHARED_SECRET=(\w+) ", variables)
+    assert secret
+    uid = host.user("alice").uid
+    assert secret[1] not in host.check_output(f"systemctl show 'rstudio-{uid}-*'")
+    assert host.check_output(f"readlink /proc/{pid}/cwd") == "/home/alice"
+    assert host.check_output("ls /run/ds-stack-r") == ""
+
+
+def test_a_session_outlives_its_server_and_ends_when_told(host: Host, browser: RStudio) -> None:
+    pid = session_of(host, browser, "alice")
+    host.check_output(f"systemctl restart {UNIT}")
+    browser.wait_until_ready()
+    assert session_of(host, browser, "alice") == pid
+    (waits,) = processes(host, "ds-stack-r-laun", "alice")
+    host.check_output(f"kill {waits}")  # as the server would
+    wait_for(
+        lambda: not processes(host, "rsession", "alice") + processes(host, "ds-stack-r-laun", "alice"), 10
+    )
+
+
+LAUNCH = "/usr/local/lib/ds-stack/ds-stack-r-launch"
+
+
+def test_who_may_not_use_it_gets_no_session(host: Host) -> None:
+    refused = host.run(f"runuser -u mallory -- {LAUNCH} -c true")
+    assert (refused.rc, "not among those who may use RStudio" in refused.stderr) == (1, True)
+    host.check_output("usermod --expiredate 1 alice")
+    try:
+        assert host.run(f"runuser -u alice -- {LAUNCH} -c true").rc == 1
+    finally:
+        host.check_output("usermod --expiredate '' alice")
+    assert host.check_output(f"runuser -u rstudio-server -- {LAUNCH} -c 'echo the system'") == "the system"
+
+
+def test_without_the_helper_there_is_no_session(host: Host) -> None:
+    host.check_output("systemctl stop ds-stack-r.socket ds-stack-r.service")
+    try:
+        refused = host.run(f"runuser -u alice -- {LAUNCH} -c true")
+        assert (refused.rc, "ds-stack-r.service" in refused.stderr) == (1, True)
+    finally:
+        host.check_output(f"systemctl start ds-stack-r.socket {UNIT}")
+
+
+def test_nobody_keeps_others_from_their_sessions(host: Host) -> None:
+    """By connections that ask for nothing."""
+    hold = "import socket, time; held = [socket.socket(1) for _ in range(50)]"
+    hold += "; [one.connect('/run/ds-stack-r.socket') for one in held]; time.sleep(60)"
+    host.check_output(f'systemd-run --unit held --uid mallory python3 -c "{hold}"')
+    try:
+        begun = host.run(f"runuser -u alice -- {LAUNCH} -c 'touch /tmp/begun'")
+        assert begun.rc == 0, begun.stderr
+        wait_for(lambda: host.run("su alice --command 'rm /tmp/begun'").rc == 0, 10)
+    finally:
+        host.check_output("systemctl stop held")
+
+
+def test_what_a_user_tries_from_r_ssh_and_cron(host: Host) -> None:
+    """Some of it comes through where the guard is not."""
+    host.check_output(
+        "install -d -o alice -m 700 /home/alice/.ssh && ssh-keygen -q -N '' -f /root/alices"
+        " && install -o alice -m 600 /root/alices.pub /home/alice/.ssh/authorized_keys"
+    )
+    ssh = "ssh -i /root/alices -o StrictHostKeyChecking=no alice@127.0.0.1"
+    begin = {
+        "an R session": lambda what: host.check_output(f"runuser -u alice -- {LAUNCH} -c '{what}'"),
+        "SSH": lambda what: host.check_output(f"{ssh} {what}"),
+        "cron": lambda what: host.check_output(f"echo '* * * * * {what}' | crontab -u alice -"),
+    }
+    host.check_output("systemctl restart cron")  # as in an image, with its settings
+    with origins.attacked(host, "bob"):
+        found = {origin: origins.tried(host, "/home/alice", how) for origin, how in begin.items()}
+        host.check_output("crontab -u alice -r; systemctl stop ds-stack-guard")
+        unguarded = origins.tried(host, "/home/alice", begin["SSH"])
+        host.check_output("systemctl start ds-stack-guard")
+    for origin, came in found.items():
+        origins.shown(origin, came)
+    assert {attack for attack, came in unguarded.items() if came and not found["SSH"][attack]} == {
+        "get the machine's role in AWS, from the metadata service",
+        "reach another's program by TCP",
+        "reach another's program by UDP",
+        "see another's processes",
+        "read another's command line",
+    }
+
+
+def test_what_listens(host: Host) -> None:
+    listeners.shown(host, "alice")
+
+
+def test_the_server_is_among_what_users_run(host: Host) -> None:
     assert show(host, UNIT, "Slice") == "user-rstudio.slice"
     assert show(host, UNIT, "ControlGroup").endswith("/user.slice/user-rstudio.slice/rstudio-server.service")
     assert show(host, UNIT, "OOMPolicy") == "continue"
@@ -180,8 +322,11 @@ def test_a_wrong_checksum_ends_the_play(host: Host) -> None:
 
 
 def test_an_image_gets_no_key_and_no_running_server(host: Host) -> None:
-    """The last test: it leaves the server stopped."""
-    assert role(rstudio_server_service_state="stopped").returncode == 0
+    """The last test: it leaves the server stopped, and sessions as the package has them."""
+    assert "rsession-path" in host.file("/etc/rstudio/rserver.conf").content_string
+    assert role(rstudio_server_service_state="stopped", rstudio_server_own_sessions=False).returncode == 0
+    assert "rsession-path" not in host.file("/etc/rstudio/rserver.conf").content_string
+    assert "ds-stack-r.socket" not in show(host, UNIT, "Requires")
     assert not host.service(UNIT).is_running
     assert host.service(UNIT).is_enabled
     assert not host.file("/var/lib/rstudio-server/secure-cookie-key").exists

@@ -33,6 +33,8 @@ PARAMETER = "parameter"
 STATE = "state"
 KEY = "KMS key"
 """Of the passwords. It is no stack's own, and goes with none."""
+LOST_KEY = "KMS key without an alias"
+"""Made for the passwords by a run that was ended before the alias: nothing finds it."""
 
 MADE_BY_TERRAFORM = (MACHINE, VOLUME, ADDRESS, VPC, GROUP, ROLE, PROFILE, BACKUPS)
 

@@ -39,6 +39,8 @@ SLOT_TAG = "ds-stack:slot"
 ACTIVE_TAG = "ds-stack:active"
 BACKUPS_TAG = "ds-stack:backups"
 """Of a data volume that is backed up; its value is the stack's name."""
+OPERATOR = "operator"
+"""The part whose tag the key of the passwords gets as it is made (playbooks/tasks/operator_key.yml)."""
 
 _STATES = ["pending", "running", kinds.LEAVING, "stopping", "stopped"]
 _AT_ONCE = 16
@@ -212,6 +214,7 @@ def _questions(
     store = ParameterStore(RetryingBotoClientWrapper(ssm, AWSRetry.jittered_backoff()))
     yield kinds.PARAMETER, lambda: _parameters(store, Paths(stack))
     yield kinds.KEY, lambda: _operator_key(make_client("kms"))
+    yield kinds.LOST_KEY, lambda: _lost_keys(make_client("resourcegroupstaggingapi"), make_client("kms"))
 
 
 def _tags(one: Mapping[str, Any]) -> dict[str, str]:
@@ -346,6 +349,32 @@ def _parameters(store: ParameterStore, paths: Paths) -> Things:
 def _operator_key(kms: Client) -> Things:
     found = find_key(kms, OPERATOR_KEY)
     return [Thing(kinds.KEY, found["KeyId"])] if found and found["KeyState"] != "PendingDeletion" else []
+
+
+class _KeysError(AnsibleAWSError):
+    pass
+
+
+class _Keys(AWSErrorHandler):
+    _CUSTOM_EXCEPTION = _KeysError
+
+    @classmethod
+    def _is_missing(cls) -> Any:
+        return is_boto3_error_code("NotFoundException")
+
+
+def _lost_keys(tagged: Client, kms: Client) -> Things:
+    """By the tag that a key gets as it is made. One that somebody has named otherwise is theirs."""
+    found = _Keys.list_error_handler("find keys by their tags", {})(tagged.get_resources)(
+        TagFilters=[{"Key": PART_TAG, "Values": [OPERATOR]}], ResourceTypeFilters=["kms:key"]
+    )
+    aliases = _Keys.list_error_handler("list the aliases of a key", {})(kms.list_aliases)
+    lost = []
+    for one in found.get("ResourceTagMappingList", []):
+        key = find_key(kms, one["ResourceARN"])
+        if key and key["KeyState"] != "PendingDeletion" and not aliases(KeyId=key["KeyId"]).get("Aliases"):
+            lost.append(Thing(kinds.LOST_KEY, key["KeyId"]))
+    return lost
 
 
 @dataclass(frozen=True)

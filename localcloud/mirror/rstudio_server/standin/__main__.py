@@ -17,6 +17,7 @@ from .application import Application
 from .cookies import Signer, load_key
 from .rsa import Key
 from .server import make_server
+from .sessions import Sessions
 
 _PR_SET_NAME = 15
 
@@ -58,6 +59,7 @@ def serve(options: Mapping[str, str]) -> None:
         ),
         may_sign_in=partial(accounts.may_sign_in, options=options),
         is_allowed=partial(accounts.is_allowed, options=options),
+        begin_session=Sessions(options).begin,
     )
     address, port = options["www-address"], options["www-port"]
     try:

@@ -61,6 +61,7 @@ class Application:
     signer: Signer
     may_sign_in: Callable[[str, str], bool]
     is_allowed: Callable[[str], bool]  #: asked again of who is signed in, as the real one does
+    begin_session: Callable[[str], None] = lambda _user: None
 
     def answer(self, request: Request) -> Response:
         """Answer one request."""
@@ -79,6 +80,7 @@ class Application:
         user = self.signer.read(request.cookies.get(USER))
         if user is None or not self.is_allowed(user):
             return Response(302, location="/auth-sign-in?appUri=" + urllib.parse.quote(request.target, ""))
+        self.begin_session(user)
         return Response(200, pages.home(user), HTML)
 
     def _sign_in_page(self, request: Request) -> Response:
