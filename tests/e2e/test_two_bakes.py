@@ -120,7 +120,7 @@ def test_what_is_locked_is_the_same_in_every_bake(
     earlier, today = "2026-11-01", datetime.datetime.now(datetime.UTC).date().isoformat()
     small = {
         "conda_channels": ["conda-forge", f"{url}/conda"],
-        "r_cran_url": url + "/cran/{{ '{{ r_snapshot_date }}' }}",
+        "r_cran_url": url + "/cran/{{ '{{r_snapshot_date}}' }}",
         "jupyterhub_kernel_environment_specs": ["python>=3.11,<3.15", "pip", "ipykernel"],
         "r_packages": ["reticulate"],
     }
