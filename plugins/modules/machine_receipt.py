@@ -14,7 +14,7 @@ description:
   - Writes a receipt, one JSON document with every package of the operating system, of each conda environment
     and of each R library, with version and source, and with the Jupyter kernels.
   - Two machines with the same packages have the same receipt, but for the fields C(made), C(image) and
-    C(provenance). M(iac.ds_stack.receipt_diff) compares two.
+    C(provenance), and for C(files) where apt knows other archives. M(iac.ds_stack.receipt_diff) compares two.
   - What is not on the machine, such as conda, is left out. A receipt that would say the same is not written
     again.
   - Passwords and tokens in the URLs of conda packages are masked.

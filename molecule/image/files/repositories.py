@@ -2,6 +2,8 @@
 
 usage: repositories.py FOLDER VERSION DAY [NOTE KIND]      with another note in the files of one kind alone
 
+The kinds are cran, conda and apt, and deb: files that apt's index does not know.
+
 `lab` needs `tool`. The channel keeps what it had; R and Debian have an archive for each day, as true ones.
 """
 
@@ -73,7 +75,7 @@ def cran(folder: Path, version: str, note: str) -> None:
     (folder / "src/contrib/PACKAGES").write_text("\n".join(entries))
 
 
-def apt(folder: Path, version: str, day: str, note: str) -> None:
+def apt(folder: Path, version: str, day: str, note: str, indexed: bool = True) -> None:
     """Write the archive of a day, and one for security updates that has none."""
     for archive, suites in {"debian": ("", "-updates"), "debian-security": ("-security",)}.items():
         for suite in suites:
@@ -85,6 +87,8 @@ def apt(folder: Path, version: str, day: str, note: str) -> None:
                 if suite != "-updates"
                 else "\n".join(_debian(place, name, version, note) for name in NEEDS)
             )
+            if not indexed:
+                continue
             (dist / "main/binary-amd64/Packages").write_text(packages)
             sha256 = hashlib.sha256(packages.encode()).hexdigest()
             (dist / "Release").write_text(
@@ -117,8 +121,8 @@ def main(folder: Path, version: str, day: str, note: str = "as ever", kind: str 
         conda(folder / "conda", version, note)
     if kind in ("", "cran"):
         cran(folder / "cran" / day, version, note)
-    if kind in ("", "apt"):
-        apt(folder / "apt", version, day, note)
+    if kind in ("", "apt", "deb"):
+        apt(folder / "apt", version, day, note, indexed=kind != "deb")
 
 
 if __name__ == "__main__":

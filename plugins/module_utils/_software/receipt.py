@@ -70,6 +70,23 @@ _DPKG_FIELDS = (
 DPKG_FORMAT = "\\t".join(f"${{{field}}}" for field in _DPKG_FIELDS) + "\\n"
 
 
+def parse_apt(text: str, packages: Packages) -> dict[str, str]:
+    """The SHA-256 of these packages' files, by their names, in what C(apt-cache show) printed.
+
+    One that no archive has any more has none.
+    """
+    found = {}
+    for record in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in record.splitlines() if ": " in line and line[0] != " ")
+        if "SHA256" in fields:
+            found[fields["Package"], fields["Version"], fields["Architecture"]] = fields["SHA256"]
+    named = {
+        name: (name.partition(":")[0], known["version"], known["architecture"])
+        for name, known in packages.items()
+    }
+    return {name: found[key] for name, key in named.items() if key in found}
+
+
 def parse_r(text: str) -> tuple[str, dict[str, Packages]]:
     """What R printed with `R_PROGRAM`: its version, and the packages of each library."""
     version, libraries = "", dict[str, Packages]()

@@ -24,6 +24,7 @@ from .receipt import (
     SCHEMA,
     Packages,
     ReceiptError,
+    parse_apt,
     parse_conda,
     parse_dpkg,
     parse_kernel,
@@ -45,10 +46,12 @@ def read_machine(
         for name, known in packages.items():
             if sha256 := noted_file(Path(library), name):
                 known["sha256"] = sha256
+    system_packages = parse_dpkg(_run(["dpkg-query", "--show", f"--showformat={DPKG_FORMAT}"]))
     receipt = {
         "schema": SCHEMA,
         "system": _system(Path(os_release)),
-        "os": parse_dpkg(_run(["dpkg-query", "--show", f"--showformat={DPKG_FORMAT}"])),
+        "os": system_packages,
+        "files": _archive_files(system_packages),
         "conda": {str(path): packages for path in _found(conda_prefixes) if (packages := _environment(path))},
         "requests": {
             str(path): sorted(record.request.specs)
@@ -80,6 +83,14 @@ def _system(os_release: Path) -> dict[str, str]:
     values = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     name = " ".join(shlex.split(values.get("PRETTY_NAME", "unknown")))
     return {"name": name, "architecture": platform.machine()}
+
+
+def _archive_files(packages: Packages) -> dict[str, str]:
+    """By apt's lists, as they are here. A machine without apt has none."""
+    if shutil.which("apt-cache") is None:
+        return {}
+    versions = [f"{name}={known['version']}" for name, known in packages.items()]
+    return parse_apt(_run(["apt-cache", "show", *versions]), packages)
 
 
 def _environment(prefix: Path) -> Packages:

@@ -22,7 +22,13 @@ PARTS = ("os", "conda", "r")
 """Beside ``base_image``. Each has ``variables``: values of the roles' variables."""
 
 FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "os": {"base_image": str, "variables": dict, "packages": (dict, type(None))},  # none in the first locks
+    # The first locks have no packages, and those after them no files.
+    "os": {
+        "base_image": str,
+        "variables": dict,
+        "packages": (dict, type(None)),
+        "files": (dict, type(None)),
+    },
     "conda": {"variables": dict, "environments": dict},
     "r": {"system": str, "variables": dict, "packages": dict},
     "tools": {"providers": dict, "plugins": dict},
@@ -59,6 +65,7 @@ def _texts(value: Any) -> bool:
 
 _ENTRIES: tuple[tuple[str, str, str, Callable[[Any], bool]], ...] = (
     ("os", "packages", "system package", lambda one: isinstance(one, str)),
+    ("os", "files", "file of the system package", lambda one: isinstance(one, str)),
     (
         "conda",
         "environments",
@@ -89,8 +96,9 @@ _ENTRIES: tuple[tuple[str, str, str, Callable[[Any], bool]], ...] = (
 """Part, field, what an entry of it is called, and whether one is whole."""
 
 
-def _system_packages(parts: Lock) -> dict[str, str]:
-    return parts.get("os", {}).get("packages") or {}
+def _of_system(parts: Lock, field: str) -> dict[str, str]:
+    """C(packages) or C(files): the version of each, or the SHA-256."""
+    return parts.get("os", {}).get(field) or {}
 
 
 def in_force(lock: Lock, *, base_image: str, system: str, relock: Collection[str]) -> dict[str, Any]:
@@ -113,8 +121,9 @@ def in_force(lock: Lock, *, base_image: str, system: str, relock: Collection[str
 def variables(parts: Lock) -> dict[str, Any]:
     """The roles' variables that hold a bake to these parts."""
     found = {name: value for part in parts.values() for name, value in part["variables"].items()}
-    if packages := _system_packages(parts):
-        found["base_locked_packages"] = packages
+    for field in ("packages", "files"):
+        if values := _of_system(parts, field):
+            found[f"base_locked_{field}"] = values
     if "conda" in parts:
         found["jupyterhub_locked_environments"] = parts["conda"]["environments"]
     if "r" in parts:
@@ -181,7 +190,8 @@ def completed(
         "os": {
             "base_image": base_image,
             "variables": chosen["os"],
-            "packages": {**_system_packages(parts), **system_packages},
+            "packages": {**_of_system(parts, "packages"), **system_packages},
+            "files": {**_of_system(parts, "files"), **receipt.get("files", {})},
         }
     }
     environments = {**parts.get("conda", {}).get("environments", {}), **_environments(receipt)}

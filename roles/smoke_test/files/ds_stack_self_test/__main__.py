@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
             user.throw_away(here.group, options.homes) as one,
         ):
             found = checks.run(_chains(here, one, options))
+            # Before they are stopped, of which they would tell.
+            words = [] if checks.passed(found) else system.last_words(here.services)
     except (checks.WrongError, OSError, ValueError, KeyError, TypeError) as error:
         print(
             json.dumps(
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         )
         return 2
-    result = checks.document(found, options.image)
+    result = checks.document(found, options.image, words)
     print(json.dumps(result))
     return 0 if result["passed"] else 1
 

@@ -70,7 +70,16 @@ def _try(name: str, attempt: Callable[[], str]) -> Check:
     return Check(name, outcome, " ".join(detail.split()), round(time.monotonic() - began, 1))
 
 
-def document(checks: Sequence[Check], image: str) -> dict[str, Any]:
-    """The result as it is written down, about the image of that name."""
-    passed = bool(checks) and all(check.outcome != FAILED for check in checks)
-    return {"image": image, "passed": passed, "checks": [asdict(check) for check in checks]}
+def passed(checks: Sequence[Check]) -> bool:
+    """Whether something could be tried, and nothing is wrong."""
+    return bool(checks) and all(check.outcome != FAILED for check in checks)
+
+
+def document(checks: Sequence[Check], image: str, last_words: Sequence[str] = ()) -> dict[str, Any]:
+    """The result as it is written down, about the image of that name. last_words: of the services."""
+    return {
+        "image": image,
+        "passed": passed(checks),
+        "checks": [asdict(check) for check in checks],
+        "last_words": list(last_words),
+    }

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from .checks import WrongError
 
 SECONDS = 60
+LAST_LINES = 12
 
 
 def run(*command: str, stdin: str | None = None, ok: Sequence[int] = (0,)) -> str:
@@ -25,6 +26,12 @@ def show(unit: str, *properties: str) -> dict[str, str]:
     """Properties of a unit, as systemd prints them."""
     text = run("systemctl", "show", unit, f"--property={','.join(properties)}")
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def last_words(units: Sequence[str]) -> list[str]:
+    """The end of what each unit has logged until now."""
+    asked = ("journalctl", "--output=cat", "--no-pager", f"--lines={LAST_LINES}")
+    return [line for unit in units for line in run(*asked, f"--unit={unit}").splitlines()]
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._software.receipt imp
     differences,
     dump,
     load,
+    parse_apt,
     parse_conda,
     parse_dpkg,
     parse_r,
@@ -74,6 +75,33 @@ def test_dpkg_tells_what_is_installed_and_not_what_only_left_its_settings() -> N
         "bash": {"version": "5.2.15-2+b13", "architecture": "amd64", "source": "bash 5.2.15-2"},
     }
     assert parse_dpkg("") == {}
+
+
+def test_apt_tells_the_files_of_what_it_can_fetch() -> None:
+    """Also in two architectures; not what no archive has any more, or has in another version."""
+    packages = {
+        name: {"version": version, "architecture": architecture}
+        for name, version, architecture in (
+            ("bash", "5.2", "amd64"),
+            ("libc6:amd64", "2.36", "amd64"),
+            ("libc6:i386", "2.36", "i386"),
+            ("gone", "1", "all"),
+            ("older", "1", "all"),
+        )
+    }
+    records = (
+        ("gone", "1", "all", "Description: SHA256: is not\n SHA256: of this"),
+        ("bash", "5.2", "amd64", "SHA256: b1\nDescription: one\n more: 2"),
+        ("libc6", "2.36", "i386", "SHA256: c3"),
+        ("libc6", "2.36", "amd64", "SHA256: c6"),
+        ("older", "2", "all", "SHA256: 02"),
+    )
+    text = "\n\n".join(
+        f"Package: {name}\nPriority: optional\nVersion: {version}\nArchitecture: {architecture}\n{rest}"
+        for name, version, architecture, rest in records
+    )
+    assert parse_apt(text, packages) == {"bash": "b1", "libc6:amd64": "c6", "libc6:i386": "c3"}
+    assert parse_apt("", packages) == parse_apt(text, {}) == {}
 
 
 def test_r_tells_its_version_and_packages_whatever_a_profile_prints() -> None:
@@ -230,6 +258,7 @@ class Machine:
         self.folder, self._capsys = folder, capsys
         self.path = folder / "etc/receipt.json"
         self.program("dpkg-query", "installed\tapt\t2.6.2\tamd64\tapt\t2.6.2\n")
+        self.program("apt-cache", "Package: apt\nVersion: 2.6.2\nArchitecture: amd64\nSHA256: 0a\n\n")
         monkeypatch.setenv("PATH", str(folder), prepend=":")
         (folder / "os-release").write_text('# a comment\nPRETTY_NAME="Debian GNU/Linux 12"\nID=debian\n')
 
@@ -299,6 +328,7 @@ def test_all_that_is_there_is_written_once(machine: Machine) -> None:
     assert (dplyr["version"], dplyr["sha256"]) == ("1.0", "ab")
     assert receipt["requests"] == {str(machine.folder / "conda/envs/ds"): ["numpy", "python>=3"]}
     assert receipt["kernels"]["ir"]["command"] == "R --slave"
+    assert receipt["files"] == {"apt": "0a"}
     assert (receipt["image"], receipt["provenance"]) == ("demo-1", {"configuration": "0123"})
     assert not machine(image="demo-1", provenance={"configuration": "0123"})["changed"]
     assert machine.path.read_text() == text

@@ -27,6 +27,7 @@ def receipt(numpy: str = NUMPY, dplyr: str = "1.1.4", git: str = "1:2.39", **set
     return {
         "settings": {**chosen, **settings},
         "os": {"git": {"version": git, "architecture": "amd64"}},
+        "files": {"git": f"hash of {git}"},
         "requests": {DS: ["numpy"]},
         "conda": {DS: {"numpy": {"version": "2.3.4", "source": numpy, "md5": "ab"}}},
         "r": {LIBRARY: {"dplyr": {"version": dplyr, "sha256": "cd"}, "MASS": {"version": "7.3"}}},
@@ -64,6 +65,7 @@ def test_a_first_bake_is_held_to_nothing_and_its_lock_holds_the_next() -> None:
         "conda_version": "26.3",
         "r_snapshot_date": "2026-06-01",
         "base_locked_packages": {"git": "1:2.39"},
+        "base_locked_files": {"git": "hash of 1:2.39"},
         "jupyterhub_locked_environments": {DS: {"specs": ["numpy"], "packages": [f"{NUMPY}#ab"]}},
         "r_locked_packages": {"dplyr": {"version": "1.1.4", "sha256": "cd"}},
     }
@@ -126,18 +128,22 @@ def test_the_systems_packages_move_with_their_own_part_alone() -> None:
     newer = receipt(git="1:2.47")
     for relock, git in (["conda"], "1:2.39"), (["os"], None), (["base"], None):
         assert look(lock, relock=relock)["variables"].get("base_locked_packages", {}).get("git") == git
-    assert bake(lock, newer, relock=["os"])["os"]["packages"] == {"git": "1:2.47"}
+    moved = bake(lock, newer, relock=["os"])["os"]
+    assert (moved["packages"], moved["files"]) == ({"git": "1:2.47"}, {"git": "hash of 1:2.47"})
 
 
-def test_a_lock_of_before_the_systems_packages_keeps_its_image() -> None:
-    """The receipt that is there completes it."""
+@pytest.mark.parametrize("without", [["packages", "files"], ["files"]])
+def test_a_lock_of_before_the_systems_packages_or_their_files_keeps_its_image(without: list[str]) -> None:
+    """The receipt that is there completes it. That may be one of before, too."""
     lock = bake({})
-    old = {**lock, "os": {key: value for key, value in lock["os"].items() if key != "packages"}}
+    old = {**lock, "os": {key: value for key, value in lock["os"].items() if key not in without}}
     old["baked"] = {"under": "a", "gave": look({**old, "baked": {}})["stands_for"]}
     assert damage(old) is None
-    assert "base_locked_packages" not in look(old)["variables"]
+    assert not look(old)["variables"].keys() & {f"base_locked_{field}" for field in without}
     now = bake(old)
-    assert now["os"]["packages"] == {"git": "1:2.39"}
+    assert now["os"] == lock["os"]
+    earlier = {key: value for key, value in receipt().items() if key != "files"}
+    assert bake(old, earlier)["os"]["files"] == {}
     assert look(now)["stands_for"] == look(old)["stands_for"] == "a"
 
 
@@ -185,6 +191,7 @@ def test_a_secret_is_no_part_of_a_lock() -> None:
         (("os", "variables"), None, "its part os is not whole"),
         (("os", "packages"), ["git"], "its part os is not whole"),
         (("os", "packages", "git"), 2.39, "its system package git is not whole"),
+        (("os", "files", "git"), None, "its file of the system package git is not whole"),
         (("conda", "environments", DS), ["numpy"], f"its environment {DS} is not whole"),
         (("conda", "environments", DS, "packages"), "numpy", f"its environment {DS} is not whole"),
         (("r", "packages", "dplyr", "sha256"), 12, "its R package dplyr is not whole"),
