@@ -60,6 +60,7 @@ NOT_REACHED = {
     "Make the folder of receipts": "the image is there already, as moto makes none that boots",
     "Copy the receipt": "the same",
     "Complete the lock with what the image has": "the same",
+    "Remove the oldest images": "the same",
     "Start the machine if it is stopped": "it is a first site.yml",
     **dict.fromkeys(REPLACE, "no machine is replaced yet; see the tests of a replacement"),
     "Remove those that are no longer needed": "the same",

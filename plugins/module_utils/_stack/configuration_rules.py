@@ -112,6 +112,9 @@ TIMES = {
 AGES = {"ds_stack_image_max_age": (0, 36500), "ds_stack_backups.keep_days": (0, 3650)}
 """Days."""
 
+COUNTS = {"ds_stack_keep_images": (2, 1000)}
+"""Images."""
+
 INSTANCE_TYPE = re.compile(r"(?P<family>[a-z]+[0-9]*(?P<traits>[a-z]*)(-[a-z0-9]+)*)\.(?P<size>[a-z0-9-]+)")
 #: Without ``metal``, as DescribeInstanceTypes has them with hypervisor "xen", and those of
 #: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-nitro-instances.html that are gone.
@@ -322,7 +325,7 @@ def _tls(values: Values) -> Iterator[str]:
 
 
 def _numbers(values: Values) -> Iterator[str]:
-    for limits, unit in ((SIZES, "GiB"), (TIMES, "seconds"), (AGES, "days")):
+    for limits, unit in ((SIZES, "GiB"), (TIMES, "seconds"), (AGES, "days"), (COUNTS, "images")):
         for variable, (smallest, largest) in limits.items():
             name, _dot, key = variable.partition(".")
             number = values.get(name, {}).get(key) if key else values.get(name)
