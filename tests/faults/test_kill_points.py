@@ -24,8 +24,7 @@ from tests.faults.kill_points import kill_points, of_file
 from tests.faults.matrix import ending, errors, shown
 from tests.faults.refusals import noticing, refusing
 from tests.integration.moto_stacks import (
-    a_thread_for_the_machine,
-    leave_volumes_without_a_snapshot,
+    living_stack,
     machines,
     make_image,
     snapshot,
@@ -215,12 +214,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[S
     variables = {**someone.variables, "ds_stack_subnet_id": str(subnet["SubnetId"])}
     someone = replace(someone, variables=variables)
     told = Story(someone, look(someone.client, NAME))
-    with (
-        pytest.MonkeyPatch.context() as monkeypatch,
-        a_thread_for_the_machine(someone),
-        someone.running_provider(),
-    ):
-        leave_volumes_without_a_snapshot(monkeypatch)
+    with living_stack(someone):
         yield told
     text = "\n\n".join(map(str, told.rows)) + "\n"
     MATRIX.parent.mkdir(exist_ok=True)

@@ -28,12 +28,13 @@ NAME = "research"
 PATH = f"/ds-stack/{NAME}"
 SECRET = "hunter2-of-the-proxy"
 APPLYING = ("site", "bake", "network", "instance", "rollback")
-OTHERS = ("status", "users", "stop", "start", "destroy", "audit", "snapshots", "restore")
+OTHERS = ("status", "users", "stop", "start", "destroy", "audit", "snapshots", "restore", "restore_home")
 OF_NO_STACK = {
     "image": "Packer runs it on a machine that is baked",
     "cite": "works on files of this machine",
     "diff": "the same",
 }
+PARTS = {"restore_volume": "restore.yml is it, for all the homes"}
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,7 @@ def starting(operator: Operator) -> Iterator[subprocess.Popen[str]]:
 def test_no_playbook_is_forgotten() -> None:
     """A new one is tried here from then on, or is about no stack in the account."""
     playbooks = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
-    assert playbooks == {*APPLYING, *OTHERS, *OF_NO_STACK}
+    assert playbooks == {*APPLYING, *OTHERS, *OF_NO_STACK, *PARTS}
 
 
 def test_the_record_is_what_was_given_and_no_secret(operator: Operator) -> None:

@@ -60,6 +60,7 @@ FORMS = {
         r"/[^\x00-\x1f\x7f]+|[A-Za-z0-9][A-Za-z0-9._-]*",
         "ami-0a1b2c3d4e5f60718, an image's name or /folder/receipt.json",
     ),
+    "ds_stack_restore_home": (r"[a-z_][a-z0-9_-]{0,31}", "ada"),
     "ds_stack_snapshot": (r"snap-[0-9a-f]{8,17}", "snap-0123456789abcdef0"),
     "ds_stack_subnet_id": SUBNET,
 }
