@@ -5,6 +5,8 @@
   waiting before (alone: the call is only late), ``"message"`` the text.
 * ``{"boot": "no-sshd"}``: the next boot has no sshd. ``{"boot": "fail"}``: the next boot fails, and the
   instance ends as terminated with a state reason.
+* ``{"snapshot": "pending"}``: the next snapshot of a volume is not completed for hours, that is as long as
+  the cloud runs; ``{"snapshot": "error"}``: it fails.
 
 ``times`` is 1 when it is not given.
 """
@@ -14,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-KINDS = ("action", "boot")
-BOOTS = ("no-sshd", "fail")
+NAMES = {"action": None, "boot": ("no-sshd", "fail"), "snapshot": ("pending", "error")}
+"""Kinds of faults, and what they may be; None for anything."""
 
 
 @dataclass
@@ -33,15 +35,16 @@ class Fault:
     @classmethod
     def parse(cls, order: Mapping[str, Any]) -> "Fault":
         """Read an order. Raises ValueError with what is wrong."""
-        kinds = [kind for kind in KINDS if kind in order]
+        kinds = [kind for kind in NAMES if kind in order]
         if len(kinds) != 1:
-            raise ValueError(f"give exactly one of {', '.join(KINDS)}")
+            raise ValueError(f"give exactly one of {', '.join(NAMES)}")
         fields = {key: value for key, value in order.items() if key != kinds[0]}
         unknown = set(fields) - {"times", "code", "status", "delay", "message"}
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-        if kinds[0] == "boot" and order["boot"] not in BOOTS:
-            raise ValueError(f"boot is one of {', '.join(BOOTS)}")
+        possible = NAMES[kinds[0]]
+        if possible and order[kinds[0]] not in possible:
+            raise ValueError(f"{kinds[0]} is one of {', '.join(possible)}")
         return cls(kind=kinds[0], name=order[kinds[0]], **fields)
 
 

@@ -236,6 +236,8 @@ class LocalEC2(EC2Backend):
         if not from_ami:
             with self._held_still(volume_id):
                 self.cloud.volumes.snapshot(volume_id, snapshot.id)
+            if fault := self.cloud.faults.take("snapshot"):
+                snapshot.status = fault.name
         return snapshot
 
     def _held_still(self, volume_id: str) -> contextlib.AbstractContextManager[None]:

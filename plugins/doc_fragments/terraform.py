@@ -91,3 +91,28 @@ options:
         state, and the task fails. No limit by default.
     type: int
 """
+
+    # For the modules that speak to a state without a configuration.
+    STATE = r"""
+options:
+  work_dir:
+    description: The folder in which Terraform runs, see M(iac.ds_stack.terraform_stack).
+    type: path
+    required: true
+  backend:
+    description: Where the state is kept. Without it the state lies in O(work_dir).
+    type: dict
+    suboptions:
+      type:
+        description: The type of backend, such as V(s3).
+        type: str
+        required: true
+      config:
+        description: Its settings. Give credentials by the environment.
+        type: dict
+        default: {}
+  binary:
+    description:
+      - Name or path of the program. Without it the first found of C(terraform) and C(tofu).
+    type: path
+"""

@@ -140,6 +140,29 @@ status:
         detail:
           description: How that shows.
           type: str
+    restore:
+      description:
+        - How far it is with the restore of a user's home that was asked for, or none.
+        - The images of releases before this do not tell it.
+      type: dict
+      sample:
+        volume_id: vol-0fedcba9876543210
+        user: ada
+        state: copying
+        message: ""
+      contains:
+        volume_id:
+          description: The volume that the home is copied from.
+          type: str
+        user:
+          description: Whose home it is.
+          type: str
+        state:
+          description: V(copying), V(placing), V(done) or V(failed).
+          type: str
+        message:
+          description: Where the home is, or what is wrong.
+          type: str
     at_work:
       description:
         - Who is at work, as many as there is room for.

@@ -20,30 +20,10 @@ description:
 requirements:
   - Terraform >= 1.10 or OpenTofu >= 1.10
 options:
-  work_dir:
-    description: The folder in which Terraform runs, see M(iac.ds_stack.terraform_stack).
-    type: path
-    required: true
   id:
     description: The id of the resource, as its provider has it.
     type: str
     required: true
-  backend:
-    description: Where the state is kept. Without it the state lies in O(work_dir).
-    type: dict
-    suboptions:
-      type:
-        description: The type of backend, such as V(s3).
-        type: str
-        required: true
-      config:
-        description: Its settings. Give credentials by the environment.
-        type: dict
-        default: {}
-  binary:
-    description:
-      - Name or path of the program. Without it the first found of C(terraform) and C(tofu).
-    type: path
 attributes:
   async:
     support: full
@@ -55,6 +35,7 @@ attributes:
 extends_documentation_fragment:
   - iac.ds_stack.attributes
   - iac.ds_stack.attributes.async
+  - iac.ds_stack.terraform.state
 seealso:
   - module: iac.ds_stack.terraform_stack
 """
@@ -82,18 +63,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.forget import forget
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import OF_A_STATE
 
 ARGUMENTS: dict[str, Any] = {
-    "work_dir": {"type": "path", "required": True},
+    **OF_A_STATE,
     "id": {"type": "str", "required": True},
-    "backend": {
-        "type": "dict",
-        "options": {
-            "type": {"type": "str", "required": True},
-            "config": {"type": "dict", "default": {}},
-        },
-    },
-    "binary": {"type": "path"},
 }
 
 

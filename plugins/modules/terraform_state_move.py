@@ -23,10 +23,6 @@ description:
 requirements:
   - Terraform >= 1.10 or OpenTofu >= 1.10
 options:
-  work_dir:
-    description: The folder in which Terraform has run, see M(iac.ds_stack.terraform_stack).
-    type: path
-    required: true
   backend:
     description: Where the state is to be kept.
     type: dict
@@ -40,10 +36,6 @@ options:
         description: Its settings. Give credentials by the environment.
         type: dict
         default: {}
-  binary:
-    description:
-      - Name or path of the program. Without it the first found of C(terraform) and C(tofu).
-    type: path
 attributes:
   async:
     support: full
@@ -55,6 +47,7 @@ attributes:
 extends_documentation_fragment:
   - iac.ds_stack.attributes
   - iac.ds_stack.attributes.async
+  - iac.ds_stack.terraform.state
 seealso:
   - module: iac.ds_stack.terraform_stack
 """
@@ -94,18 +87,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.handover import NOTHING, hand_over
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import OF_A_STATE
 
 ARGUMENTS: dict[str, Any] = {
-    "work_dir": {"type": "path", "required": True},
-    "backend": {
-        "type": "dict",
-        "required": True,
-        "options": {
-            "type": {"type": "str", "required": True},
-            "config": {"type": "dict", "default": {}},
-        },
-    },
-    "binary": {"type": "path"},
+    **OF_A_STATE,
+    "backend": {**OF_A_STATE["backend"], "required": True},
 }
 
 

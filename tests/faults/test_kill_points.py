@@ -24,8 +24,7 @@ from tests.faults.kill_points import kill_points, of_file
 from tests.faults.matrix import ending, errors, shown
 from tests.faults.refusals import noticing, refusing
 from tests.integration.moto_stacks import (
-    a_thread_for_the_machine,
-    leave_volumes_without_a_snapshot,
+    living_stack,
     machines,
     make_image,
     snapshot,
@@ -60,6 +59,7 @@ NOT_REACHED = {
     "Make the folder of receipts": "the image is there already, as moto makes none that boots",
     "Copy the receipt": "the same",
     "Complete the lock with what the image has": "the same",
+    "Remove the oldest images": "the same",
     "Start the machine if it is stopped": "it is a first site.yml",
     **dict.fromkeys(REPLACE, "no machine is replaced yet; see the tests of a replacement"),
     "Remove those that are no longer needed": "the same",
@@ -214,12 +214,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterator[S
     variables = {**someone.variables, "ds_stack_subnet_id": str(subnet["SubnetId"])}
     someone = replace(someone, variables=variables)
     told = Story(someone, look(someone.client, NAME))
-    with (
-        pytest.MonkeyPatch.context() as monkeypatch,
-        a_thread_for_the_machine(someone),
-        someone.running_provider(),
-    ):
-        leave_volumes_without_a_snapshot(monkeypatch)
+    with living_stack(someone):
         yield told
     text = "\n\n".join(map(str, told.rows)) + "\n"
     MATRIX.parent.mkdir(exist_ok=True)

@@ -16,6 +16,9 @@ from moto.ec2.models.elastic_block_store import EBSBackend, Volume
 from tests import listings
 from tests.integration.operators import Operator
 
+HAD: set[str] = set()
+"""Volumes from which a machine has copied a home."""
+
 
 def make_image(operator: Operator, fingerprint: str, name: str = "image-1", *, stands_by: bool = True) -> str:
     """Make an image that the bake finds; the image's id. stands_by: whether its machines know how to wait."""
@@ -75,7 +78,8 @@ def report(
 
     One beside it, without the homes, waits for them.
 
-    at_work: who is, and at what. seconds: since when it has said nothing. failing: images that do not work.
+    at_work: who is, and at what. seconds: since when it has said nothing. failing: images that do not work,
+    and users whose home cannot be copied.
     """
     ssm = operator.client("ssm")
     for machine in machines(operator):
@@ -83,17 +87,18 @@ def report(
         said = "waiting" if stands_by and not has_homes(operator, machine) else "ready"
         if said == "ready" and machine["ImageId"] in failing:
             said = "failed"
-        version = ssm.get_parameter(Name=f"/ds-stack/{operator.variables['ds_stack_name']}/machine/config")[
+        config = ssm.get_parameter(Name=f"/ds-stack/{operator.variables['ds_stack_name']}/machine/config")[
             "Parameter"
-        ]["Version"]
+        ]
         status = {
             "state": said,
             "message": "jupyterhub: it answers nothing" if said == "failed" else "All checks passed.",
             "instance_id": machine["InstanceId"],
             "image_id": machine["ImageId"],
-            "config_version": version,
+            "config_version": config["Version"],
             "time": (datetime.now(timezone.utc) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "checks": [{"name": "jupyterhub", "ok": said != "failed", "detail": "a stand-in says so"}],
+            "restore": restored(operator, machine, json.loads(config["Value"]).get("restore_home"), failing),
             "at_work": [{"name": name, "doing": doing} for name, doing in (at_work or {}).items()]
             if said == "ready"
             else [],
@@ -105,6 +110,32 @@ def report(
             Type="String",
             Overwrite=True,
         )
+
+
+def restored(
+    operator: Operator, machine: dict[str, Any], wanted: dict[str, str] | None, failing: Collection[str]
+) -> dict[str, str] | None:
+    """What the machine says of a home that is wanted back, also when the volume of it is gone."""
+    if wanted is None:
+        return None
+    told = {"volume_id": wanted["volume_id"], "user": wanted["user"], "message": ""}
+    if machine["InstanceId"] in attached(operator, wanted["volume_id"]):
+        HAD.add(wanted["volume_id"])
+    if wanted["volume_id"] not in HAD:
+        return None
+    if wanted["user"] in failing:
+        return {**told, "state": "failed", "message": f"The snapshot has no home of {wanted['user']}."}
+    return {
+        **told,
+        "state": "done",
+        "message": f"It is in /data/home/{wanted['user']}/{wanted['folder']}.",
+    }
+
+
+def attached(operator: Operator, volume: str) -> list[str]:
+    """To which machines a volume is attached, if it is there."""
+    found = operator.client("ec2").describe_volumes(Filters=[{"Name": "volume-id", "Values": [volume]}])
+    return [one["InstanceId"] for volume in found["Volumes"] for one in volume["Attachments"]]
 
 
 def has_homes(operator: Operator, machine: dict[str, Any]) -> bool:
@@ -144,6 +175,20 @@ def leave_volumes_without_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
         return volume
 
     monkeypatch.setattr(EBSBackend, "create_volume", create_volume)
+
+
+@contextmanager
+def living_stack(
+    operator: Operator, at_work: dict[str, str] | None = None, failing: Collection[str] = ()
+) -> Iterator[None]:
+    """What runs on moto need: a machine that reports, and the provider, started once for all."""
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        a_thread_for_the_machine(operator, at_work, failing),
+        operator.running_provider(),
+    ):
+        leave_volumes_without_a_snapshot(monkeypatch)
+        yield
 
 
 def data_tags(operator: Operator) -> list[dict[str, str]]:

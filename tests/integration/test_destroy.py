@@ -21,10 +21,10 @@ from moto.ec2.models.elastic_block_store import EBSBackend
 from tests.faults.checker import look
 from tests.faults.matrix import UNCHANGED, ending, errors, shown
 from tests.integration.moto_stacks import (
-    a_thread_for_the_machine,
     all_but_the_record,
     data_tags,
     leave_volumes_without_a_snapshot,
+    living_stack,
     machines,
     make_image,
     purpose,
@@ -56,12 +56,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
         ds_stack_state="local",
         ds_stack_backups={"keep_days": 0},  # tests/integration/test_restore.py has them
     )
-    with (
-        pytest.MonkeyPatch.context() as monkeypatch,
-        a_thread_for_the_machine(someone, AT_WORK),
-        someone.running_provider(),
-    ):
-        leave_volumes_without_a_snapshot(monkeypatch)
+    with living_stack(someone, AT_WORK):
         make_image(someone, "1")
         someone.run("network")
         (someone.folder / "said").write_text(someone.run("instance"))

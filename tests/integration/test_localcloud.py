@@ -456,6 +456,12 @@ def test_a_volume_moves_between_machines_with_its_files(
     until(lambda: cloud.ssh(second, "test -b /dev/nvme2n1").returncode == 0)
     assert cloud.say(second, "sudo mount /dev/nvme2n1 /srv && cat /srv/file") == "kept"
     cloud.ec2.delete_snapshot(SnapshotId=snapshot)
+    for ordered in ("pending", "error"):
+        cloud.order_fault(snapshot=ordered)
+        odd = cloud.ec2.create_snapshot(VolumeId=copy)["SnapshotId"]
+        (found,) = cloud.ec2.describe_snapshots(SnapshotIds=[odd])["Snapshots"]
+        assert found["State"] == ordered
+        cloud.ec2.delete_snapshot(SnapshotId=odd)
 
 
 def test_poweroff_inside_stops_and_start_brings_everything_back(

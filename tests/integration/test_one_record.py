@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instances import InstanceBackend
 
 from tests.faults.checker import look
 from tests.faults.matrix import UNCHANGED, errors, shown, warned
@@ -28,12 +30,13 @@ NAME = "research"
 PATH = f"/ds-stack/{NAME}"
 SECRET = "hunter2-of-the-proxy"
 APPLYING = ("site", "bake", "network", "instance", "rollback")
-OTHERS = ("status", "users", "stop", "start", "destroy", "audit", "snapshots", "restore")
+OTHERS = ("status", "users", "stop", "start", "destroy", "audit", "snapshots", "restore", "restore_home")
 OF_NO_STACK = {
     "image": "Packer runs it on a machine that is baked",
     "cite": "works on files of this machine",
     "diff": "the same",
 }
+PARTS = {"restore_volume": "restore.yml is it, for all the homes"}
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +150,7 @@ def starting(operator: Operator) -> Iterator[subprocess.Popen[str]]:
 def test_no_playbook_is_forgotten() -> None:
     """A new one is tried here from then on, or is about no stack in the account."""
     playbooks = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
-    assert playbooks == {*APPLYING, *OTHERS, *OF_NO_STACK}
+    assert playbooks == {*APPLYING, *OTHERS, *OF_NO_STACK, *PARTS}
 
 
 def test_the_record_is_what_was_given_and_no_secret(operator: Operator) -> None:
@@ -391,6 +394,22 @@ def test_a_killed_run_leaves_a_lock_that_can_be_taken_over(
         "ds_stack_components",
         "ds_stack_users",
     }
+
+
+def test_without_room_for_it_the_machine_stays_stopped_and_types_are_named(
+    operator: Operator, colleague: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: Any, **_options: Any) -> None:
+        raise EC2ClientError("InsufficientInstanceCapacity", "We do not have sufficient capacity.")
+
+    for running in machines(operator):
+        operator.client("ec2").stop_instances(InstanceIds=[running["InstanceId"]])
+    monkeypatch.setattr(InstanceBackend, "start_instances", refuse)
+    said = " ".join(colleague.run("start", code=2).replace("\\n", " ").split())
+    assert "could not be started, and is as it was." in said
+    assert "We do not have sufficient capacity." in said
+    assert re.search(r"AWS has no room for another \S+ in its zone at present\. Try again later", said)
+    assert machines(operator) == []
 
 
 def test_start_by_the_name_waits_and_tells_the_new_address(operator: Operator, colleague: Operator) -> None:

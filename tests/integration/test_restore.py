@@ -19,8 +19,8 @@ import pytest
 
 from localcloud.api import dlm
 from tests.integration.moto_stacks import (
-    a_thread_for_the_machine,
-    leave_volumes_without_a_snapshot,
+    attached,
+    living_stack,
     machines,
     make_image,
     snapshots,
@@ -48,6 +48,17 @@ POINTS = [
     "Apply the machine",
 ]
 FEW = [POINTS[0], POINTS[2], POINTS[4], POINTS[7]]
+POINTS_OF_A_HOME = [
+    "Make a volume from the snapshot",
+    "Attach it to the machine",
+    "Tell the machine whose home is wanted",
+    "Wait until it has copied the home",
+    "Take the volume off the machine",
+    "Remove the volume",
+]
+FEW_OF_A_HOME = [POINTS_OF_A_HOME[0], POINTS_OF_A_HOME[2], POINTS_OF_A_HOME[5]]
+FAILING = {"grace"}
+"""Whose home cannot be copied."""
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +75,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
     (subnet, *_others) = someone.client("ec2").describe_subnets(Filters=zones)["Subnets"]
     # A network of their own, which is made faster than one with a subnet in every zone.
     someone = replace(someone, variables={**someone.variables, "ds_stack_subnet_id": subnet["SubnetId"]})
-    with (
-        pytest.MonkeyPatch.context() as monkeypatch,
-        a_thread_for_the_machine(someone),
-        someone.running_provider(),
-    ):
-        leave_volumes_without_a_snapshot(monkeypatch)
+    with living_stack(someone, failing=FAILING):
         make_image(someone, "1")
         someone.run("network")
         someone.run("instance")
@@ -95,12 +101,6 @@ def all_volumes(operator: Operator) -> dict[str, dict[str, str]]:
     found = operator.client("ec2").describe_volumes(Filters=[{"Name": "tag:ds-stack:name", "Values": [NAME]}])
     tags = {one["VolumeId"]: {tag["Key"]: tag["Value"] for tag in one["Tags"]} for one in found["Volumes"]}
     return {volume: has for volume, has in tags.items() if has["ds-stack:part"] != "instance"}
-
-
-def attached(operator: Operator, volume: str) -> list[str]:
-    """To which machines a volume is attached."""
-    (found,) = operator.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
-    return [one["InstanceId"] for one in found["Attachments"]]
 
 
 def parameters(operator: Operator) -> dict[str, str]:
@@ -175,13 +175,79 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+OF_A_HOME: dict[str, Any] = {
+    **THERE,
+    "ds_stack_restore_home": "ada",
+    "__stack_home_snapshots": [{**SNAPSHOT, "start_time": "2026-11-28T03:00:12+00:00"}],
+    "__stack_machines": {"instances": [{"instance_id": "i-1", "state": {"name": "running"}}]},
+    "__stack_status": {"status": {"restore": None}, "complaint": ""},
+    "__home_volumes": {"volumes": THERE["__stack_home_volumes"]},
+    "__home_config": {},
+    "__home_password": "its ciphertext",
+}
+COPIED_FROM = {
+    "id": "vol-2",
+    "snapshot_id": "snap-1",
+    "tags": {"ds-stack:part": "being-restored", "ds-stack:home-restore": "ada"},
+}
+TOLD = {"volume_id": "vol-2", "user": "ada", "folder": "restored", "snapshot_id": "snap-1"}
+DONE = {"status": {"restore": {"volume_id": "vol-2", "user": "ada", "state": "done"}}, "complaint": ""}
+PROBLEMS_OF_A_HOME: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing": ({}, ""),
+    "nobody is named": ({}, "Say whose home to restore"),
+    "no snapshot is named": ({}, "Say which snapshot to restore"),
+    "pending": (
+        {"__stack_home_snapshots": [{**SNAPSHOT, "state": "pending"}]},
+        "snap-1 is pending, and only",
+    ),
+    "all of them under way": (
+        {"__home_volumes": {"volumes": UNDER_WAY}},
+        "A restore of all the homes has not",
+    ),
+    "that is under way": ({"__home_volumes": {"volumes": [COPIED_FROM]}, "__stack_home_snapshots": []}, ""),
+    "another user's under way": (
+        {"__home_volumes": {"volumes": [COPIED_FROM]}, "ds_stack_restore_home": "grace"},
+        "Go on with it: -e ds_stack_restore_home=ada -e ds_stack_snapshot=snap-1",
+    ),
+    "another snapshot under way": (
+        {"__home_volumes": {"volumes": [{**COPIED_FROM, "snapshot_id": "snap-2"}]}},
+        "Go on with it: -e ds_stack_restore_home=ada -e ds_stack_snapshot=snap-2",
+    ),
+    "all but forgotten": (
+        {"__home_config": {"restore_home": TOLD}, "__stack_status": DONE, "__stack_home_snapshots": []},
+        "",
+    ),
+    "no machine": ({"__stack_machines": {"instances": []}}, "has no machine in"),
+    "a stopped one": (
+        {"__stack_machines": {"instances": [{"instance_id": "i-1", "state": {"name": "stopped"}}]}},
+        "The machine is stopped",
+    ),
+    "one that is silent": ({"__stack_status": {**DONE, "complaint": "It has reported nothing."}}, "It has"),
+    "an older image": ({"__stack_status": {"status": {}, "complaint": ""}}, "of an earlier release"),
+    "no such user": ({"__home_password": ""}, "back has and had no user ada."),
+}
+
+
+LEFT_OUT = {
+    "nobody is named": "ds_stack_restore_home",
+    "no snapshot is named": "ds_stack_snapshot",
+    "none is named": "ds_stack_snapshot",
+}
+
+
 def test_what_cannot_be_restored_is_told_with_what_to_do(tmp_path: Path) -> None:
-    """By the playbook's own rule, which reads nothing but what was found before."""
-    variables = {name: {**THERE, **given} for name, (given, _said) in PROBLEMS.items()}
-    del variables["none is named"]["ds_stack_snapshot"]
+    """By the playbooks' own rules, which read nothing but what was found before."""
+    cases = [
+        ("__restore_problem", {**THERE, **given}, said, name) for name, (given, said) in PROBLEMS.items()
+    ]
+    for name, (given, said) in PROBLEMS_OF_A_HOME.items():
+        cases.append(("__home_problem", {**OF_A_HOME, **given}, said, name))
+    for _rule, variables, _said, name in cases:
+        if left_out := LEFT_OUT.get(name):
+            del variables[left_out]
     tasks: list[dict[str, Any]] = [
-        {"ansible.builtin.set_fact": {f"case_{number}": "{{ __restore_problem }}"}, "vars": variables[name]}
-        for number, name in enumerate(PROBLEMS)
+        {"ansible.builtin.set_fact": {f"case_{number}": "{{ " + rule + " }}"}, "vars": variables}
+        for number, (rule, variables, _said, _name) in enumerate(cases)
     ]
     found = "{{ [" + ", ".join(f"case_{number}" for number in range(len(tasks))) + "] | to_json }}"
     keep = {"content": found, "dest": str(tmp_path / "found.json"), "mode": "0600"}
@@ -189,7 +255,7 @@ def test_what_cannot_be_restored_is_told_with_what_to_do(tmp_path: Path) -> None
         "hosts": "localhost",
         "gather_facts": False,
         "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
-        "vars_files": [str(ROOT / "playbooks/vars/restore.yml")],
+        "vars_files": [str(ROOT / f"playbooks/vars/{name}.yml") for name in ("restore", "restore_home")],
         "tasks": [*tasks, {"ansible.builtin.copy": keep}],
     }
     (tmp_path / "play.yml").write_text(json.dumps([play]))
@@ -201,9 +267,9 @@ def test_what_cannot_be_restored_is_told_with_what_to_do(tmp_path: Path) -> None
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    told = dict(zip(PROBLEMS, json.loads((tmp_path / "found.json").read_text()), strict=True))
-    for name, (_given, said) in PROBLEMS.items():
-        assert (said in told[name]) if said else (told[name] == ""), (name, told[name])
+    told = json.loads((tmp_path / "found.json").read_text())
+    for (rule, _variables, said, name), sentence in zip(cases, told, strict=True):
+        assert (said in sentence) if said else (sentence == ""), (rule, name, sentence)
 
 
 def test_what_is_no_snapshot_of_these_homes_is_refused(colleague: Operator) -> None:
@@ -234,18 +300,23 @@ def test_check_mode_says_what_would_be_done(colleague: Operator) -> None:
 def test_killed_it_is_gone_on_with(colleague: Operator, point: str) -> None:
     """Each run finds what the one before has left; none makes a third volume, or another machine."""
     before, (machine,) = all_volumes(colleague), [one["InstanceId"] for one in all_machines(colleague)]
-    environment = {
-        **colleague.environment,
-        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/faults/callbacks"),
-        "ANSIBLE_CALLBACKS_ENABLED": "kill_after",
-        "DS_STACK_KILL_AFTER": point,
-    }
-    broken = replace(colleague, environment=environment)
-    broken.run("restore", code=KILLED, ds_stack_snapshot=backup(colleague))
+    killed_after(colleague, point)
     there = all_volumes(colleague)
     assert before.keys() <= there.keys()
     assert len(there) == 2
     assert [one["InstanceId"] for one in all_machines(colleague)] == [machine]
+
+
+def killed_after(operator: Operator, point: str, **variables: str) -> None:
+    """Run the restore of the backup, which is killed."""
+    environment = {
+        **operator.environment,
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/faults/callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "kill_after",
+        "DS_STACK_KILL_AFTER": point,
+    }
+    broken = replace(operator, environment=environment)
+    broken.run("restore", code=KILLED, ds_stack_snapshot=backup(operator), **variables)
 
 
 def all_machines(operator: Operator) -> list[dict[str, Any]]:
@@ -300,3 +371,59 @@ def newer_image(operator: Operator) -> str:
     )["Images"]
     (newer,) = (one["ImageId"] for one in found if one["ImageId"] != machine["ImageId"])
     return str(newer)
+
+
+# One user's home
+
+
+def being_restored(operator: Operator) -> list[str]:
+    """The volumes that were made to be copied from."""
+    return [one for one, tags in all_volumes(operator).items() if tags["ds-stack:part"] == "being-restored"]
+
+
+def seen(operator: Operator) -> Any:
+    """All that a restore of a home must leave as it was."""
+    return all_volumes(operator), parameters(operator), machines(operator)
+
+
+def test_check_mode_says_where_a_home_would_be(colleague: Operator) -> None:
+    before = seen(colleague)
+    asked: dict[str, Any] = {"ds_stack_snapshot": backup(colleague), "ds_stack_restore_home": "ada"}
+    said = " ".join(colleague.run("restore", "--check", **asked).split())
+    assert re.search(r"to the folder restored-20\d\d(-\d\d){4} in the living one", said)
+    assert seen(colleague) == before
+
+
+def test_what_cannot_be_copied_is_told_and_leaves_nothing(colleague: Operator) -> None:
+    before = seen(colleague)
+    asked: dict[str, Any] = {"ds_stack_snapshot": backup(colleague), "ds_stack_restore_home": "grace"}
+    said = " ".join(colleague.run("restore", code=2, **asked).split())
+    assert (
+        "The home of grace was not restored, and nothing was left. The snapshot has no home of grace." in said
+    )
+    assert seen(colleague) == before
+
+
+@pytest.mark.parametrize("point", POINTS_OF_A_HOME if os.environ.get("DS_STACK_SOAK") else FEW_OF_A_HOME)
+def test_killed_a_home_is_gone_on_with(colleague: Operator, point: str) -> None:
+    """By the same volume."""
+    before = being_restored(colleague)
+    killed_after(colleague, point, ds_stack_restore_home="ada")
+    made = being_restored(colleague)
+    assert len(made) == (0 if point == POINTS_OF_A_HOME[-1] else 1)
+    assert not before or not made or before == made
+
+
+def test_in_the_end_the_machine_has_the_home_and_nothing_is_left(colleague: Operator) -> None:
+    """The last run only has the machine forget it: that has said where the home is before the volume went."""
+    (machine,) = all_machines(colleague)
+    said = " ".join(
+        colleague.run("restore", ds_stack_snapshot=backup(colleague), ds_stack_restore_home="ada").split()
+    )
+    assert re.search(
+        r"It is in /data/home/ada/restored-20\d\d(-\d\d){4}\. Nothing else in the home was touched", said
+    )
+    assert being_restored(colleague) == []
+    assert "restore_home" not in config(colleague)
+    assert parameters(colleague)[f"/ds-stack/{NAME}/machine/users/ada/ssh_keys"] == KEY
+    assert [one["InstanceId"] for one in all_machines(colleague)] == [machine["InstanceId"]]

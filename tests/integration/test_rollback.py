@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from tests.integration.moto_stacks import (
-    a_thread_for_the_machine,
     all_but_the_record,
-    leave_volumes_without_a_snapshot,
+    living_stack,
     machines,
     make_image,
     make_older,
@@ -51,12 +50,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
         ds_stack_users=[{"name": "ada"}],
         ds_stack_state="local",
     )
-    with (
-        pytest.MonkeyPatch.context() as monkeypatch,
-        a_thread_for_the_machine(someone),
-        someone.running_provider(),
-    ):
-        leave_volumes_without_a_snapshot(monkeypatch)
+    with living_stack(someone):
         yield someone
 
 

@@ -1,4 +1,4 @@
-"""Which snapshots of the homes the playbooks show, and which they remove, against moto."""
+"""Which snapshots of the homes the playbooks show; which of them and of the images they remove: on moto."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
+from moto.ec2.models.amis import AmiBackend
 
 from tests.integration.moto_stacks import (
     data_tags,
     leave_volumes_without_a_snapshot,
+    make_image,
+    make_older,
     purpose,
     snapshot,
     snapshots,
@@ -128,3 +132,56 @@ def test_all_snapshots_of_the_homes_are_shown_with_what_they_are_and_how_to_rest
         assert f"-e ds_stack_snapshot={one}\n" in said
     assert f"aws ec2 delete-volume --region {REGION} --volume-id {kept}" in said
     assert foreign not in said
+
+
+# Images
+
+
+def of_the_stack(operator: Operator) -> set[str]:
+    """The images that the stack has."""
+    tagged = [{"Name": "tag:ds-stack:name", "Values": [operator.variables["ds_stack_name"]]}]
+    found = operator.client("ec2").describe_images(Owners=["self"], Filters=tagged)["Images"]
+    return {one["ImageId"] for one in found}
+
+
+def test_after_a_bake_those_images_go_that_nobody_goes_back_to(
+    tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the own task file of bake.yml. Whoever may not remove any bakes all the same."""
+    operator = Operator.with_account(
+        tmp_path, endpoint, ds_stack_name="images", ds_stack_keep_images=2, ds_stack_allow_unverified=False
+    )
+    made = {days: make_image(operator, f"{days}", f"{days} days") for days in (0, 10, 20, 30, 40, 50, 60)}
+    for days, image in made.items():
+        make_older(image, days)
+    ec2 = operator.client("ec2")
+    ec2.create_tags(Resources=[made[10], made[50]], Tags=[{"Key": "ds-stack:failed", "Value": "self-test"}])
+    tags = {"ds-stack:name": "images", "ds-stack:part": "instance"}
+    specification = [
+        {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+    ]
+    ec2.run_instances(ImageId=made[30], MinCount=1, MaxCount=1, TagSpecifications=specification)
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+        "vars_files": [str(ROOT / "playbooks/vars/stack.yml")],
+        "module_defaults": {"group/amazon.aws.aws": {"region": REGION}},
+        "tasks": [{"ansible.builtin.import_tasks": str(ROOT / "playbooks/tasks/retire_images.yml")}],
+    }
+    path = tmp_path / "play.yml"
+    path.write_text(json.dumps([play]))
+
+    def refuse(*_arguments: Any, **_options: Any) -> None:
+        raise EC2ClientError("UnauthorizedOperation", "You are not authorized.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AmiBackend, "deregister_image", refuse)
+        said = " ".join(operator.run(str(path)).split())
+    assert "Old images of images could not be removed" in said
+    assert " changed=1 " in operator.run(str(path), "--check")
+    assert of_the_stack(operator) == set(made.values())
+    operator.run(str(path))
+    # The newest two; the last two that may be used; the machine's; the one that rollback.yml would choose.
+    assert of_the_stack(operator) == {made[days] for days in (0, 10, 20, 30, 40)}
+    assert " changed=0 " in operator.run(str(path))

@@ -45,11 +45,14 @@ class Operator:
         rotate: Sequence[str] = (),
         tls: str = "self_signed",
         volume: str = VOLUME,
+        restore_home: dict[str, str] | None = None,
     ) -> int:
         """Write passwords and configuration as instance.yml does, and return the configuration's version."""
         people = [one if isinstance(one, dict) else {"name": one} for one in users]
         self.module(user_credentials, users=[one["name"] for one in people], rotate=list(rotate))
-        config = {"schema": 1, "tls": tls, "data_volume_id": volume, "users": people}
+        config: dict[str, Any] = {"schema": 1, "tls": tls, "data_volume_id": volume, "users": people}
+        if restore_home:
+            config["restore_home"] = restore_home
         return int(self.module(machine_config, config=config)["version"])
 
     def module(self, module: Any, **arguments: Any) -> dict[str, Any]:

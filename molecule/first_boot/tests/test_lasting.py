@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machines import FOLDER, Machine, Operator
+from machines import FOLDER, FOREIGN_VOLUME, Machine, Operator
 from passlib.hash import sha512_crypt
 
 from tests.faults.matrix import shown
@@ -367,6 +367,68 @@ def test_full_volume_is_told_and_leaves_room_for_root(machine: Machine, operator
         left=f"{left}; room for the services' own state",
         then="has nothing to mend: within a minute of the files' end the machine is ready",
     )
+
+
+BACK = {"volume_id": FOREIGN_VOLUME, "user": "alice", "folder": "restored-2026-11-28-03-00"}
+
+
+def restored(machine: Machine, operator: Operator) -> dict[str, Any]:
+    """Let the minutes pass until it is over; what the machine says of it."""
+    for _minute in range(5):
+        machine.refresh()  # which also waits for the copy that it has begun
+        found: dict[str, Any] = operator.status()["restore"]
+        if found["state"] in ("done", "failed"):
+            return found
+    raise AssertionError(found)
+
+
+def test_home_of_a_snapshot_beside_the_living_one(machine: Machine, operator: Operator) -> None:
+    """On a second volume, which is the data volume as it was: the same label and UUID, and not unmounted."""
+    assert operator.status()["restore"] is None
+    home = "/data/home/alice"
+    back = f"{home}/{BACK['folder']}"
+    machine.run(f"install -d -o alice -g alice -m 750 {home}/work && echo then >{home}/work/notes")
+    machine.run(f"ln -sf /etc/shadow {home}/work/link && chown -h alice:alice {home}/work/* && sync")
+    # Past what the kernel remembers of either disk.
+    copy = "dd if=/dev/nvme1n1 of=/dev/nvme2n1 bs=4M iflag=direct oflag=direct"
+    machine.run(f"fsfreeze --freeze /data; {copy}; fsfreeze --unfreeze /data")
+    machine.run(f"echo now >{home}/work/notes")
+    files = f"find /data/home -path {back} -prune -o -type f -printf '%p %m %u %s %T@ %C@;'"
+    before = machine.run(files)
+    # Killed in the middle, it is begun again by the next minute; what was mounted is so no more.
+    version = operator.configure(["alice", "bob"], restore_home=BACK)
+    machine.run(
+        "mv /usr/bin/cp /usr/bin/cp.real; printf '#!/bin/sh\\nsleep 1357' >/usr/bin/cp; chmod 755 /usr/bin/cp"
+    )
+    try:
+        machine.run("systemctl start ds-stack-init-refresh.service")
+        eventually(lambda: machine.host.run("pgrep --full 'sleep 1357'").rc == 0, 20)
+        assert machine.host.run("findmnt /run/ds-stack/restore").rc != 0  # for nobody but the unit
+        assert operator.wait_until_ready(version)["status"]["restore"]["state"] == "copying"
+        machine.run("systemctl kill --signal KILL ds-stack-restore")
+    finally:
+        machine.run("mv /usr/bin/cp.real /usr/bin/cp")
+    assert restored(machine, operator) == {
+        "volume_id": FOREIGN_VOLUME,
+        "user": "alice",
+        "state": "done",
+        "message": f"It is in {back}.",
+    }
+    assert machine.run(files) == before
+    assert machine.run(f"cat {back}/work/notes {home}/work/notes").split() == ["then", "now"]
+    shown = machine.run(f"stat --format '%a %U' {back} {back}/work {back}/work/notes {back}/work/link")
+    assert shown.splitlines() == ["700 alice", "750 alice", "644 alice", "777 alice"]
+    # The volume is free to be taken off, and the living one is where it was.
+    assert machine.host.run("mount -o ro /dev/nvme2n1 /mnt && umount /mnt && e2fsck -fn /dev/nvme2n1").rc == 0
+    assert machine.run("findmnt -no SOURCE /data") == "/dev/nvme1n1"
+    # Once more: what is there is not touched.
+    refresh(machine, operator, ["alice", "bob"])
+    assert operator.status()["restore"] is None
+    operator.configure(["alice", "bob"], restore_home=BACK)
+    found = restored(machine, operator)
+    assert found["message"] == f"{back} is there already, and stays as it is: rename it, or remove it."
+    assert not machine.host.file("/data/state/restore.unfinished").exists
+    machine.run(f"rm -r {back} {home}/work")
 
 
 def _loop_device() -> str:

@@ -60,6 +60,7 @@ FORMS = {
         r"/[^\x00-\x1f\x7f]+|[A-Za-z0-9][A-Za-z0-9._-]*",
         "ami-0a1b2c3d4e5f60718, an image's name or /folder/receipt.json",
     ),
+    "ds_stack_restore_home": (r"[a-z_][a-z0-9_-]{0,31}", "ada"),
     "ds_stack_snapshot": (r"snap-[0-9a-f]{8,17}", "snap-0123456789abcdef0"),
     "ds_stack_subnet_id": SUBNET,
 }
@@ -111,6 +112,9 @@ TIMES = {
 
 AGES = {"ds_stack_image_max_age": (0, 36500), "ds_stack_backups.keep_days": (0, 3650)}
 """Days."""
+
+COUNTS = {"ds_stack_keep_images": (2, 1000)}
+"""Images."""
 
 INSTANCE_TYPE = re.compile(r"(?P<family>[a-z]+[0-9]*(?P<traits>[a-z]*)(-[a-z0-9]+)*)\.(?P<size>[a-z0-9-]+)")
 #: Without ``metal``, as DescribeInstanceTypes has them with hypervisor "xen", and those of
@@ -322,7 +326,7 @@ def _tls(values: Values) -> Iterator[str]:
 
 
 def _numbers(values: Values) -> Iterator[str]:
-    for limits, unit in ((SIZES, "GiB"), (TIMES, "seconds"), (AGES, "days")):
+    for limits, unit in ((SIZES, "GiB"), (TIMES, "seconds"), (AGES, "days"), (COUNTS, "images")):
         for variable, (smallest, largest) in limits.items():
             name, _dot, key = variable.partition(".")
             number = values.get(name, {}).get(key) if key else values.get(name)

@@ -32,6 +32,9 @@ COMMON: dict[str, dict[str, Any]] = {
     "timeout": {"type": "int"},
 }
 
+OF_A_STATE = {name: COMMON[name] for name in ("work_dir", "backend", "binary")}
+"""For the modules that speak to a state without a configuration."""
+
 
 @dataclass(frozen=True)
 class Options:

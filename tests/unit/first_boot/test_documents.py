@@ -13,7 +13,7 @@ from ds_stack_init.errors import InitError
 from ds_stack_init.identity import Identity
 from ds_stack_init.memory import Applied
 from ds_stack_init.registry import Record
-from ds_stack_init.status import Check, Person
+from ds_stack_init.status import Check, Person, Progress
 
 SETTINGS = {
     "schema": 1,
@@ -36,6 +36,7 @@ CONFIG: dict[str, Any] = {
     "components": ["jupyterhub"],
     "users": [{"name": "ada", "ssh_keys": ["ssh-ed25519 AAAA ada"]}, {"name": "bob"}],
 }
+BACK = {"volume_id": "vol-0fedcba9876543210", "user": "ada", "folder": "restored-2026-11-28-03-00"}
 HASH = "$6$rounds=500000$saltsaltsalt$" + "h" * 86
 
 
@@ -71,6 +72,13 @@ def test_configuration() -> None:
         ({"users": [{"name": "ada", "ssh_keys": ["a\nb"]}]}, "SSH key of ada"),
         ({"users": None}, "cannot be read"),
         ({"users": [{}]}, "cannot be read"),
+        ({"restore_home": "ada"}, "cannot be read"),
+        ({"restore_home": {"user": "ada", "folder": "restored"}}, "cannot be read"),
+        ({"restore_home": {**BACK, "user": ".."}}, "no volume, user and folder"),
+        ({"restore_home": {**BACK, "folder": "../bob"}}, "no volume, user and folder"),
+        ({"restore_home": {**BACK, "folder": ".config"}}, "no volume, user and folder"),
+        ({"restore_home": {**BACK, "volume_id": "/dev/sda"}}, "no volume, user and folder"),
+        ({"restore_home": {**BACK, "volume_id": CONFIG["data_volume_id"]}}, "is the data volume itself"),
     ],
 )
 def test_wrong_configuration(changes: dict[str, Any], told: str) -> None:
@@ -184,13 +192,17 @@ def test_status() -> None:
         "time": "2026-11-23T12:00:05Z",
         "message": "All well.",
         "checks": [{"name": "nginx", "ok": True, "detail": "answers 200"}],
+        "restore": None,
         "at_work": [{"name": "ada", "doing": "kernel ir, SSH"}],
         "also_at_work": 0,
     }
 
 
+@pytest.mark.parametrize(
+    "restore", [None, Progress("vol-" + "0" * 17, "a" * 32, "f" * 64, "copying", '"' * 500)]
+)
 @pytest.mark.parametrize("people", [None, [], [Person("ada", "ssh")], [Person('"' * 50, "\\" * 500)] * 300])
-def test_status_always_fits_a_parameter(people: list[Person] | None) -> None:
+def test_status_always_fits_a_parameter(people: list[Person] | None, restore: Progress | None) -> None:
     """And what fails is not what is left out, nor how many are at work."""
     long = '\u00e4"\\\x00\n' * 1000
     many = [Check(long, True, long) for _ in range(40)] + [Check("bad", False, "down")]
@@ -203,6 +215,7 @@ def test_status_always_fits_a_parameter(people: list[Person] | None) -> None:
         now=datetime(2026, 11, 23, tzinfo=timezone.utc),
         checks=many,
         at_work=people,
+        restore=restore,
     )
     assert len(text.encode()) <= 4096
     found = json.loads(text)

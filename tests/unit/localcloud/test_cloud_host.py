@@ -68,6 +68,7 @@ def test_a_fault_happens_as_often_as_ordered() -> None:
         ({}, "exactly one"),
         ({"action": "X", "boot": "fail"}, "exactly one"),
         ({"boot": "sideways"}, "no-sshd, fail"),
+        ({"snapshot": "completed"}, "pending, error"),
         ({"action": "X", "cod": "Y"}, "unknown: cod"),
     ],
 )

@@ -3,6 +3,7 @@
 usage: ds-stack-init boot      make the machine ready, start the services (ds-stack-init.service)
        ds-stack-init check     see whether the services work, and report (ds-stack-ready.service)
        ds-stack-init refresh   apply what has changed (ds-stack-init-refresh.timer)
+       ds-stack-init restore   copy a home from a snapshot beside the living one (ds-stack-restore.service)
        ds-stack-init shares    add up who has how much of the data volume (ds-stack-shares.service)
        ds-stack-init stop      note changed passwords and sign-ins, and report, before the machine stops
 """
@@ -12,18 +13,24 @@ from __future__ import annotations
 import fcntl
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from . import files, identity, memory, presence, settings, shares, status, steps
+from . import files, identity, memory, presence, restore, settings, shares, status, steps
 from .metadata import Metadata
 from .parameters import Parameters, Unavailable
 from .process import run
 from .reporter import Reporter, explain
 
-COMMANDS = {"boot": steps.boot, "check": steps.check, "refresh": steps.refresh, "stop": steps.stop}
-BOOT_UNIT = "ds-stack-init.service"
-
 logger = logging.getLogger("ds-stack-init")
+
+COMMANDS = {"boot": steps.boot, "check": steps.check, "refresh": steps.refresh, "stop": steps.stop}
+# They may take long, and nothing waits for them.
+APART: dict[str, Callable[[settings.Settings], None]] = {
+    "restore": lambda here: restore.work(here, logger.info),
+    "shares": shares.measure,
+}
+BOOT_UNIT = "ds-stack-init.service"
 
 
 def main() -> int:
@@ -31,7 +38,7 @@ def main() -> int:
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
     logger.setLevel(logging.INFO)
     command = sys.argv[1] if len(sys.argv) == 2 else ""
-    if command not in (*COMMANDS, "shares"):
+    if command not in (*COMMANDS, *APART):
         print(__doc__, file=sys.stderr)
         return 2
     try:
@@ -44,8 +51,8 @@ def main() -> int:
 def _run(command: str) -> int:
     here = settings.load()
     files.make_folder(memory.FOLDER, 0o755)
-    if command == "shares":  # it may take long, and changes nothing
-        shares.measure(here)
+    if command in APART:
+        APART[command](here)
         return 0
     with Path(memory.FOLDER, "lock").open("w", encoding="ascii") as lock:
         try:
@@ -80,7 +87,9 @@ def _run_for_stack(command: str, here: settings.Settings) -> int:
         logger.info("this is no machine of a stack (it has no tag %s): nothing to do", identity.STACK_TAG)
         return 0
     parameters = Parameters.of_machine(here, machine.region, machine.stack)
-    reporter = Reporter(machine, parameters, lambda: presence.look(here), logger.info)
+    reporter = Reporter(
+        machine, parameters, lambda: presence.look(here), logger.info, lambda: restore.known(here)
+    )
     try:
         context = steps.Context(
             here,

@@ -12,7 +12,7 @@ from . import status
 from .errors import InitError
 from .identity import Identity
 from .parameters import Parameters
-from .status import Check, Person
+from .status import Check, Person, Progress
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LOG_COMMAND = "journalctl -u ds-stack-init -u ds-stack-ready -u ds-stack-init-refresh"
@@ -27,12 +27,14 @@ class Reporter:
         parameters: Parameters,
         look: Callable[[], Sequence[Person]],
         log: Callable[[str], None],
+        restore: Callable[[], Progress | None] = lambda: None,
     ) -> None:
-        """Report for this machine. ``look`` tells who is at work."""
+        """Report for this machine. ``look`` tells who is at work, ``restore`` how far one is of a home."""
         self._identity = identity
         self._parameters = parameters
         self._look = look
         self._log = log
+        self._restore = restore
         self.config_version: int | None = None
 
     def report(self, state: str, message: str, checks: Sequence[Check] = (), *, quiet: bool = False) -> bool:
@@ -48,6 +50,7 @@ class Reporter:
             now=datetime.now(timezone.utc),
             checks=checks,
             at_work=self._people(),
+            restore=self._restore(),
         )
         try:
             self._parameters.put_status(self._identity.instance_id, document)

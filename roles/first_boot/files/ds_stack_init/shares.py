@@ -55,10 +55,13 @@ def add_up(folder: Path) -> Counter[int]:
 def largest(shares: Mapping[int, int], names: Mapping[int, str]) -> str:
     """Return who has most: "ada 31 GiB, grace 900 MiB". Less than a MiB is no share."""
     most = sorted(shares.items(), key=lambda one: one[1], reverse=True)[:MOST]
-    return ", ".join(f"{names.get(uid, f'uid {uid}')} {_size(size)}" for uid, size in most if size >= MIB)
+    return ", ".join(
+        f"{names.get(uid, f'uid {uid}')} {size_in_words(size)}" for uid, size in most if size >= MIB
+    )
 
 
-def _size(size: int) -> str:
+def size_in_words(size: int) -> str:
+    """Return "31 GiB" or "900 MiB"."""
     return f"{size / GIB:.0f} GiB" if size >= 2 * GIB else f"{size // MIB} MiB"
 
 

@@ -15,6 +15,8 @@ STARTING, WAITING, READY, FAILED, STOPPED = "starting", "waiting", "ready", "fai
 # A parameter holds so many bytes, and JSON takes up to two for each of these characters.
 MOST_BYTES = 4096
 MESSAGE_CHARACTERS, NAME_CHARACTERS, DETAIL_CHARACTERS, MOST_CHECKS = 600, 40, 90, 8
+# A restore takes the room of two checks.
+RESTORE_CHARACTERS, CHECKS_BESIDE_RESTORE = 160, 6
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,17 @@ class Check:
     name: str
     ok: bool
     detail: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the restore of a user's home is: "copying", "placing", "done" or "failed"."""
+
+    volume_id: str
+    user: str
+    folder: str
+    state: str
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,10 +57,12 @@ def document(
     now: datetime,
     checks: Sequence[Check] = (),
     at_work: Sequence[Person] | None = (),
+    restore: Progress | None = None,
 ) -> str:
     """Return the status as JSON, short enough for a parameter. at_work: None where that is not known."""
     # What fails comes first, in case there is no room for all.
-    shown = sorted(checks, key=lambda check: check.ok)[:MOST_CHECKS]
+    most = CHECKS_BESIDE_RESTORE if restore else MOST_CHECKS
+    shown = sorted(checks, key=lambda check: check.ok)[:most]
     found: dict[str, Any] = {
         "schema": SCHEMA,
         "state": state,
@@ -65,6 +80,15 @@ def document(
             }
             for one in shown
         ],
+        # Nothing else tells that this image knows how to.
+        "restore": {
+            "volume_id": restore.volume_id,
+            "user": restore.user,
+            "state": restore.state,
+            "message": _plain(restore.message, RESTORE_CHARACTERS),
+        }
+        if restore
+        else None,
     }
     if at_work is None:
         return json.dumps(found)

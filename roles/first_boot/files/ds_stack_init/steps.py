@@ -14,6 +14,7 @@ from . import (
     mounts,
     proxy,
     registry,
+    restore,
     self_test,
     services,
     shares,
@@ -83,8 +84,10 @@ def refresh(context: Context) -> None:
     found = context.parameters.config()
     versions = context.parameters.credential_versions()
     names = wanted_names(context.identity)
+    config = _read_config(context, found)
     if not (applied and applied.covers(found.version, versions, names, time.time())):
-        _apply(context, _read_config(context, found))
+        _apply(context, config)
+    restore.heed(context.settings, config.restore_home, context.log)
     if services.is_due(services.READY_UNIT):
         return  # the services are starting for the first time, and are given the time that takes
     _check(context, min(REFRESH_SECONDS, context.settings.services_seconds))
