@@ -124,7 +124,7 @@ def test_a_bakes_receipt_is_kept_for_its_own_image_only(tmp_path: Path, baked: s
 
 
 def test_the_lock_is_completed_from_the_receipt_once(tmp_path: Path) -> None:
-    made = {**receipt("demo-1"), "settings": {"base_apt_day": "2026-11-28"}}
+    made = {**receipt("demo-1", files={"apt": "ab"}), "settings": {"base_apt_day": "2026-11-28"}}
     (tmp_path / "receipts").mkdir()
     (tmp_path / "receipts/demo-1_ami-1.json").write_text(json.dumps(made))
     lock = tmp_path / "lock.yml"
@@ -155,6 +155,7 @@ def test_the_lock_is_completed_from_the_receipt_once(tmp_path: Path) -> None:
         "base_image": "ami-0",
         "variables": {"base_apt_day": "2026-11-28"},
         "packages": {"apt": "2.6.2", "git": "2.39.5"},
+        "files": {"apt": "ab"},
     }
     assert "changed=0" in play(tmp_path, "play.yml", **given)
     other = {**given, "__stack_role_variables": {"base_apt_day": "2026-11-01"}}
