@@ -177,6 +177,9 @@ found:
     lacks_operator_key:
       description: Whether the account has no key O(operator_key). It is not said where that is not known.
       type: bool
+    no_room_beside:
+      description: Why the quota has no room for a machine beside the stack's own; empty where it may have.
+      type: str
     partition:
       description: The part of AWS that the account belongs to.
       type: str
@@ -185,6 +188,7 @@ found:
     base_image: {image_id: ami-0a1b2c3d4e5f60718, name: debian-12-amd64-20261116-2300}
     host: desk
     lacks_operator_key: false
+    no_room_beside: ""
     partition: aws
 """
 
@@ -400,6 +404,7 @@ def found_in(identity: rules.Identity, wanted: rules.Wanted, account: rules.Acco
         "base_image": {"image_id": newest.image_id, "name": newest.name} if newest else {},
         "host": platform.node(),
         "lacks_operator_key": account.key_states.get(wanted.operator_key or "") == "",
+        "no_room_beside": rules.no_room_beside(wanted, account),
         "partition": identity.partition,
     }
 

@@ -5,6 +5,7 @@ The tests build on each other in the order of the file.
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,10 +17,9 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import InstanceBackend
 
 from tests.integration.moto_stacks import (
-    a_thread_for_the_machine,
     all_but_the_record,
     has_homes,
-    leave_volumes_without_a_snapshot,
+    living_stack,
     machines,
     make_image,
     snapshots,
@@ -45,12 +45,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
         ds_stack_state="local",
         ds_stack_static_ip=True,
     )
-    with (
-        pytest.MonkeyPatch.context() as monkeypatch,
-        a_thread_for_the_machine(someone, failing=FAILING),
-        someone.running_provider(),
-    ):
-        leave_volumes_without_a_snapshot(monkeypatch)
+    with living_stack(someone, failing=FAILING):
         make_image(someone, "1")
         someone.run("network")
         someone.run("instance")
@@ -95,6 +90,27 @@ def test_the_new_one_has_the_homes_and_the_address(operator: Operator) -> None:
     assert (new["ImageId"], new["PublicIpAddress"]) == (image, old["PublicIpAddress"])
     assert list(snapshots(operator).values()) == ["before-replacement"]
     assert said_by(operator) == [new["InstanceId"]]
+
+
+def test_a_quota_that_has_no_room_for_two_is_told_before_anything(operator: Operator) -> None:
+    """As check_environment says it on AWS; machines of moto have no vCPUs."""
+    image = make_image(operator, "quota", "image-quota")
+    found = {
+        "account_id": "123456789012",
+        "base_image": {},
+        "host": platform.node(),
+        "lacks_operator_key": False,
+        "no_room_beside": "t3.large takes 2 vCPUs, and 2 of 2 are used.",
+        "partition": "aws",
+    }
+    before = all_but_the_record(operator)
+    said = one_line(operator.run("instance", code=2, __preflight_found=found))
+    assert "Nothing was done: a machine of another image is made beside the old one" in said
+    assert (
+        "t3.large takes 2 vCPUs, and 2 of 2 are used. Or do without the old machine in the meantime" in said
+    )
+    assert all_but_the_record(operator) == before
+    operator.client("ec2").deregister_image(ImageId=image)
 
 
 def test_without_capacity_nothing_happens(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,3 +197,24 @@ def test_what_makes_another_machine_of_the_old_one_too_is_done_in_place(operator
     said = one_line(operator.run("instance", ds_stack_replace_in_place=True))
     assert "the old one goes before the new one is made, and there is no way back to it." in said
     assert the_machine(operator)["ImageId"] == image
+
+
+def test_a_stopped_machine_for_which_there_is_no_room_is_started_as_another_type(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = the_machine(operator)
+    operator.client("ec2").stop_instances(InstanceIds=[old["InstanceId"]])
+    start = InstanceBackend.start_instances
+
+    def start_others(self: InstanceBackend, instance_ids: list[str]) -> Any:
+        if any(self.get_instance(one).instance_type == old["InstanceType"] for one in instance_ids):
+            raise EC2ClientError("InsufficientInstanceCapacity", "there is none of t3.large")
+        return start(self, instance_ids)
+
+    monkeypatch.setattr(InstanceBackend, "start_instances", start_others)
+    said = one_line(operator.run("instance", code=2))
+    assert f"{old['InstanceId']} could not be started, and is as it was." in said
+    assert "such as t3a.large, m5.large, m6i.large, m7i.large, and run site.yml" in said
+    operator.run("instance", ds_stack_instance_type="m5.large")
+    new = the_machine(operator)
+    assert (new["InstanceId"], new["InstanceType"]) == (old["InstanceId"], "m5.large")

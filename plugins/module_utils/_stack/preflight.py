@@ -499,21 +499,36 @@ def _vpc_quota(wanted: Wanted, account: Account) -> Iterator[str]:
 
 def _vcpu_quotas(wanted: Wanted, account: Account) -> Iterator[str]:
     for variable, name in wanted.machines:
-        kind = vcpu_quota(name)
-        offered = (account.types or {}).get(name)
-        if kind is None or kind not in account.vcpu_limits or offered is None or account.running is None:
-            continue
-        limit = account.vcpu_limits[kind]
-        used = sum(
-            one.vcpus for one in account.running if not one.own and vcpu_quota(one.instance_type) == kind
-        )
-        if used + offered.vcpus > limit:
-            more = _more("ec2", VCPU_QUOTAS[kind][1], used + offered.vcpus, wanted.region)
-            yield (
-                f"{variable}: {name} takes {offered.vcpus} vCPUs, and of the account's quota for running "
-                f"on-demand {kind} instances, {limit} in {wanted.region}, {used} are used. Take a smaller "
-                f"type, stop something, or ask for more: {more}"
-            )
+        # The stack's own machine may go before another is made.
+        if problem := _vcpu_problem(wanted, account, name, beside_own=False):
+            yield f"{variable}: {problem}"
+
+
+def no_room_beside(wanted: Wanted, account: Account) -> str:
+    """Why there can be no second machine beside the stack's own; empty where nothing speaks against it."""
+    name = wanted.instance_type if INSTANCE in wanted.stages else None
+    return _vcpu_problem(wanted, account, name, beside_own=True) or "" if name else ""
+
+
+def _vcpu_problem(wanted: Wanted, account: Account, name: str, *, beside_own: bool) -> str | None:
+    kind = vcpu_quota(name)
+    offered = (account.types or {}).get(name)
+    if kind is None or kind not in account.vcpu_limits or offered is None or account.running is None:
+        return None
+    limit = account.vcpu_limits[kind]
+    used = sum(
+        one.vcpus
+        for one in account.running
+        if (beside_own or not one.own) and vcpu_quota(one.instance_type) == kind
+    )
+    if used + offered.vcpus <= limit:
+        return None
+    more = _more("ec2", VCPU_QUOTAS[kind][1], used + offered.vcpus, wanted.region)
+    return (
+        f"{name} takes {offered.vcpus} vCPUs, and of the account's quota for running on-demand {kind} "
+        f"instances, {limit} in {wanted.region}, {used} are used. Take a smaller type, stop something, or "
+        f"ask for more: {more}"
+    )
 
 
 def _more(service: str, code: str, value: int, region: str) -> str:

@@ -142,6 +142,7 @@ def test_what_was_found_on_the_way_is_returned(ec2: Any, run: Any) -> None:
         "partition": "aws",
         "host": platform.node(),
         "lacks_operator_key": False,
+        "no_room_beside": "",
     }
     assert run()["found"] == {"base_image": newest, **here}
     pinned = {**CANONICAL, "pinned_id": newest["image_id"], "pinned_in": "/lock"}

@@ -305,6 +305,31 @@ def test_the_stacks_own_network_and_machine_do_not_count_against_quotas() -> Non
 
 
 @pytest.mark.parametrize(
+    ("limit", "running", "said"),
+    [
+        (4, [Running("t3.large", 2, own=True)], ""),
+        (3, [Running("t3.large", 2, own=True)], "Standard instances, 3 in eu-central-1, 2 are used."),
+        (
+            5,
+            [Running("t3.large", 2, own=True), Running("m5.large", 2, own=False)],
+            ", 5 in eu-central-1, 4 are",
+        ),
+        (3, [Running("g5.xlarge", 4, own=True)], ""),
+        (3, None, ""),
+        (None, [Running("t3.large", 2, own=True)], ""),
+    ],
+)
+def test_whether_there_is_room_for_a_machine_beside_the_stacks_own(
+    limit: int | None, running: list[Running] | None, said: str
+) -> None:
+    limits = {} if limit is None else {"Standard": limit}
+    account = replace(ACCOUNT, vcpu_limits=limits, running=running)
+    found = preflight.no_room_beside(WANTED, account)
+    assert (said in found) if said else (found == "")
+    assert preflight.no_room_beside(replace(WANTED, stages=frozenset({"bake"})), account) == ""
+
+
+@pytest.mark.parametrize(
     ("name", "kind"),
     [
         ("t3.large", "Standard"),
