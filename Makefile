@@ -54,6 +54,7 @@ lint unit integration newest molecule e2e: setup ## Run one tier of the tests
 
 soak: setup ## Kill site.yml, a replacement and destroy.yml after each task that changes something, and run them again (an hour)
 	DS_STACK_SOAK=1 python -m pytest -q -s tests/faults
+	DS_STACK_SOAK=1 python -m pytest -q tests/integration/test_restore.py -k killed
 	DS_STACK_SOAK=1 python -m pytest -q tests/e2e/test_story.py -k 'is_enough or seconds_of or come_without or in_a_browser or changed_role or signs_in_and_runs_python'
 	DS_STACK_SOAK=1 python -m pytest -q tests/e2e/test_two_bakes.py
 	DS_STACK_SOAK=1 molecule test --scenario-name image

@@ -47,7 +47,7 @@ POINTS = [
     "Tell the machine its configuration",
     "Apply the machine",
 ]
-FEW = [POINTS[0], POINTS[2], POINTS[4], POINTS[7]]
+FEW = [POINTS[2], POINTS[7]]
 POINTS_OF_A_HOME = [
     "Make a volume from the snapshot",
     "Attach it to the machine",
@@ -56,7 +56,7 @@ POINTS_OF_A_HOME = [
     "Take the volume off the machine",
     "Remove the volume",
 ]
-FEW_OF_A_HOME = [POINTS_OF_A_HOME[0], POINTS_OF_A_HOME[2], POINTS_OF_A_HOME[5]]
+FEW_OF_A_HOME = [POINTS_OF_A_HOME[2]]
 FAILING = {"grace"}
 """Whose home cannot be copied."""
 

@@ -31,7 +31,7 @@ def is_left() -> bool:
 
 def test_a_part_that_hangs_is_stopped_with_all_that_it_started(capsys: pytest.CaptureFixture[str]) -> None:
     sleepy = ("sh", "-c", f"{SLEEP} & echo begun; wait")
-    outcome = tests_run.run(Part("unit", "sleepy", sleepy, minutes=1 / 60))
+    outcome = tests_run.run(Part("unit", "sleepy", sleepy, minutes=5 / 60))
     assert (outcome.passed, outcome.failed, outcome.unfinished) == (0, 1, "hung, was stopped")
     assert not is_left()
     shown = capsys.readouterr().out
