@@ -39,9 +39,7 @@ SITE, DESTROY = kill_points("site"), kill_points("destroy")
 REPLACE = of_file("tasks/replace.yml")
 FEW = (
     "Apply the network",
-    "Apply the data volume",
     "Apply the machine",
-    "Add the new machine",
     "Stop the old machine",
     "Destroy the machine",
     "Make a final snapshot of the homes",
