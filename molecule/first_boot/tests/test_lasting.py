@@ -387,12 +387,12 @@ def test_home_of_a_snapshot_beside_the_living_one(machine: Machine, operator: Op
     assert operator.status()["restore"] is None
     home = "/data/home/alice"
     back = f"{home}/{BACK['folder']}"
-    machine.run(f"install -d -o alice -g alice -m 750 {home}/work && echo then >{home}/work/notes")
-    machine.run(f"ln -sf /etc/shadow {home}/work/link && chown -h alice:alice {home}/work/* && sync")
+    machine.run(f"install -d -o alice -g alice -m 750 {home}/paper && echo then >{home}/paper/notes")
+    machine.run(f"ln -sf /etc/shadow {home}/paper/link && chown -h alice:alice {home}/paper/* && sync")
     # Past what the kernel remembers of either disk.
     copy = "dd if=/dev/nvme1n1 of=/dev/nvme2n1 bs=4M iflag=direct oflag=direct"
     machine.run(f"fsfreeze --freeze /data; {copy}; fsfreeze --unfreeze /data")
-    machine.run(f"echo now >{home}/work/notes")
+    machine.run(f"echo now >{home}/paper/notes")
     files = f"find /data/home -path {back} -prune -o -type f -printf '%p %m %u %s %T@ %C@;'"
     before = machine.run(files)
     # Killed in the middle, it is begun again by the next minute; what was mounted is so no more.
@@ -415,9 +415,9 @@ def test_home_of_a_snapshot_beside_the_living_one(machine: Machine, operator: Op
         "message": f"It is in {back}.",
     }
     assert machine.run(files) == before
-    assert machine.run(f"cat {back}/work/notes {home}/work/notes").split() == ["then", "now"]
-    shown = machine.run(f"stat --format '%a %U' {back} {back}/work {back}/work/notes {back}/work/link")
-    assert shown.splitlines() == ["700 alice", "750 alice", "644 alice", "777 alice"]
+    assert machine.run(f"cat {back}/paper/notes {home}/paper/notes").split() == ["then", "now"]
+    modes = machine.run(f"stat --format '%a %U' {back} {back}/paper {back}/paper/notes {back}/paper/link")
+    assert modes.splitlines() == ["700 alice", "750 alice", "644 alice", "777 alice"]
     # The volume is free to be taken off, and the living one is where it was.
     assert machine.host.run("mount -o ro /dev/nvme2n1 /mnt && umount /mnt && e2fsck -fn /dev/nvme2n1").rc == 0
     assert machine.run("findmnt -no SOURCE /data") == "/dev/nvme1n1"
@@ -428,7 +428,7 @@ def test_home_of_a_snapshot_beside_the_living_one(machine: Machine, operator: Op
     found = restored(machine, operator)
     assert found["message"] == f"{back} is there already, and stays as it is: rename it, or remove it."
     assert not machine.host.file("/data/state/restore.unfinished").exists
-    machine.run(f"rm -r {back} {home}/work")
+    machine.run(f"rm -r {back} {home}/paper")
 
 
 def _loop_device() -> str:

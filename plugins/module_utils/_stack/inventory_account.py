@@ -293,44 +293,34 @@ def _snapshot(one: Mapping[str, Any]) -> Thing:
     )
 
 
-class _IAMError(AnsibleAWSError):
+class _AskedError(AnsibleAWSError):
     pass
 
 
-class _IAM(AWSErrorHandler):
-    _CUSTOM_EXCEPTION = _IAMError
+class _Asked(AWSErrorHandler):
+    """The errors of services that are asked by name or tag: what is not there is none."""
+
+    _CUSTOM_EXCEPTION = _AskedError
 
     @classmethod
     def _is_missing(cls) -> Any:
-        return is_boto3_error_code("NoSuchEntity")
+        return is_boto3_error_code(["NoSuchEntity", "ResourceNotFoundException", "NotFoundException"])
 
 
 def _role(iam: Client, name: str, part: str) -> Things:
-    found = _IAM.list_error_handler(f"find the role {name}", None)(iam.get_role)(RoleName=name)
+    found = _Asked.list_error_handler(f"find the role {name}", None)(iam.get_role)(RoleName=name)
     return [Thing(kinds.ROLE, name, part)] if found else []
 
 
 def _profile(iam: Client, name: str) -> Things:
-    get = _IAM.list_error_handler(f"find the instance profile {name}", None)(iam.get_instance_profile)
+    get = _Asked.list_error_handler(f"find the instance profile {name}", None)(iam.get_instance_profile)
     return [Thing(kinds.PROFILE, name, kinds.INSTANCE)] if get(InstanceProfileName=name) else []
-
-
-class _DLMError(AnsibleAWSError):
-    pass
-
-
-class _DLM(AWSErrorHandler):
-    _CUSTOM_EXCEPTION = _DLMError
-
-    @classmethod
-    def _is_missing(cls) -> Any:
-        return is_boto3_error_code("ResourceNotFoundException")
 
 
 def _policies(dlm: Client, stack: str) -> Things:
     """Those that make the stack's backups: by the tag of the volumes that they are about."""
     target = [f"{BACKUPS_TAG}={stack}"]
-    found = _DLM.list_error_handler("find the policies of the backups", {})(dlm.get_lifecycle_policies)(
+    found = _Asked.list_error_handler("find the policies of the backups", {})(dlm.get_lifecycle_policies)(
         TargetTags=target
     )
     return [
@@ -351,24 +341,12 @@ def _operator_key(kms: Client) -> Things:
     return [Thing(kinds.KEY, found["KeyId"])] if found and found["KeyState"] != "PendingDeletion" else []
 
 
-class _KeysError(AnsibleAWSError):
-    pass
-
-
-class _Keys(AWSErrorHandler):
-    _CUSTOM_EXCEPTION = _KeysError
-
-    @classmethod
-    def _is_missing(cls) -> Any:
-        return is_boto3_error_code("NotFoundException")
-
-
 def _lost_keys(tagged: Client, kms: Client) -> Things:
     """By the tag that a key gets as it is made. One that somebody has named otherwise is theirs."""
-    found = _Keys.list_error_handler("find keys by their tags", {})(tagged.get_resources)(
+    found = _Asked.list_error_handler("find keys by their tags", {})(tagged.get_resources)(
         TagFilters=[{"Key": PART_TAG, "Values": [OPERATOR]}], ResourceTypeFilters=["kms:key"]
     )
-    aliases = _Keys.list_error_handler("list the aliases of a key", {})(kms.list_aliases)
+    aliases = _Asked.list_error_handler("list the aliases of a key", {})(kms.list_aliases)
     lost = []
     for one in found.get("ResourceTagMappingList", []):
         key = find_key(kms, one["ResourceARN"])
