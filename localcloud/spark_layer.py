@@ -38,6 +38,9 @@ def ensure(log: Callable[[str], None]) -> Path:
             remove_tree(unfinished)
             _lay_out(home, unfinished, log)
             unfinished.rename(layer)
+            for other in layers.iterdir():  # one account at a time runs on a machine, and it wants this one
+                if other.is_dir() and other != layer:
+                    remove_tree(other)
     return layer
 
 

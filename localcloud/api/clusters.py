@@ -73,13 +73,13 @@ class Life:
             before = self._cluster.ready_datetime
             try:
                 self._look()
-            except LocalCloudError:  # a node that ends this moment: the next look tells
-                log.exception("%s", self._cluster.id)
+            except LocalCloudError as error:  # of a node that ends this moment: the next look tells
+                log.info("%s: %s", self._cluster.id, error)
             if self._cluster.ready_datetime != before:
                 log.info("%s is ready after %.1f s", self._cluster.id, time.monotonic() - began)
             self.wake.wait(LOOK)
             self.wake.clear()
-        log.info("%s has ended: %s", self._cluster.id, self._cluster.state)
+        log.info("%s has ended: %s", self._cluster.id, self._cluster.last_state_change_reason)
 
     def _ended(self) -> bool:
         """Whether the last node is gone, once the cluster is to end."""
@@ -115,7 +115,10 @@ class Life:
         """
         with self._cloud.lock:
             cluster = self._cluster
-            if cluster.ec2_instances and cluster.primary is None:
+            ended = [node.ec2_instance.id for node in cluster.ec2_instances if not node.alive]
+            if ended and not cluster.ready_datetime:
+                cluster.fail(f"Nodes that do not boot: {', '.join(ended)}")
+            elif cluster.ec2_instances and cluster.primary is None:
                 cluster.fail("The primary node has ended")
             if cluster.state == "TERMINATING":
                 return None
@@ -158,10 +161,9 @@ class Life:
             return
         limit = (cluster.auto_termination_policy or {}).get("IdleTimeout")
         if cluster.auto_terminate and cluster.steps:
-            cluster.terminate()
+            cluster.terminate("Steps completed")
         elif limit and now - self._worked > int(limit):
-            log.info("%s was idle for %s s", cluster.id, limit)
-            cluster.terminate()
+            cluster.terminate(f"Idle for {limit} seconds")
 
     def _step(self, step: LocalStep, primary: LocalInstance) -> None:
         """Run a step on the primary node, in a thread of its own."""

@@ -47,7 +47,7 @@ class OnPaper:
             step.end("COMPLETED")
         cluster.ready()
         if cluster.auto_terminate:
-            cluster.terminate()
+            cluster.terminate("Steps completed")
 
     def prepare(self, node: "LocalNode") -> None:
         """Do nothing: it does not boot."""
@@ -95,7 +95,7 @@ class LocalCluster(models.Cluster):
     managed_scaling_policy: JSON | None = None
     last_state_change_reason: str | None = None
     ready_datetime: datetime | None
-    begun = False
+    begun = failed = False
 
     # --- moto runs it in its constructor; here it begins when all is said that RunJobFlow says -----
 
@@ -127,13 +127,13 @@ class LocalCluster(models.Cluster):
 
     def fail(self, reason: str) -> None:
         """End it because it does not come up, or has lost its primary node."""
-        self.last_state_change_reason = reason
-        self.terminate()
+        self.failed = True
+        self.terminate(reason)
 
-    def terminate(self) -> None:
+    def terminate(self, reason: str = "Terminated by user request") -> None:
         """TerminateJobFlows, or the end of an idle cluster."""
         if self.state not in ("TERMINATING", *ENDED):
-            self.state = "TERMINATING"
+            self.state, self.last_state_change_reason = "TERMINATING", reason
             self._terminate(node for node in self.ec2_instances if node.alive)
             for step in self.steps:
                 if step.state in ("PENDING", "RUNNING"):
@@ -142,7 +142,7 @@ class LocalCluster(models.Cluster):
 
     def end(self) -> None:
         """The last node is gone."""
-        self.state = "TERMINATED_WITH_ERRORS" if self.last_state_change_reason else "TERMINATED"
+        self.state = "TERMINATED_WITH_ERRORS" if self.failed else "TERMINATED"
         self.end_datetime = utcnow()
         for group in self.instance_groups:
             group.state, group.end_date_time, group.num_instances = "TERMINATED", self.end_datetime, 0
