@@ -8,17 +8,20 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from localcloud import spark_home
-from localcloud.mirror import debian
 from localcloud.paths import cache_root
 from localcloud.processes import run
 from localcloud.root_disks import remove_tree
+
+# What downloads is imported when it is wanted: the mirror's tools take a second to load.
+# ruff: noqa: PLC0415
 
 JAVA_HOME = "/usr/lib/jvm/java-17-openjdk-amd64"
 SPARK_HOME = "/usr/lib/spark"
 CONF = "/etc/spark/conf"
 PROGRAMS = ("pyspark", "spark-class", "spark-shell", "spark-sql", "spark-submit")
-NAME = f"spark-{spark_home.PIN.version}-{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]}"
+#: It changes with anything that decides what is in the layer.
+INPUTS = (Path(__file__), Path(__file__).with_name("spark_home.py"))
+NAME = f"spark-{hashlib.sha256(b''.join(path.read_bytes() for path in INPUTS)).hexdigest()[:12]}"
 
 
 def ensure(log: Callable[[str], None]) -> Path:
@@ -26,6 +29,8 @@ def ensure(log: Callable[[str], None]) -> Path:
 
     Spark comes from PyPI (434 MB) and Java from Debian, once.
     """
+    from localcloud import spark_home
+
     cache = cache_root() / "localcloud"
     layers = cache / "spark-layers"
     layers.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,6 +50,9 @@ def ensure(log: Callable[[str], None]) -> Path:
 
 
 def _lay_out(home: Path, root: Path, log: Callable[[str], None]) -> None:
+    from localcloud import spark_home
+    from localcloud.mirror import debian
+
     root.mkdir()
     root.chmod(0o755)  # it is the node's own root folder
     debian.unpack(debian.download([spark_home.JAVA_PACKAGE], root / "debs", log), root)

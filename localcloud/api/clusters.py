@@ -103,6 +103,8 @@ class Life:
         if not self._cluster.ready_datetime and not spark_node.workers(status):
             return
         with self._cloud.lock:
+            if not self._cluster.ready_datetime:
+                self._worked = time.monotonic()
             self._begin_steps(primary)
             self._cluster.ready()
             self._scale(*spark_node.load(status))
@@ -115,12 +117,11 @@ class Life:
         """
         with self._cloud.lock:
             cluster = self._cluster
-            ended = [node.ec2_instance.id for node in cluster.ec2_instances if not node.alive]
-            if ended and not cluster.ready_datetime:
-                cluster.fail(f"Nodes that do not boot: {', '.join(ended)}")
-            elif cluster.ec2_instances and cluster.primary is None:
-                cluster.fail("The primary node has ended")
             if cluster.state == "TERMINATING":
+                return None
+            lost = [node for node in cluster.ec2_instances if node.lost]
+            if any(not cluster.ready_datetime or node.instance_group.role == "MASTER" for node in lost):
+                cluster.fail(f"Lost nodes: {', '.join(node.ec2_instance_id for node in lost)}")
                 return None
             cluster.bring_to_count()
             return cluster.nodes("MASTER") + cluster.nodes("CORE", "TASK")

@@ -4,7 +4,7 @@ What happens on the nodes is an `Engine`'s. Without one a cluster lives on paper
 at once.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
@@ -66,12 +66,23 @@ class LocalStep(models.Step):
 
 
 class LocalNode(models.Instance):
-    """A node, as alive as its instance."""
+    """A node, as alive as its instance.
+
+    Attributes:
+        dismissed: whether it has ended because fewer were wanted.
+    """
+
+    dismissed = False
 
     @property
     def alive(self) -> bool:
         """Whether the instance is there, or about to be."""
         return self.ec2_instance.state in ("pending", "running")
+
+    @property
+    def lost(self) -> bool:
+        """Whether it has ended although it was wanted."""
+        return not self.alive and not self.dismissed
 
     @property
     def status(self) -> JSON:
@@ -94,6 +105,7 @@ class LocalCluster(models.Cluster):
     auto_termination_policy: JSON | None = None
     managed_scaling_policy: JSON | None = None
     last_state_change_reason: str | None = None
+    state: str
     ready_datetime: datetime | None
     begun = failed = False
 
@@ -122,6 +134,8 @@ class LocalCluster(models.Cluster):
 
     def ready(self) -> None:
         """The nodes are up, and what is to be done is done or under way."""
+        if self.state in ("TERMINATING", *ENDED):  # since it was last looked at
+            return
         self.ready_datetime = self.ready_datetime or utcnow()
         self.state = "RUNNING" if self.running_steps() else "WAITING"
 
@@ -134,7 +148,7 @@ class LocalCluster(models.Cluster):
         """TerminateJobFlows, or the end of an idle cluster."""
         if self.state not in ("TERMINATING", *ENDED):
             self.state, self.last_state_change_reason = "TERMINATING", reason
-            self._terminate(node for node in self.ec2_instances if node.alive)
+            self._terminate([node for node in self.ec2_instances if node.alive])
             for step in self.steps:
                 if step.state in ("PENDING", "RUNNING"):
                     step.end("CANCELLED")
@@ -223,7 +237,9 @@ class LocalCluster(models.Cluster):
             elif missing < 0:
                 self._terminate(nodes[missing:])
 
-    def _terminate(self, nodes: Iterable[LocalNode]) -> None:
+    def _terminate(self, nodes: list[LocalNode]) -> None:
+        for node in nodes:
+            node.dismissed = True
         if ids := [node.ec2_instance_id for node in nodes]:
             self.emr_backend.ec2_backend.terminate_instances(ids)
 
