@@ -75,12 +75,13 @@ def _found(pins: Sequence[Pin], folder: Path) -> dict[str, Path]:
     for path in sorted(folder.glob("*.whl")):
         name, version, _, _ = parse_wheel_filename(path.name)
         pin = wanted.get((name, version))
-        if pin is not None and _sha256(path) == pin.sha256:
+        if pin is not None and sha256(path) == pin.sha256:
             found[pin.name] = path
     return found
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """A file's checksum, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
