@@ -15,6 +15,7 @@ from localcloud.mirror.target import PYTHON, WHEEL_PLATFORMS
 from localcloud.processes import run
 
 LOCK = Path(__file__).with_name("wheels.txt")
+SOURCES = Path(__file__).with_name("sdists.txt")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,20 @@ def download(pins: Sequence[Pin], folder: Path) -> dict[str, Path]:
     if lost := sorted(pin.name for pin in pins if pin.name not in found):
         raise LocalCloudError(f"pip downloaded other files than pinned for: {', '.join(lost)}")
     return found
+
+
+def build(pins: Sequence[Pin], folder: Path) -> dict[str, Path]:
+    """Make the wheels of pinned source distributions in ``folder``; normalized name → file.
+
+    For pure Python only, which any Python can build. Raises LocalCloudError when pip cannot get or build one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    requirements = folder / "sources.txt"
+    requirements.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--require-hashes"]
+    run(*command, f"--wheel-dir={folder}", f"--requirement={requirements}")
+    return {parse_wheel_filename(path.name)[0]: path for path in sorted(folder.glob("*.whl"))}
 
 
 def _found(pins: Sequence[Pin], folder: Path) -> dict[str, Path]:
