@@ -11,7 +11,7 @@ build {
 
   provisioner "ansible" {
     command       = var.ansible_playbook
-    playbook_file = "${path.root}/image.yml"
+    playbook_file = "${path.root}/${var.playbook}"
     user          = var.ssh_username
     # Packer's own, which goes where Packer goes, for a machine that has no address.
     use_proxy = local.private

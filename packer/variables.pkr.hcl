@@ -33,6 +33,17 @@ variable "manifest_path" {
   description = "File that says what was made."
 }
 
+variable "playbook" {
+  type        = string
+  default     = "image.yml"
+  description = "What makes the image: image.yml for the machine, node.yml for the nodes of its Spark cluster."
+
+  validation {
+    condition     = contains(["image.yml", "node.yml"], var.playbook)
+    error_message = "The playbook must be image.yml or node.yml."
+  }
+}
+
 variable "ansible_playbook" {
   type        = string
   default     = "ansible-playbook"

@@ -59,6 +59,7 @@ LONGEST = (
     "molecule: image",
     "molecule: first_boot",
     "molecule: rstudio_server",
+    "molecule: spark",
     "integration: replacement",
     "integration: destroy",
     "integration: one_record",

@@ -21,7 +21,7 @@ def role_variables(manifest: Mapping[str, Any], base_url: str) -> dict[str, obje
             "libzmq5",
             "libjs-jquery",
         ],  # of which Debian's jquerylib asks dpkg for the version
-        "r_left_out_packages": ["renv"],  # Debian 12 has none of it
+        "r_left_out_packages": ["pysparklyr", "renv", "sparklyr"],  # Debian 12 has none of them
         "rstudio_server_url": f"{base}/{rstudio['path']}",
         "rstudio_server_checksum": f"sha256:{rstudio['sha256']}",
         "rstudio_server_version": rstudio["version"],

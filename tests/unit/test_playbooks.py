@@ -54,12 +54,15 @@ def plugins_of(roles: list[str]) -> set[str]:
 
 
 @cache
-def chosen(*components: str) -> dict[str, list[str]]:
-    """Return the facts about the image for these components, as Ansible makes them of the files."""
+def chosen(*components: str, spark: str = "") -> dict[str, list[str]]:
+    """Return the facts about the image for these components, as Ansible makes them of the files.
+
+    spark: the version of the cluster's Spark, where there is a cluster.
+    """
     found: dict[str, list[str]] = value_of(
         "{{ {'roles': __components_roles, 'paths': __stack_image_roles} }}",
         [ROOT / f"playbooks/vars/{name}.yml" for name in ("components", "stack")],
-        {"ds_stack_components": components},
+        {"ds_stack_components": components, "spark_version": spark},
     )
     return found
 
@@ -69,14 +72,35 @@ def test_every_component_can_be_chosen() -> None:
 
 
 def test_image_yml_runs_every_role_that_a_component_needs() -> None:
-    needed = chosen(*COMPONENTS["__components"])["roles"]
+    needed = chosen(*COMPONENTS["__components"], spark="4.0.2")["roles"]
     assert sorted(needed) == sorted(image_roles())
 
 
 def test_image_yml_runs_no_role_of_a_component_that_is_not_chosen() -> None:
     conditions = dict(re.findall(r"role: iac\.ds_stack\.(\w+)\n +when: \"(.+)\"", IMAGE))
     of_components = {role for one in COMPONENTS["__components"].values() for role in one["roles"]}
-    assert conditions == {role: f"'{role}' in __components_roles" for role in of_components}
+    optional = of_components | {"spark_client"}
+    assert conditions == {role: f"'{role}' in __components_roles" for role in optional}
+
+
+def test_node_image_yml_runs_the_roles_that_shape_its_fingerprint() -> None:
+    text = (ROOT / "playbooks/node_image.yml").read_text()
+    assert re.findall(r"name: iac\.ds_stack\.(\w+)", text) == COMPONENTS["__components_node_roles"]
+
+
+def test_machine_and_nodes_have_the_same_python() -> None:
+    """What a function of a user's is written with is there where it runs."""
+    specs = [
+        re.sub(
+            r"__\w+_preset",
+            "preset",
+            " ".join(re.findall(pattern, (ROOT / "playbooks" / name).read_text())[0].split()),
+        )
+        for name in ("image.yml", "node_image.yml")
+        for pattern in [r"jupyterhub_kernel_environment_extra_specs: >-\n +(\{\{.*\}\})"]
+    ]
+    assert specs[0] == specs[1]
+    assert "__spark_packages.python" in specs[0]
 
 
 @pytest.mark.parametrize(

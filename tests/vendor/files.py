@@ -18,6 +18,7 @@ MACHINES = tuple(
         "distribution": distribution,
         "distribution_major_version": major,
         "distribution_release": release,
+        "os_family": "Debian",
         "architecture": architecture,
     }
     for distribution, major, release in (

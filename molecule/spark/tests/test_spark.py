@@ -81,10 +81,27 @@ import time
 from ds_spark import spark
 from pyspark.sql import functions as f
 
-row = spark.range(0, 1, 1, 1)
-wait = f.udf(lambda x: time.sleep(16) or x, "long")
-print(row.select(wait("id")).collect(), flush=True)
-time.sleep(120)
+print("there:", spark.version, flush=True)
+wait = f.udf(lambda x: time.sleep(20) or x, "long")
+print("done:", spark.range(0, 1, 1, 1).select(wait("id")).collect(), flush=True)
+time.sleep(300)
+"""
+
+
+#: What Spark's own pages tell the program.
+JOBS = """\
+import sys
+sys.path.insert(0, "/usr/local/lib/ds-stack")
+from ds_stack_spark import __main__, idle
+tables = "".join(table.read_text() for table in __main__.TABLES)
+print(idle.running_jobs(idle.pages(tables, 15004)))
+"""
+
+
+STRANGER = """\
+import socket, time
+listener = socket.create_server(("127.0.0.1", 15445))
+time.sleep(300)
 """
 
 
@@ -176,6 +193,14 @@ def as_user(host: Host, program: str, interpreter: str = f"{PYTHON} -c") -> str:
     )
 
 
+def wait_until(done: Callable[[], bool], seconds: float, told: Callable[[], str]) -> None:
+    """Wait until something is so. ``told`` is asked when it is not in time."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, told()
+        time.sleep(0.5)
+
+
 def refusal(host: Host, user: str = "alice") -> str:
     """Return what a user is told who cannot connect, which takes no longer than it may."""
     began = time.monotonic()
@@ -217,6 +242,12 @@ def test_r_has_it_too(host: Host) -> None:
     assert as_user(host, IN_R, "Rscript -e") == f"DE FR 4 2 {SPARK}"
 
 
+def test_emr_takes_the_image(host: Host) -> None:
+    """It makes the accounts of Hadoop itself, and moves /tmp and /var."""
+    assert not [name for name in ("hadoop", "hdfs", "yarn", "spark") if host.user(name).exists]
+    assert host.file(PYTHON).exists
+
+
 def test_no_cluster(host: Host, told: Callable[[Cluster | None], str]) -> None:
     assert told(None) == "users have no Spark cluster any more"
     assert refusal(host).startswith("There is no Spark cluster now.")
@@ -236,10 +267,13 @@ def test_a_closed_port(host: Host, cluster: Cluster, told: Callable[[Cluster | N
     )
 
 
-def test_a_strangers_address(host: Host, cluster: Cluster, told: Callable[[Cluster | None], str]) -> None:
-    """Nobody is there, and nobody says so."""
-    told(replace(cluster, host="100.64.113.77"))
-    assert refusal(host).startswith(f"The Spark cluster cannot be reached at {NAME}:15443 (")
+def test_a_stranger(host: Host, cluster: Cluster, told: Callable[[Cluster | None], str]) -> None:
+    """Takes the connection, and says nothing."""
+    host.check_output("systemd-run --quiet --collect --unit=stranger python3 -c %s", STRANGER)
+    told(replace(cluster, port=15445))
+    said = refusal(host)
+    host.check_output("systemctl stop stranger")
+    assert said == f"What answers at {NAME}:15445 is no Spark cluster (no answer in time)."
 
 
 def test_another_certificate(host: Host, told: Callable[[Cluster | None], str], tmp_path: Path) -> None:
@@ -313,22 +347,21 @@ def test_a_start_once_more_disturbs_nobody(host: Host) -> None:
 
 def test_it_stops_when_nobody_uses_it(host: Host, account: Account, cluster: Cluster) -> None:
     """A job keeps it, and an open session without one does not."""
-    account.start(cluster, idle_minutes=0.2)
     host.check_output("systemd-run --quiet --collect --unit=busy --uid=alice %s -c %s", PYTHON, AT_WORK)
-    end = time.monotonic() + 50
-    while "Row(" not in host.check_output("journalctl --output=cat --unit=busy"):
-        assert time.monotonic() < end
-        time.sleep(1)
+    invocation = host.check_output("systemctl show --property=InvocationID --value busy")
+
+    def said() -> str:
+        return str(host.check_output("journalctl --output=cat _SYSTEMD_INVOCATION_ID=%s", invocation))
+
+    wait_until(lambda: f"there: {SPARK}" in said(), 90, said)
+    account.start(cluster, idle_minutes=0.1)  # which disturbs nobody
+    assert host.check_output("python3 -c %s", JOBS) == "1"
+    wait_until(lambda: "done: [Row(" in said(), 120, said)
     assert host.service("ds-stack-spark-connect").is_running
-    end = time.monotonic() + 25
-    while host.service("ds-stack-spark-connect").is_running:
-        assert time.monotonic() < end
-        time.sleep(0.5)
+    wait_until(lambda: not host.file("/run/ds-stack-spark").exists, 60, said)
     assert host.service("busy").is_running  # the notebook is still open
-    time.sleep(1)
-    assert "Nobody has used Spark Connect for 0.2 minutes: it stops." in host.check_output(
-        "journalctl --output=cat --unit=ds-stack-spark-idle"
+    assert not any(host.service(f"ds-stack-spark-{one}").is_running for one in ("connect", "proxy"))
+    assert "Nobody has used Spark Connect for 0.1 minutes: it stops." in host.check_output(
+        "journalctl --output=cat --unit=ds-stack-spark-idle --lines=5"
     )
-    assert not any(host.service(f"ds-stack-spark-{one}").is_running for one in UNITS)
-    assert not host.file("/run/ds-stack-spark").exists
     assert "cannot be reached" in refusal(host)

@@ -190,6 +190,23 @@ def test_refresh_leaves_the_first_report_to_the_boots_check(
 UPKEEP = ("guard.keep", "services.keep", "shares.watch", "users.end_leftovers", "volume.fill")
 
 
+@pytest.mark.parametrize("error", [InitError("what SSM tells makes no sense"), PermissionError(13, "no")])
+def test_what_is_wrong_with_the_cluster_is_not_the_machines(
+    error: Exception, ssm: Ssm, here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program.settings, "load", lambda: replace(here, spark=True))
+    monkeypatch.setattr(steps.cluster, "refresh", fail_with(error))
+    assert call(monkeypatch, "boot") == 0
+    assert call(monkeypatch, "refresh") == 0
+    assert ssm.reports[-1]["state"] == "ready"
+
+
+def test_no_image_without_the_client_looks_for_a_cluster(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps.cluster, "refresh", fail_with(AssertionError("looked")))
+    assert call(monkeypatch, "boot") == 0
+    assert call(monkeypatch, "refresh") == 0
+
+
 @pytest.mark.parametrize("broken", UPKEEP)
 def test_upkeep_goes_on_whatever_fails(
     ssm: Ssm,

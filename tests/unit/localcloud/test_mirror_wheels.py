@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from localcloud import spark_home
 from localcloud.errors import LocalCloudError
 from localcloud.mirror import lock_wheels, wheels
 from localcloud.mirror.wheels import Pin
@@ -73,3 +74,23 @@ def test_a_file_that_is_not_the_pinned_one_does_not_count(
     with pytest.raises(LocalCloudError, match="a-thing"):
         wheels.download([Pin("a-thing", "1.0", NOTHING)], tmp_path)
     assert "--require-hashes" in commands[0]
+
+
+def test_sources_are_pinned_and_made_into_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[tuple[str, ...]] = []
+
+    def pip(*command: str) -> str:
+        commands.append(command)
+        (tmp_path / "a_thing-1.0-py2.py3-none-any.whl").touch()
+        return ""
+
+    monkeypatch.setattr(wheels, "run", pip)
+    pin = Pin("a-thing", "1.0", NOTHING)
+    assert wheels.build([pin], tmp_path) == {"a-thing": tmp_path / "a_thing-1.0-py2.py3-none-any.whl"}
+    assert {"wheel", "--no-deps", "--require-hashes"} <= set(commands[0])
+    assert (tmp_path / "sources.txt").read_text() == f"{pin}\n"
+
+
+def test_the_client_of_spark_is_that_of_the_cluster_on_this_machine() -> None:
+    pins = {pin.name: pin.version for pin in wheels.parse_lock(wheels.SOURCES.read_text(encoding="utf-8"))}
+    assert pins == {"pyspark-client": spark_home.PIN.version}

@@ -41,6 +41,20 @@ def test_connections(port: int, number: int) -> None:
 
 def test_no_connections() -> None:
     assert idle.connections(TCP.splitlines()[0], 15443) == 0
+    assert idle.connections("", 15443) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("00000000", "http://127.0.0.1:15004"),
+        ("1701000A", "http://10.0.1.23:15004"),
+        ("00000000000000000000000000000000", "http://127.0.0.1:15004"),
+        ("0000000000000000FFFF00001701000A", "http://10.0.1.23:15004"),
+    ],
+)
+def test_pages(address: str, url: str) -> None:
+    assert idle.pages(f"{TCP}   4: {address}:3A9C 0:0000 0A 0 0 0 0 0 0 5\n", 15004) == url
 
 
 @pytest.mark.parametrize(
@@ -90,6 +104,7 @@ def test_running_jobs(pages: str) -> None:
 
 def test_no_pages() -> None:
     assert idle.running_jobs("http://127.0.0.1:9") == 0
+    assert idle.running_jobs(idle.pages(TCP, 15004)) == 0
 
 
 def test_parse() -> None:
@@ -149,9 +164,14 @@ def test_nothing_to_read(ssm: Any) -> None:
 def test_files_in_memory(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     found = document.parse(json.dumps({**GOOD, "idle_minutes": 0.5}))
-    assert [runtime.write(found, folder), runtime.write(found, folder)] == [True, False]
+    names = {"environment", "certificate.pem", "key.pem", "idle_minutes"}
+    assert [runtime.write(found, folder), runtime.write(found, folder)] == [names, set()]
+    assert runtime.write(
+        document.parse(json.dumps({**GOOD, "idle_minutes": 0.5, "token": TOKEN * 2})), folder
+    ) == {"environment"}
+    assert runtime.write(found, folder) == {"environment"}
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == dict.fromkeys(
-        ("environment", "certificate.pem", "key.pem", "idle_minutes"), "0o600"
+        names, "0o600"
     )
     assert oct(folder.stat().st_mode & 0o777) == "0o700"
     assert (folder / "environment").read_text() == f"SPARK_CONNECT_AUTHENTICATE_TOKEN={TOKEN}\n"
@@ -161,8 +181,16 @@ def test_files_in_memory(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-@pytest.mark.parametrize(("changed", "verb"), [(True, "restart"), (False, "start")])
-def test_start(changed: bool, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("changed", "verb", "idle_verb"),
+    [
+        ({"environment"}, "restart", "restart"),
+        ({"key.pem", "idle_minutes"}, "restart", "restart"),
+        ({"idle_minutes"}, "start", "restart"),
+        (set(), "start", "start"),
+    ],
+)
+def test_start(changed: set[str], verb: str, idle_verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(settings, "load", lambda: HERE)
     monkeypatch.setattr(document, "read", lambda *_: document.parse(json.dumps(GOOD)))
@@ -173,7 +201,8 @@ def test_start(changed: bool, verb: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert asked == [
         (verb, units.CONNECT),
         (units.CONNECT, 15002),
-        (verb, units.PROXY, units.IDLE),
+        (verb, units.PROXY),
+        (idle_verb, units.IDLE),
         (units.PROXY, 15443),
     ]
 

@@ -79,7 +79,7 @@ def _builder(found: Remote) -> Any:
                 credentials = grpc.composite_channel_credentials(
                     credentials, grpc.access_token_call_credentials(self.token)
                 )
-            return self._secure_channel(self.endpoint, credentials)
+            return grpc.secure_channel(self.endpoint, credentials, self.GRPC_DEFAULT_OPTIONS)
 
     builder = Builder(found.url)
     builder.set("session_id", str(uuid.uuid4()))

@@ -24,9 +24,11 @@ def start(stack: str, region: str) -> None:
     here = settings.load()
     changed = runtime.write(document.read(here, stack, region))
     # Who is connected stays so, unless token or certificate are others now.
-    units.systemctl("restart" if changed else "start", units.CONNECT)
+    verb = "restart" if changed - {runtime.IDLE_MINUTES} else "start"
+    units.systemctl(verb, units.CONNECT)
     units.wait_for(units.CONNECT, here.connect_port, here.start_seconds)
-    units.systemctl("restart" if changed else "start", units.PROXY, units.IDLE)
+    units.systemctl(verb, units.PROXY)
+    units.systemctl("restart" if changed else "start", units.IDLE)
     units.wait_for(units.PROXY, here.port, here.start_seconds)
     print(f"Spark Connect listens on port {here.port}.")
 
@@ -44,8 +46,10 @@ def watch() -> None:
     clock = idle.Clock(seconds, time.monotonic())
     while units.is_active(units.CONNECT):
         time.sleep(here.check_seconds)
-        connected = sum(idle.connections(table.read_text(), here.port) for table in TABLES if table.exists())
-        used = bool(connected or idle.running_jobs(f"http://127.0.0.1:{here.ui_port}"))
+        tables = "".join(table.read_text() for table in TABLES if table.exists())
+        used = bool(
+            idle.connections(tables, here.port) or idle.running_jobs(idle.pages(tables, here.ui_port))
+        )
         if clock.look(used, time.monotonic()):
             print(f"Nobody has used Spark Connect for {seconds / 60:g} minutes: it stops.", flush=True)
             stop()

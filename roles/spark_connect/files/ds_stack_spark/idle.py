@@ -11,21 +11,37 @@ import json
 import urllib.request
 from dataclasses import dataclass
 
-ESTABLISHED = "01"
+ESTABLISHED, LISTENING = "01", "0A"
 
 
-def connections(table: str, port: int) -> int:
-    """Return how many connections a port has, from the text of /proc/net/tcp or tcp6."""
-    found = 0
-    for line in table.splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == ESTABLISHED and int(fields[1].rpartition(":")[2], 16) == port:
-            found += 1
-    return found
+def connections(tables: str, port: int) -> int:
+    """Return how many connections a port has. ``tables``: the text of /proc/net/tcp and tcp6."""
+    return len(_local(tables, port, ESTABLISHED))
 
 
-def running_jobs(url: str) -> int:
+def pages(tables: str, port: int) -> str | None:
+    """Return the address of Spark's own pages, or None: they may be on one address of the node alone."""
+    for found in _local(tables, port, LISTENING):
+        # The last four bytes, in this processor's order; before them an IPv4 address has nothing of its own.
+        address = ".".join(str(byte) for byte in reversed(bytes.fromhex(found[-8:])))
+        everywhere = address == "0.0.0.0"  # noqa: S104 - where another listens
+        return f"http://{'127.0.0.1' if everywhere else address}:{port}"
+    return None
+
+
+def _local(tables: str, port: int, state: str) -> list[str]:
+    """Return the local addresses, in hexadecimal digits, of a port's sockets in a state."""
+    lines = (line.split() for line in tables.splitlines())
+    sockets = [fields for fields in lines if len(fields) > 3 and fields[3] == state]
+    return [
+        fields[1].rpartition(":")[0] for fields in sockets if int(fields[1].rpartition(":")[2], 16) == port
+    ]
+
+
+def running_jobs(url: str | None) -> int:
     """Return how many jobs Spark's own pages tell of; 0 where they do not answer."""
+    if url is None:
+        return 0
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(path: str) -> list[dict[str, str]]:

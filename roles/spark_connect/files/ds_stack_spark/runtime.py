@@ -12,6 +12,7 @@ from pathlib import Path
 from .document import Document
 
 FOLDER = Path("/run/ds-stack-spark")
+IDLE_MINUTES = "idle_minutes"
 
 
 def contents(document: Document) -> dict[str, str]:
@@ -21,14 +22,14 @@ def contents(document: Document) -> dict[str, str]:
         "environment": f"SPARK_CONNECT_AUTHENTICATE_TOKEN={document.token}\n",
         "certificate.pem": document.certificate,
         "key.pem": document.private_key,
-        "idle_minutes": f"{document.idle_minutes}\n",
+        IDLE_MINUTES: f"{document.idle_minutes}\n",
     }
 
 
-def write(document: Document, folder: Path = FOLDER) -> bool:
-    """Write the files. Return whether anything changed."""
+def write(document: Document, folder: Path = FOLDER) -> set[str]:
+    """Write the files. Return the names of those that have changed."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    changed = False
+    changed = set()
     for file, text in contents(document).items():
         path = folder / file
         if path.is_file() and path.read_text(encoding="utf-8") == text:
@@ -36,13 +37,13 @@ def write(document: Document, folder: Path = FOLDER) -> bool:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
             opened.write(text)
-        changed = True
+        changed.add(file)
     return changed
 
 
 def idle_seconds(folder: Path = FOLDER) -> float:
     """Return after how many seconds without use the server stops."""
-    return float((folder / "idle_minutes").read_text(encoding="utf-8")) * 60
+    return float((folder / IDLE_MINUTES).read_text(encoding="utf-8")) * 60
 
 
 def remove(folder: Path = FOLDER) -> None:
