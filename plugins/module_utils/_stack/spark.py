@@ -1,0 +1,41 @@
+# Copyright: (c) 2026, the iac.ds_stack developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a Spark cluster is where nothing else is said, and which Spark a release of EMR has. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+VERSIONS: Mapping[str, str] = {
+    "emr-spark-8.0.0": "4.0.2",
+    "emr-7.13.0": "3.5.6",
+}
+"""Release of EMR → version of its Spark, which the machine's client has to be of too:
+https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-release-components.html"""
+
+DEFAULTS: Mapping[str, Any] = {
+    "release": "emr-spark-8.0.0",
+    "instance_type": "m7i.xlarge",
+    "workers": {"min": 1, "max": 4, "core": 1},
+    "idle_minutes": 60,
+    "read_buckets": [],
+    "write_buckets": [],
+}
+"""Of ds_stack_cluster; subnet_id and image_id have none."""
+
+
+def whole(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ds_stack_cluster with all its keys, numbers as numbers, and the Spark of its release.
+
+    What has no default is None where it is not given. A release that is not known has no Spark.
+    """
+    cluster = {**DEFAULTS, "subnet_id": None, "image_id": None, **given}
+    workers = {**DEFAULTS["workers"], **cluster["workers"]}
+    return {
+        **cluster,
+        "workers": {name: int(count) for name, count in workers.items()},
+        "idle_minutes": int(cluster["idle_minutes"]),
+        "spark": VERSIONS.get(cluster["release"], ""),
+    }
