@@ -44,6 +44,11 @@ def cluster_problems(values: Mapping[str, Any]) -> Iterator[str]:
             f"{CLUSTER}.release: '{shown(cluster['release'])}' is no release of EMR whose Spark is known "
             f"here. Take {either(list(VERSIONS))}."
         )
+    if values.get("ds_stack_subnet_id") and not cluster["subnet_id"]:
+        yield (
+            f"{CLUSTER}.subnet_id is missing: with ds_stack_subnet_id the VPC is not the stack's own, in "
+            "which no subnet is made. Name one for the cluster, which gives no public addresses."
+        )
     yield from _workers_problems(cluster["workers"])
     least, most = IDLE_MINUTES
     if not least <= cluster["idle_minutes"] <= most:

@@ -34,17 +34,25 @@ POLICY = (
 SUBNET = (r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
 IMAGE = (r"ami-[0-9a-f]{8,17}", "ami-0123456789abcdef0")
 INSTANCE_PROFILE = (r"[A-Za-z0-9+=,.@_-]{1,128}", "AmazonSSMRoleForInstancesQuickSetup")
+IMAGE_NAME = (r"[A-Za-z0-9()\[\] ./'@_*?-]{3,128}", "debian-12-amd64-*")
+IMAGE_OWNER = (r"[0-9]{12}|amazon|aws-marketplace|self", "'136693071363'")
+ROOT_DEVICE = (r"/dev/(sd|xvd)[a-z]{1,2}[0-9]*", "/dev/xvda")
+LOGIN = (r"[a-z_][a-z0-9_-]{0,31}", "ubuntu")
 FORMS = {
     "ds_stack_apt_snapshot": (
         r"(https?|file)://[^\s{}]+(\{archive\}[^\s{}]*)?\{day\}[^\s{}]*",
         "https://snapshot.ubuntu.com/{archive}/{day}",
     ),
-    "ds_stack_base_image.name": (r"[A-Za-z0-9()\[\] ./'@_*?-]{3,128}", "debian-12-amd64-*"),
-    "ds_stack_base_image.owner": (r"[0-9]{12}|amazon|aws-marketplace|self", "'136693071363'"),
-    "ds_stack_base_image.root_device_name": (r"/dev/(sd|xvd)[a-z]{1,2}[0-9]*", "/dev/xvda"),
-    "ds_stack_base_image.ssh_username": (r"[a-z_][a-z0-9_-]{0,31}", "ubuntu"),
+    "ds_stack_base_image.name": IMAGE_NAME,
+    "ds_stack_base_image.owner": IMAGE_OWNER,
+    "ds_stack_base_image.root_device_name": ROOT_DEVICE,
+    "ds_stack_base_image.ssh_username": LOGIN,
     "ds_stack_bake_instance_profile": INSTANCE_PROFILE,
     "ds_stack_bake_subnet_id": SUBNET,
+    "ds_stack_cluster.base_image.name": IMAGE_NAME,
+    "ds_stack_cluster.base_image.owner": IMAGE_OWNER,
+    "ds_stack_cluster.base_image.root_device_name": ROOT_DEVICE,
+    "ds_stack_cluster.base_image.ssh_username": LOGIN,
     "ds_stack_cluster.image_id": IMAGE,
     "ds_stack_cluster.subnet_id": SUBNET,
     "ds_stack_image_id": IMAGE,
@@ -138,9 +146,9 @@ def meaning_problems(values: Values) -> list[str]:
 
 
 def _value(values: Values, variable: str) -> Any:
-    """The value of a variable, or of a key of one (``variable.key``); None without one."""
-    name, _dot, key = variable.partition(".")
-    return values.get(name, {}).get(key) if key else values.get(name)
+    """The value of a variable, or of a key in it (``variable.key.key``); None without one."""
+    name, _dot, rest = variable.partition(".")
+    return _value(values.get(name) or {}, rest) if rest else values.get(name)
 
 
 def _stack_name(values: Values) -> Iterator[str]:

@@ -23,7 +23,16 @@ DEFAULTS: Mapping[str, Any] = {
     "read_buckets": [],
     "write_buckets": [],
 }
-"""Of ds_stack_cluster; subnet_id and image_id have none."""
+"""Of ds_stack_cluster; its other keys have none, or that of BASE_IMAGE."""
+
+BASE_IMAGE: Mapping[str, str] = {
+    "owner": "amazon",
+    "name": "al2023-ami-2023.*-kernel-6.1-x86_64",
+    "ssh_username": "ec2-user",
+    "root_device_name": "/dev/xvda",
+}
+"""Of the nodes. An image for EMR has to be of the Amazon Linux that the release runs on:
+https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-custom-ami-preconfig.html"""
 
 
 def whole(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,6 +44,7 @@ def whole(given: Mapping[str, Any]) -> dict[str, Any]:
     workers = {**DEFAULTS["workers"], **cluster["workers"]}
     return {
         **cluster,
+        "base_image": {**BASE_IMAGE, **cluster.get("base_image", {})},
         "workers": {name: int(count) for name, count in workers.items()},
         "idle_minutes": int(cluster["idle_minutes"]),
         "spark": VERSIONS.get(cluster["release"], ""),

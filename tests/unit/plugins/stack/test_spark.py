@@ -30,6 +30,12 @@ def test_nothing_but_that_there_is_one() -> None:
         "write_buckets": [],
         "subnet_id": None,
         "image_id": None,
+        "base_image": {
+            "owner": "amazon",
+            "name": "al2023-ami-2023.*-kernel-6.1-x86_64",
+            "ssh_username": "ec2-user",
+            "root_device_name": "/dev/xvda",
+        },
         "spark": "4.0.2",
     }
     assert whole({}).keys() - {"spark"} == SUBOPTIONS.keys()
@@ -38,6 +44,12 @@ def test_nothing_but_that_there_is_one() -> None:
 def test_what_is_said_of_the_workers_leaves_the_rest() -> None:
     assert whole({"workers": {"max": 8}})["workers"] == {"min": 1, "max": 8, "core": 1}
     assert DEFAULTS["workers"] == {"min": 1, "max": 4, "core": 1}
+
+
+def test_another_base_image_of_the_same_owner() -> None:
+    found = whole({"base_image": {"name": "our-al2023-*"}})["base_image"]
+    assert (found["name"], found["owner"], found["ssh_username"]) == ("our-al2023-*", "amazon", "ec2-user")
+    assert problems(cluster={"base_image": {"name": "our-al2023-*", "owner": "self"}}) == []
 
 
 def test_numbers_of_a_command_line() -> None:
