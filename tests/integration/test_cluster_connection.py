@@ -21,7 +21,7 @@ from moto import mock_aws
 
 CONNECT = "/ds-stack/demo/cluster/connect"
 MACHINE = "/ds-stack/demo/machine/cluster"
-WHERE = {"host": "10.77.240.10", "spark": "4.0.2"}
+WHERE: dict[str, Any] = {"host": "10.77.240.10", "spark": "4.0.2"}
 
 
 @pytest.fixture(autouse=True)
