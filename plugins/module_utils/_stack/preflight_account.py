@@ -27,6 +27,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.exceptions import Ansib
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 
 from .._packer.images import images_by_id
+from .cluster_status import is_node
 from .preflight import (
     BAKE,
     CLUSTER,
@@ -403,8 +404,8 @@ def _running(ec2: Client, stack: str) -> list[Running]:
             one["InstanceType"],
             one.get("CpuOptions", {}).get("CoreCount", 0)
             * one.get("CpuOptions", {}).get("ThreadsPerCore", 1),
-            _is_own(one, stack) and not _is_node(one),
-            _is_own(one, stack) and _is_node(one),
+            _is_own(one, stack) and not is_node(one),
+            _is_own(one, stack) and is_node(one),
         )
         for one in _instances(ec2, states)
         if one.get("InstanceLifecycle") != "spot"  # those have quotas of their own
@@ -505,11 +506,6 @@ def _has_own(vpcs: list[dict[str, Any]] | None, stack: str) -> bool | None:
 
 def _is_own(thing: Mapping[str, Any], stack: str) -> bool:
     return {"Key": "ds-stack:name", "Value": stack} in thing.get("Tags", [])
-
-
-def _is_node(instance: Mapping[str, Any]) -> bool:
-    """Whether an instance is of a cluster, by the tag that EMR gives it."""
-    return any(tag["Key"] == "aws:elasticmapreduce:job-flow-id" for tag in instance.get("Tags", []))
 
 
 def _vpc_id(answers: Mapping[str, Any], stack: str) -> str | None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-VERSIONS: Mapping[str, str] = {
-    "emr-spark-8.0.0": "4.0.2",
-    "emr-7.13.0": "3.5.6",
-}
+VERSIONS: Mapping[str, str] = {"emr-spark-8.0.0": "4.0.2"}
 """Release of EMR → version of its Spark, which the machine's client has to be of too:
-https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-release-components.html"""
+https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-release-components.html
+Releases with Spark 3 are not served: its Connect server asks for no token, and it has no client without Java.
+"""
 
 DEFAULTS: Mapping[str, Any] = {
     "release": "emr-spark-8.0.0",

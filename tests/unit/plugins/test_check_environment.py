@@ -470,7 +470,8 @@ def test_terraform_or_tofu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name
 def private_subnet(ec2: Any) -> str:
     """One of another VPC than the stack's, which has none."""
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-    return str(ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"])
+    made = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24", AvailabilityZone=f"{REGION}a")
+    return str(made["Subnet"]["SubnetId"])
 
 
 CLUSTER = {"instance_type": "m5.xlarge", "nodes": 2}
