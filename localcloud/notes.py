@@ -11,7 +11,7 @@ REAL = (
 STAND_INS = (
     "the API (moto), instances (podman containers on this kernel, not a security boundary), volumes (loop "
     "devices, encryption only on paper), security groups (nftables), IAM (only what an instance may do with "
-    "Systems Manager parameters is enforced)"
+    "Systems Manager parameters is enforced), EMR (a real Spark, whose own master and workers stand for YARN)"
 )
 RSTUDIO = (
     "RStudio Server: a stand-in that signs users in as the real one does and has no IDE. The real package is "

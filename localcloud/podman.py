@@ -9,9 +9,9 @@ from localcloud.processes import run, succeeds
 os.environ["CONTAINERS_CONF"] = str(CONTAINERS_CONF)
 
 
-def podman(*arguments: str) -> str:
+def podman(*arguments: str, stdin: str | None = None) -> str:
     """Run podman and return its output. Raises LocalCloudError."""
-    return run("podman", *arguments)
+    return run("podman", *arguments, stdin=stdin)
 
 
 def image_exists(image: str) -> bool:

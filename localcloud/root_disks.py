@@ -33,6 +33,12 @@ class RootDisks:
         folder.mkdir(mode=0o700, parents=True)  # nobody but root may come near the setuid programs inside
         (folder / BASE).symlink_to(base)
 
+    def offer(self, name: str, root: Path) -> None:
+        """Make a folder a layer of this name, for disks to stand on; nothing happens when it is one."""
+        link = self._folder / name
+        if not link.is_symlink():
+            link.symlink_to(root)
+
     def disk(self, name: str, layers: Layers) -> "RootDisk":
         """The root disk of a new machine; nothing is made yet."""
         return RootDisk(self._folder, name, layers)

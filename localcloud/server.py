@@ -82,7 +82,7 @@ class App:
             answer = list(
                 self._moto(environ, _logging(start_response, action) if changes else start_response)
             )
-            if changes and signed and signed.service == "ec2":
+            if changes and signed and signed.service in ("ec2", "elasticmapreduce"):
                 for backend in backends()[:1]:
                     backend.synchronise()
         return answer

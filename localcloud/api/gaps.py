@@ -11,8 +11,9 @@ from moto.ec2.models.subnets import Subnet
 from moto.ec2.responses import EC2Response
 from moto.ssm import models as ssm_models
 
-from localcloud.api import dlm, images
+from localcloud.api import dlm, emr, images
 from localcloud.api.backend import LocalEC2, backends
+from localcloud.api.clusters import Spark
 from localcloud.api.images import LocalAmi
 from localcloud.api.instances import LocalInstance
 from localcloud.cloud import Cloud
@@ -36,6 +37,7 @@ def install(cloud: Cloud) -> None:
     Subnet.get_available_subnet_ip = _available_subnet_ip
     EC2Response.create_image = images.create_image
     dlm.install()
+    emr.install(Spark(cloud))
     for name, call in CALLS.items():
         setattr(EC2Response, name, call)
 

@@ -134,6 +134,11 @@ class LocalInstance(Instance):
         self.root_disk = self.ec2_backend.cloud.root_disks.disk(self.id, layers)
         self._do(self._boot)
 
+    def stand_on(self, layer: str) -> None:
+        """Have a further layer below the root disk, over the image's. Under the lock of the launch."""
+        layers = self.ec2_backend.amis[self.image_id].layers
+        self.root_disk = self.ec2_backend.cloud.root_disks.disk(self.id, (layer, *layers))
+
     def discard(self) -> None:
         """Undo an instance that was refused before its launch."""
         self._finish_termination()

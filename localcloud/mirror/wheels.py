@@ -15,6 +15,7 @@ from localcloud.mirror.target import PYTHON, WHEEL_PLATFORMS
 from localcloud.processes import run
 
 LOCK = Path(__file__).with_name("wheels.txt")
+SOURCES = Path(__file__).with_name("sdists.txt")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,20 @@ def download(pins: Sequence[Pin], folder: Path) -> dict[str, Path]:
     return found
 
 
+def build(pins: Sequence[Pin], folder: Path) -> dict[str, Path]:
+    """Make the wheels of pinned source distributions in ``folder``; normalized name → file.
+
+    For pure Python only, which any Python can build. Raises LocalCloudError when pip cannot get or build one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    requirements = folder / "sources.txt"
+    requirements.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--require-hashes"]
+    run(*command, f"--wheel-dir={folder}", f"--requirement={requirements}")
+    return {parse_wheel_filename(path.name)[0]: path for path in sorted(folder.glob("*.whl"))}
+
+
 def _found(pins: Sequence[Pin], folder: Path) -> dict[str, Path]:
     """The pinned wheels in a folder; a file that is not what was pinned does not count."""
     wanted = {(pin.name, Version(pin.version)): pin for pin in pins}
@@ -75,12 +90,13 @@ def _found(pins: Sequence[Pin], folder: Path) -> dict[str, Path]:
     for path in sorted(folder.glob("*.whl")):
         name, version, _, _ = parse_wheel_filename(path.name)
         pin = wanted.get((name, version))
-        if pin is not None and _sha256(path) == pin.sha256:
+        if pin is not None and sha256(path) == pin.sha256:
             found[pin.name] = path
     return found
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """A file's checksum, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

@@ -9,10 +9,8 @@ import hashlib
 import os
 import re
 import socket
-import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,9 @@ from typing import Any
 import pytest
 
 from tests.clients import jupyterhub, rstudio
-from tests.clients.jupyterhub import Hub
-from tests.clients.rstudio import RStudio
 from tests.e2e.conftest import ROOT, Stack, client
 from tests.e2e.outage import watched
+from tests.e2e.visits import address_of, hub_of, rstudio_of, run_cell, signed_in
 from tests.first_hour import browser
 from tests.first_hour.session import change_password, do_after, do_all
 
@@ -41,45 +38,6 @@ OWN = "Sesame-8-opened-wide"
 NOTHING = dict.fromkeys(("image", "network", "homes", "users", "settings", "machine"), "nothing")
 
 
-@contextmanager
-def signed_in(stack: Stack, folder: Path, user: str = "alice", password: str = "") -> Iterator[Hub]:
-    """Sign a user in through the machine's public address, with JupyterLab running.
-
-    By default with the password that was made for the user.
-    """
-    hub = hub_of(stack, folder)
-    hub.sign_in(user, password or stack.passwords()[user])
-    hub.start_server()
-    try:
-        yield hub
-    finally:
-        hub.stop_server()
-
-
-def hub_of(stack: Stack, folder: Path) -> Hub:
-    """Return a browser at the hub."""
-    url, certificate = address_of(stack, 8000, folder)
-    hub = Hub(url, ca_file=certificate)
-    hub.wait_until_ready()
-    return hub
-
-
-def rstudio_of(stack: Stack, folder: Path) -> RStudio:
-    """Return a browser at RStudio Server."""
-    url, certificate = address_of(stack, 8787, folder)
-    browser = RStudio(url, ca_file=certificate)
-    browser.wait_until_ready()
-    return browser
-
-
-def address_of(stack: Stack, port: int, folder: Path) -> tuple[str, Path]:
-    """Return the address of a port of the machine, and the certificate that it shows now, to be trusted."""
-    address = stack.machine()["PublicIpAddress"]
-    certificate = folder / f"{port}.pem"
-    certificate.write_text(ssl.get_server_certificate((address, port)))
-    return f"https://{address}:{port}", certificate
-
-
 def is_open(address: str, port: int) -> bool:
     """Return whether a TCP connection from here is taken."""
     try:
@@ -87,13 +45,6 @@ def is_open(address: str, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def run_cell(hub: Hub, code: str, kernel: str = "python3") -> str:
-    """Run code in a kernel and return what it printed."""
-    cell = hub.run_cell(code, kernel=kernel)
-    assert cell.status == "ok", cell.error
-    return cell.output.strip()
 
 
 def test_a_name_is_enough_and_nothing_is_open(stack: Stack) -> None:
@@ -237,12 +188,19 @@ def test_a_closed_network_closes_the_ports(stack: Stack) -> None:
 def test_check_mode_shows_just_what_is_changed(stack: Stack) -> None:
     settings = f"to write, for the machine to read: /ds-stack/{stack.name}/machine/config"
     cases: list[tuple[dict[str, Any], dict[str, str]]] = [
-        ({"ds_stack_allowed_cidrs": [CALLER, "198.51.100.0/24"]}, {"network": "2 to add"}),
         (
-            {"ds_stack_users": [{"name": name} for name in ("alice", "bob", "carol")]},
-            {"users": "1 to change", "settings": settings},
+            {
+                "ds_stack_allowed_cidrs": [CALLER, "198.51.100.0/24"],
+                "ds_stack_users": [{"name": name} for name in ("alice", "bob", "carol")],
+                "ds_stack_instance_type": "t3.xlarge",
+            },
+            {
+                "network": "2 to add",
+                "users": "1 to change",
+                "settings": settings,
+                "machine": "1 to change",
+            },
         ),
-        ({"ds_stack_instance_type": "t3.xlarge"}, {"machine": "1 to change"}),
         (
             {"ds_stack_image_variables": {"jupyterhub_memory_limit": "3G"}},
             {

@@ -11,14 +11,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -26,14 +23,20 @@ import pytest
 from moto.core.utils import utcnow
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from localcloud import provider
 from localcloud.api import dlm
 from localcloud.authorization import Secret, refuse_ssm
 from localcloud.credentials import Holder
-from tests.integration.operators import running_provider
+from tests.integration.terraform_roots import (
+    CHANGES_PLANNED,
+    NOTHING_TO_DO,
+    REPOSITORY,
+    Root,
+    at_once,
+    initialised,
+    provided,
+)
 from tests.terraform_binary import BINARY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 NAME = "terra-test"
@@ -41,73 +44,6 @@ ROLE = f"ds-stack-{NAME}-{REGION}"
 BACKUPS_ROLE = f"{ROLE}-backups"
 STACKS = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/ds-stack"
 USER_TAGS = {"team": "Analysis + Research"}
-
-NOTHING_TO_DO = 0
-CHANGES_PLANNED = 2
-
-
-def at_once(*actions: Callable[[], Any]) -> list[Any]:
-    """Run the actions side by side: they mostly wait for the provider. Returns what each returned."""
-    with ThreadPoolExecutor(max_workers=len(actions)) as pool:
-        return [future.result() for future in [pool.submit(action) for action in actions]]
-
-
-@dataclass
-class Root:
-    """One root module, run by hand as a user would, with JSON variables."""
-
-    path: Path
-    environment: dict[str, str]
-    variables: dict[str, Any] = field(default_factory=dict)
-
-    def run(self, *arguments: str, expect: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
-        """Run terraform; a return code that is not expected fails the test with all that terraform said."""
-        result = subprocess.run(
-            [BINARY, *arguments],
-            cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=170, check=False,
-        )  # fmt: skip
-        assert result.returncode in expect, (
-            f"terraform {' '.join(arguments)}:\n{result.stdout}\n{result.stderr}"
-        )
-        return result
-
-    def _give(self, variables: dict[str, Any]) -> None:
-        self.variables |= variables
-        (self.path / "terraform.tfvars.json").write_text(json.dumps(self.variables), encoding="utf-8")
-
-    def plan(self, *, expect: int, **variables: Any) -> None:
-        """Plan with the variables so far and these, expecting NOTHING_TO_DO or CHANGES_PLANNED."""
-        self._give(variables)
-        self.run("plan", "-no-color", "-input=false", "-detailed-exitcode", expect=(expect,))
-
-    def apply(self, **variables: Any) -> dict[str, Any]:
-        """Apply with the variables so far and these. Returns the outputs."""
-        self._give(variables)
-        self.run("apply", "-no-color", "-input=false", "-auto-approve")
-        outputs = json.loads(self.run("output", "-json").stdout)
-        return {name: output["value"] for name, output in outputs.items()}
-
-    def destroy(self) -> None:
-        """Destroy all, with the variables so far."""
-        self._give({})
-        self.run("destroy", "-no-color", "-input=false", "-auto-approve")
-
-    def refuse(self, **variables: Any) -> str:
-        """Plan with variables that must be refused. Returns what terraform said, on one line."""
-        good = dict(self.variables)
-        self._give(variables)
-        result = self.run("plan", "-no-color", "-input=false", expect=(1,))
-        self.variables = good
-        return " ".join(result.stderr.replace("│", " ").split())
-
-    def planned(self, **variables: Any) -> dict[str, tuple[list[str], dict[str, Any]]]:
-        """Plan with further variables that are then forgotten. Returns address → (actions, values after)."""
-        good = dict(self.variables)
-        self._give(variables)
-        self.run("plan", "-no-color", "-input=false", "-out=plan")
-        self.variables = good
-        changes = json.loads(self.run("show", "-json", "plan").stdout)["resource_changes"]
-        return {c["address"]: (c["change"]["actions"], c["change"]["after"] or {}) for c in changes}
 
 
 def slots(active: str = "a", kind: str = "t3.large", **images: str) -> dict[str, Any]:
@@ -162,47 +98,15 @@ ALL_OUTBOUND = (True, "-1", -1, -1, "0.0.0.0/0")
 
 
 @pytest.fixture(scope="module")
-def terraform_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which terraform finds the provider as the local cloud does, and reports to nobody."""
-    configuration = tmp_path_factory.mktemp("terraform") / "terraform.rc"
-    configuration.write_text(provider.configuration(provider.find()), encoding="utf-8")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
-    return kept | {
-        "TF_CLI_CONFIG_FILE": str(configuration),
-        "TF_IN_AUTOMATION": "1",
-        "CHECKPOINT_DISABLE": "1",
-    }
-
-
-@pytest.fixture(scope="module")
-def roots(tmp_path_factory: pytest.TempPathFactory, terraform_environment: dict[str, str]) -> dict[str, Root]:
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Root]:
     """The root modules in a folder of their own, initialised."""
-    code = tmp_path_factory.mktemp("code") / "terraform"
-    shutil.copytree(
-        REPOSITORY / "terraform", code, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
-    )
-    found = {name: Root(code / name, dict(terraform_environment)) for name in ("network", "data", "instance")}
-    for root in found.values():
-        root.run("init", "-no-color", "-input=false")
-    return found
+    return initialised(tmp_path_factory.mktemp("code"), "network", "data", "instance")
 
 
 @pytest.fixture(scope="module")
 def account(roots: dict[str, Root], endpoint: str) -> Iterator[dict[str, str]]:
     """An empty simulated AWS account: the settings that lead a client to it. The roots' providers run."""
-    settings = {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    with ExitStack() as providers:
-        for root in roots.values():
-            root.environment |= settings
-            (binary,) = root.path.glob(
-                ".terraform/providers/registry.terraform.io/*/aws/*/*/terraform-provider-aws_*"
-            )
-            providers.enter_context(running_provider(binary, root.environment))
+    with provided(roots.values(), endpoint) as settings:
         yield settings
 
 

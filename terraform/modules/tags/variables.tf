@@ -10,7 +10,7 @@ variable "name" {
 }
 
 variable "part" {
-  description = "Part of the stack that the resources belong to: network, data or instance."
+  description = "Part of the stack that the resources belong to: network, data, instance or cluster."
   type        = string
   nullable    = false
 }

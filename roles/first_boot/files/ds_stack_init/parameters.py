@@ -17,6 +17,10 @@ class Unavailable(InitError):
     """SSM did not give what was asked for; it may a little later."""
 
 
+class Missing(Unavailable):
+    """SSM has no such parameter."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A parameter's value and version number."""
@@ -63,6 +67,17 @@ class Parameters:
         found = self._call("get_parameter", Name=f"{self._base}/config")["Parameter"]
         return Parameter(found["Value"], found["Version"])
 
+    def cluster_version(self) -> int | None:
+        """Return the version of what is told of the stack's Spark cluster, or None while there is none.
+
+        Raises Unavailable.
+        """
+        return one.version if (one := self._cluster(decrypt=False)) else None
+
+    def cluster(self) -> Parameter | None:
+        """Return what is told of the Spark cluster, or None while there is none. Raises Unavailable."""
+        return self._cluster(decrypt=True)
+
     def credential_versions(self) -> dict[str, int]:
         """Return name → version of all that is about users, without reading a hash. Raises Unavailable."""
         return {name: one.version for name, one in self._credentials(decrypt=False).items()}
@@ -78,6 +93,15 @@ class Parameters:
         """Write a machine's status: while one replaces the other, the stack has two. Raises Unavailable."""
         name = f"{self._base}/status/{instance_id}"
         self._call("put_parameter", Name=name, Value=document, Type="String", Overwrite=True)
+
+    def _cluster(self, decrypt: bool) -> Parameter | None:
+        try:
+            found = self._call("get_parameter", Name=f"{self._base}/cluster", WithDecryption=decrypt)[
+                "Parameter"
+            ]
+        except Missing:
+            return None
+        return Parameter(found["Value"], found["Version"])
 
     def _credentials(self, decrypt: bool) -> dict[str, Parameter]:
         folder = f"{self._base}/users"
@@ -103,7 +127,8 @@ class Parameters:
             answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown error")
-            raise Unavailable(f"SSM refuses {operation} of {place}: {code}.") from None
+            kind = Missing if code == "ParameterNotFound" else Unavailable
+            raise kind(f"SSM refuses {operation} of {place}: {code}.") from None
         except BotoCoreError as error:
             self._client = None  # it would never look for the role's credentials again
             raise Unavailable(f"SSM cannot be reached for {operation} of {place}: {error}.") from None

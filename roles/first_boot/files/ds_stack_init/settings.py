@@ -59,9 +59,12 @@ class Settings:
     guard: bool = False
     metadata_guard: bool = False
     self_test: str = ""
+    spark: bool = False
     tls_folder: Path = Path("/etc/ds-stack/tls")
     keys_folder: Path = Path("/etc/ds-stack/authorized_keys")
     proxy_folder: Path = Path("/etc/nginx/ds-stack")
+    spark_folder: Path = Path("/etc/ds-stack/spark")
+    hosts: Path = Path("/etc/hosts")
 
     @property
     def home(self) -> Path:
@@ -100,6 +103,7 @@ def parse(text: str) -> Settings:
             guard=bool(found.get("guard", False)),
             metadata_guard=bool(found.get("metadata_guard", False)),
             self_test=str(found.get("self_test", "")),
+            spark=bool(found.get("spark", False)),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InitError(f"{PATH} is not as the bake writes it: {error!r}. Bake again.") from error

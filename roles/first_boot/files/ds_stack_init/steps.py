@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from . import (
     accounts,
+    cluster,
     guard,
     health,
     memory,
@@ -88,9 +89,19 @@ def refresh(context: Context) -> None:
     if not (applied and applied.covers(found.version, versions, names, time.time())):
         _apply(context, config)
     restore.heed(context.settings, config.restore_home, context.log)
+    if context.settings.spark:
+        _refresh_cluster(context)
     if services.is_due(services.READY_UNIT):
         return  # the services are starting for the first time, and are given the time that takes
     _check(context, min(REFRESH_SECONDS, context.settings.services_seconds))
+
+
+def _refresh_cluster(context: Context) -> None:
+    """Tell users of the Spark cluster. What is wrong with that is not the machine's."""
+    try:
+        cluster.refresh(context.settings, context.parameters, context.log)
+    except (InitError, OSError, KeyError) as error:
+        context.log(explain(error))
 
 
 def upkeep(settings: Settings, log: Callable[[str], None]) -> None:
