@@ -30,7 +30,7 @@ options:
     description: What is about to be run, by the names of the playbooks.
     type: list
     elements: str
-    choices: [bake, network, instance, users, destroy]
+    choices: [bake, network, instance, cluster, users, destroy]
     required: true
   packer_template:
     description:
@@ -113,6 +113,24 @@ options:
   operator_key:
     description: KMS key of the users' passwords. That of the default may be missing.
     type: str
+  cluster:
+    description: The Spark cluster.
+    type: dict
+    suboptions:
+      instance_type:
+        description: Instance type of its nodes.
+        type: str
+        required: true
+      nodes:
+        description: How many there are at least.
+        type: int
+        required: true
+      subnet_id:
+        description: Its subnet, where that is there already.
+        type: str
+      image_id:
+        description: The image of its nodes, where that is there already.
+        type: str
   dry_runs:
     description:
       - Whether rights are looked at by dry runs. These use placeholders, so that a policy which depends on
@@ -196,6 +214,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -208,10 +227,12 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.iac.ds_stack.plugins.module_utils._packer.fingerprint import FingerprintError
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight as rules
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_account as aws
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_cluster as cluster_rules
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_tools as tools
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.image_lock import how_to_move
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import (
     BAKE,
+    CLUSTER,
     DESTROY,
     INSTANCE,
     NETWORK,
@@ -252,10 +273,23 @@ ARGUMENTS: dict[str, Any] = {
     "data_volume_size": {"type": "int"},
     "kms_key_id": {"type": "str"},
     "operator_key": {"type": "str", "no_log": False},
+    "cluster": {
+        "type": "dict",
+        "options": {
+            "instance_type": {"type": "str", "required": True},
+            "nodes": {"type": "int", "required": True},
+            "subnet_id": {"type": "str"},
+            "image_id": {"type": "str"},
+        },
+    },
     "dry_runs": {"type": "bool", "default": True},
     "tags": {"type": "dict", "default": {}},
     "problems": {"type": "list", "elements": "str", "default": []},
 }
+
+
+LIBRARIES = {"passlib": INSTANCE, "cryptography": CLUSTER}
+"""Python packages of single stages."""
 
 
 class UnfitError(Exception):
@@ -275,6 +309,7 @@ def read_wanted(module: AnsibleAWSModule) -> rules.Wanted:
         region=module.region,
         stages=frozenset(params["stages"]),
         base_image=rules.BaseImage(**base) if base else None,
+        cluster=rules.Cluster(**params["cluster"]) if params["cluster"] else None,
         dry_runs=params["dry_runs"],
         tags={name: str(value) for name, value in params["tags"].items()},
         **{
@@ -303,7 +338,7 @@ def needed_programs(module: AnsibleAWSModule, stages: frozenset[str]) -> Iterato
         yield tools.packer(Path(template), Path(overlay) if overlay else None)
         if module.params["bake_private"]:
             yield tools.session_manager_plugin()
-    if stages & {NETWORK, INSTANCE, DESTROY} and terraform:
+    if stages & {NETWORK, INSTANCE, CLUSTER, DESTROY} and terraform:
         yield tools.terraform(Path(terraform["source"]))
 
 
@@ -339,8 +374,12 @@ def account_problems(
         return [rules.credential_problem(identity)], None
     if regions and (problem := rules.region_problem(wanted.region, regions)):
         return [problem], None
-    account = aws.ask(make_client, wanted)
-    problems = [*module.params["problems"], *rules.account_problems(wanted, account)]
+    account = replace(aws.ask(make_client, wanted), account_id=identity.account_id)
+    problems = [
+        *module.params["problems"],
+        *rules.account_problems(wanted, account),
+        *cluster_rules.cluster_problems(wanted, account),
+    ]
     return problems, (identity, account)
 
 
@@ -372,7 +411,7 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     if not module.region:
         raise UnfitError(["Say in which region: with the option region or AWS_REGION."])
     wanted = read_wanted(module)
-    libraries = ["boto3", "botocore", *(["passlib"] if INSTANCE in wanted.stages else [])]
+    libraries = ["boto3", "botocore", *(name for name, stage in LIBRARIES.items() if stage in wanted.stages)]
     missing = tools.missing_libraries(libraries)
     found: list[str] = []
     answers = None
@@ -387,7 +426,7 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     if problems or answers is None:
         raise UnfitError(problems)
     identity, account = answers
-    for warning in rules.warnings(wanted, account):
+    for warning in [*rules.warnings(wanted, account), *cluster_rules.cluster_warnings(wanted, account)]:
         module.warn(warning)
     return {
         "changed": False,

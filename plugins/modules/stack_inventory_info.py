@@ -81,14 +81,17 @@ there:
   returned: success
   type: dict
   sample:
+    Spark cluster: []
     machine: [i-0123456789abcdef0]
     data volume: [vol-0123456789abcdef0]
     address: []
+    endpoint: []
     network: [vpc-0123456789abcdef0]
     security group: [sg-0123456789abcdef0]
     role: [ds-stack-demo-eu-central-1]
     instance profile: [ds-stack-demo-eu-central-1]
     backup policy: [policy-0123456789abcdef0]
+    bucket: []
 machines:
   description: The stack's machines, with the names that M(amazon.aws.ec2_instance_info) has for them.
   returned: success
@@ -216,6 +219,7 @@ def describe(found: kinds.Inventory) -> dict[str, Any]:
         kinds.NETWORK: kinds.unknown_problem(found, kinds.NETWORK),
         kinds.DATA: kinds.volume_problem(found),
         kinds.INSTANCE: kinds.unknown_problem(found, kinds.INSTANCE),
+        kinds.CLUSTER: kinds.unknown_problem(found, kinds.CLUSTER),
     }
     with_volume = {where for volume in found.of_kind(kinds.VOLUME) for where in volume.attached_to}
     return {

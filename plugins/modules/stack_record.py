@@ -65,7 +65,9 @@ options:
     elements: str
     default: []
   configuration:
-    description: For V(noted), and for V(ended) with O(unchanged), the variables that go into the record.
+    description:
+      - For V(noted), and for V(ended) with O(unchanged), the variables that go into the record.
+      - With O(kind=changes) those that the record has beside them stay as they are.
     type: dict
     default: {}
   withheld:
@@ -453,6 +455,9 @@ def note(module: AnsibleAWSModule, records: RecordStore) -> None:
     if applies:
         configuration = Configuration(options["configuration"], options["withheld"])
         record = replace(record, configuration=configuration)
+    elif options["configuration"]:
+        values = {**record.configuration.values, **options["configuration"]}
+        record = replace(record, configuration=replace(record.configuration, values=values))
     if place := dict(options["place"]):
         if place["type"] == "local":
             place.setdefault("host", socket.gethostname())

@@ -20,18 +20,31 @@ HAD: set[str] = set()
 """Volumes from which a machine has copied a home."""
 
 
-def make_image(operator: Operator, fingerprint: str, name: str = "image-1", *, stands_by: bool = True) -> str:
-    """Make an image that the bake finds; the image's id. stands_by: whether its machines know how to wait."""
+def make_image(
+    operator: Operator,
+    fingerprint: str,
+    name: str = "image-1",
+    *,
+    stands_by: bool = True,
+    part: str = "image",
+    spark: str = "",
+) -> str:
+    """Make an image that the bake finds; the image's id.
+
+    stands_by: whether its machines know how to wait. part: what it is for. spark: the version of Spark whose
+        client it has.
+    """
     ec2 = operator.client("ec2")
     pattern = operator.variables["ds_stack_base_image"]["name"]
     (base, *_) = ec2.describe_images(Filters=[{"Name": "name", "Values": [pattern]}])["Images"]
     (machine,) = ec2.run_instances(ImageId=base["ImageId"], MinCount=1, MaxCount=1)["Instances"]
     tags = {
         "ds-stack:name": operator.variables["ds_stack_name"],
-        "ds-stack:part": "image",
+        "ds-stack:part": part,
         "ds-stack:fingerprint": fingerprint,
         "ds-stack:verified": "all",
         **({"ds-stack:stands-by": "true"} if stands_by else {}),
+        **({"ds-stack:spark": spark} if spark else {}),
     }
     tagged = [
         {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}

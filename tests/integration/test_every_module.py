@@ -57,6 +57,8 @@ def calls(folder: Path, baker: Baker) -> dict[str, dict[str, Any]]:
         "ami_retention": {**of_stack},
         "check_configuration": {"specification": str(folder / "spec.yml")},
         "check_environment": {**of_stack, "stages": ["users"]},
+        "cluster_connection": {**of_stack},
+        "cluster_status": {**of_stack},
         "conda_environment": {
             "prefix": str(folder / "envs/ds"),
             "conda": conda,
@@ -130,6 +132,7 @@ def test_every_module_returns_what_it_has_done(results: dict[str, dict[str, Any]
     assert not any(result.get("failed") for result in results.values())
     changed = {name for name, result in results.items() if result["changed"]}
     assert changed == {
+        "cluster_connection",
         "conda_environment",
         "machine_config",
         "machine_receipt",
@@ -140,6 +143,8 @@ def test_every_module_returns_what_it_has_done(results: dict[str, dict[str, Any]
     }
     assert results["ami_retention"]["removed"] == results["ami_retention"]["kept"] == []
     assert results["check_environment"]["found"]["account_id"] == "123456789012"
+    assert results["cluster_connection"]["written"] == ["/ds-stack/every/cluster/connect"]
+    assert (results["cluster_status"]["cluster"], results["cluster_status"]["machine_knows"]) == ({}, False)
     assert results["stack_inventory_info"]["machines"] == []
     assert results["conda_environment"]["added"] == ["alpha-1.1-0"]
     assert results["machine_config"]["version"] == 1

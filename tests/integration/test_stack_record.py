@@ -437,11 +437,20 @@ def test_a_run_that_changes_keeps_the_configuration(run: Run) -> None:
     applied(run, ds_stack_users=["ada"])
     before = stored()
     stopped = run("begun", kind="changes", playbook="stop")
-    run("noted", run=stopped["run"], kind="changes", playbook="stop", configuration={"ds_stack_tls": "none"})
+    run("noted", run=stopped["run"], kind="changes", playbook="stop")
     run("ended", run=stopped["run"], kind="changes", playbook="stop", succeeded=True)
     after = stored()
     assert (after["configuration"], after["state"]) == (before["configuration"], before["state"])
     assert [one["playbook"] for one in after["runs"]] == ["stop", "site"]
+
+
+def test_a_run_that_changes_adds_what_it_is_about(run: Run) -> None:
+    applied(run, ds_stack_users=["ada"], ds_stack_cluster={"idle_minutes": 60})
+    made = run("begun", kind="changes", playbook="cluster", mentioned=["ds_stack_cluster"])
+    about = {"ds_stack_cluster": {"idle_minutes": 30}}
+    run("noted", run=made["run"], kind="changes", playbook="cluster", configuration=about)
+    run("ended", run=made["run"], kind="changes", playbook="cluster", succeeded=False)
+    assert stored()["configuration"] == {"ds_stack_users": ["ada"], **about}
 
 
 def test_after_the_stack_nothing_of_it_is_written(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

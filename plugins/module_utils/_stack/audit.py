@@ -11,14 +11,19 @@ from dataclasses import dataclass
 from .inventory import (
     ADDRESS,
     BACKUPS,
+    BUCKET,
     DATA,
     DISK,
+    EMR,
+    ENDPOINT,
     GROUP,
     IMAGE,
     KEPT,
     KEY_PAIR,
     LEAVING,
     MACHINE,
+    NODE,
+    NODE_IMAGE,
     PARAMETER,
     PROFILE,
     RESTORING,
@@ -135,18 +140,28 @@ def _disk(inventory: Inventory, thing: Thing) -> Iterator[Finding]:
         yield Finding(thing.kind, thing.id, why, f"when nobody needs it: {by_hand}", orphan=True)
 
 
+def _node(inventory: Inventory, thing: Thing) -> Iterator[Finding]:
+    """One goes with its cluster."""
+    if not inventory.of_kind(EMR):
+        by_hand = f"aws ec2 terminate-instances --region {inventory.region} --instance-ids {thing.id}"
+        yield Finding(
+            thing.kind, thing.id, f"of a cluster that is gone, {thing.detail}", by_hand, orphan=True
+        )
+
+
 def _image(_inventory: Inventory, thing: Thing) -> Iterator[Finding]:
+    playbook = "cluster.yml" if thing.part == NODE_IMAGE else "site.yml"
     yield Finding(
         thing.kind,
         thing.id,
-        f"{thing.detail}: site.yml uses it again",
+        f"{thing.detail}: {playbook} uses it again",
         "destroy.yml -e ds_stack_destroy_images=true removes it with its snapshot",
     )
 
 
 def _snapshot(inventory: Inventory, thing: Thing) -> Iterator[Finding]:
     by_hand = f"aws ec2 delete-snapshot --region {inventory.region} --snapshot-id {thing.id}"
-    if thing.part == "image":
+    if thing.part in ("image", NODE_IMAGE):
         if not any(thing.id in image.detail for image in inventory.of_kind(IMAGE)):
             yield Finding(thing.kind, thing.id, "of an image that is gone", by_hand, orphan=True)
     elif thing.purpose == "final":
@@ -206,14 +221,18 @@ def _state(_inventory: Inventory, thing: Thing) -> Iterator[Finding]:
 
 
 _RULES: Mapping[str, Callable[[Inventory, Thing], Iterator[Finding]]] = {
+    EMR: _made_by_terraform("aws emr terminate-clusters --region {region} --cluster-ids {id}"),
+    NODE: _node,
     MACHINE: _made_by_terraform("aws ec2 terminate-instances --region {region} --instance-ids {id}"),
     ADDRESS: _made_by_terraform("aws ec2 release-address --region {region} --allocation-id {id}"),
     PROFILE: _made_by_terraform("aws iam delete-instance-profile --instance-profile-name {id}"),
     ROLE: _role,
     VOLUME: _volume,
     DISK: _disk,
+    ENDPOINT: _made_by_terraform("aws ec2 delete-vpc-endpoints --region {region} --vpc-endpoint-ids {id}"),
     GROUP: _made_by_terraform("aws ec2 delete-security-group --region {region} --group-id {id}"),
     VPC: _made_by_terraform("aws ec2 delete-vpc --region {region} --vpc-id {id} (with all that is in it)"),
+    BUCKET: _made_by_terraform("aws s3 rb --force s3://{id}"),
     BACKUPS: _backups,
     IMAGE: _image,
     SNAPSHOT: _snapshot,

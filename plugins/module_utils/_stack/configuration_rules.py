@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
+from .configuration_cluster import cluster_problems
 from .configuration_internet import internet_problems
 from .configuration_packages import package_problems
 from .configuration_types import either
@@ -31,19 +32,30 @@ POLICY = (
     "arn:aws:iam::123456789012:policy/NAME",
 )
 SUBNET = (r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
+IMAGE = (r"ami-[0-9a-f]{8,17}", "ami-0123456789abcdef0")
 INSTANCE_PROFILE = (r"[A-Za-z0-9+=,.@_-]{1,128}", "AmazonSSMRoleForInstancesQuickSetup")
+IMAGE_NAME = (r"[A-Za-z0-9()\[\] ./'@_*?-]{3,128}", "debian-12-amd64-*")
+IMAGE_OWNER = (r"[0-9]{12}|amazon|aws-marketplace|self", "'136693071363'")
+ROOT_DEVICE = (r"/dev/(sd|xvd)[a-z]{1,2}[0-9]*", "/dev/xvda")
+LOGIN = (r"[a-z_][a-z0-9_-]{0,31}", "ubuntu")
 FORMS = {
     "ds_stack_apt_snapshot": (
         r"(https?|file)://[^\s{}]+(\{archive\}[^\s{}]*)?\{day\}[^\s{}]*",
         "https://snapshot.ubuntu.com/{archive}/{day}",
     ),
-    "ds_stack_base_image.name": (r"[A-Za-z0-9()\[\] ./'@_*?-]{3,128}", "debian-12-amd64-*"),
-    "ds_stack_base_image.owner": (r"[0-9]{12}|amazon|aws-marketplace|self", "'136693071363'"),
-    "ds_stack_base_image.root_device_name": (r"/dev/(sd|xvd)[a-z]{1,2}[0-9]*", "/dev/xvda"),
-    "ds_stack_base_image.ssh_username": (r"[a-z_][a-z0-9_-]{0,31}", "ubuntu"),
+    "ds_stack_base_image.name": IMAGE_NAME,
+    "ds_stack_base_image.owner": IMAGE_OWNER,
+    "ds_stack_base_image.root_device_name": ROOT_DEVICE,
+    "ds_stack_base_image.ssh_username": LOGIN,
     "ds_stack_bake_instance_profile": INSTANCE_PROFILE,
     "ds_stack_bake_subnet_id": SUBNET,
-    "ds_stack_image_id": (r"ami-[0-9a-f]{8,17}", "ami-0123456789abcdef0"),
+    "ds_stack_cluster.base_image.name": IMAGE_NAME,
+    "ds_stack_cluster.base_image.owner": IMAGE_OWNER,
+    "ds_stack_cluster.base_image.root_device_name": ROOT_DEVICE,
+    "ds_stack_cluster.base_image.ssh_username": LOGIN,
+    "ds_stack_cluster.image_id": IMAGE,
+    "ds_stack_cluster.subnet_id": SUBNET,
+    "ds_stack_image_id": IMAGE,
     "ds_stack_kms_key_id": (
         r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
         "arn:aws:kms:REGION:123456789012:key/ID",
@@ -131,6 +143,12 @@ ZONE = re.compile(r"(?P<region>[a-z]{2,}(-[a-z]+)+-[0-9]{1,2})[a-p]")
 def meaning_problems(values: Values) -> list[str]:
     """Return one sentence for each thing that is wrong, in an order fit for reading."""
     return [problem for rule in RULES for problem in rule(values)]
+
+
+def _value(values: Values, variable: str) -> Any:
+    """The value of a variable, or of a key in it (``variable.key.key``); None without one."""
+    name, _dot, rest = variable.partition(".")
+    return _value(values.get(name) or {}, rest) if rest else values.get(name)
 
 
 def _stack_name(values: Values) -> Iterator[str]:
@@ -328,8 +346,7 @@ def _tls(values: Values) -> Iterator[str]:
 def _numbers(values: Values) -> Iterator[str]:
     for limits, unit in ((SIZES, "GiB"), (TIMES, "seconds"), (AGES, "days"), (COUNTS, "images")):
         for variable, (smallest, largest) in limits.items():
-            name, _dot, key = variable.partition(".")
-            number = values.get(name, {}).get(key) if key else values.get(name)
+            number = _value(values, variable)
             if number is None:
                 continue
             if number < smallest:
@@ -339,8 +356,12 @@ def _numbers(values: Values) -> Iterator[str]:
 
 
 def _instance_types(values: Values) -> Iterator[str]:
-    for variable in ("ds_stack_instance_type", "ds_stack_bake_instance_type"):
-        name = values.get(variable)
+    for variable in (
+        "ds_stack_instance_type",
+        "ds_stack_bake_instance_type",
+        "ds_stack_cluster.instance_type",
+    ):
+        name = _value(values, variable)
         if name is not None and (problem := _type_problem(name, variable == "ds_stack_instance_type")):
             yield f"{variable}: {problem}"
 
@@ -371,9 +392,8 @@ def _type_problem(name: str, has_volume: bool) -> str | None:
 
 def _forms(values: Values) -> Iterator[str]:
     for variable, (pattern, example) in FORMS.items():
-        name, _dot, key = variable.partition(".")
-        value = values.get(name, {}).get(key, []) if key else values.get(name, [])
-        for text in [value] if isinstance(value, str) else value:
+        value = _value(values, variable)
+        for text in [value] if isinstance(value, str) else value or []:
             if not re.fullmatch(pattern, text):
                 yield f"{variable}: '{shown(text)}' is not of the form {example}."
 
@@ -488,4 +508,5 @@ RULES: Collection[Rule] = (
     _locale,
     internet_problems,
     package_problems,
+    cluster_problems,
 )

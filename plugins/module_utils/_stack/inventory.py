@@ -10,22 +10,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-NETWORK, DATA, INSTANCE = PARTS = ("network", "data", "instance")
+NETWORK, DATA, INSTANCE, CLUSTER = PARTS = ("network", "data", "instance", "cluster")
 """The parts of a stack that Terraform makes, each with a state of its own."""
 
 KEPT, RESTORING = "kept-at-restore", "being-restored"
 """Instead of `DATA`: the part of a volume whose place another has taken, and of one that is to take it."""
 
+NODE_IMAGE = "node-image"
+"""The part of an image, and of its snapshot, that the cluster's nodes are made of."""
+
+EMR = "Spark cluster"
+NODE = "cluster node"
+"""EMR's doing, and in no state of Terraform's."""
 MACHINE = "machine"
 VOLUME = "data volume"
 DISK = "disk"
 """A volume that is not the homes: of a machine, or of a bake."""
 ADDRESS = "address"
+ENDPOINT = "endpoint"
 VPC = "network"
 GROUP = "security group"
 ROLE = "role"
 PROFILE = "instance profile"
 BACKUPS = "backup policy"
+BUCKET = "bucket"
 IMAGE = "image"
 SNAPSHOT = "snapshot"
 KEY_PAIR = "key pair"
@@ -36,10 +44,10 @@ KEY = "KMS key"
 LOST_KEY = "KMS key without an alias"
 """Made for the passwords by a run that was ended before the alias: nothing finds it."""
 
-MADE_BY_TERRAFORM = (MACHINE, VOLUME, ADDRESS, VPC, GROUP, ROLE, PROFILE, BACKUPS)
+MADE_BY_TERRAFORM = (EMR, MACHINE, VOLUME, ADDRESS, ENDPOINT, VPC, GROUP, ROLE, PROFILE, BACKUPS, BUCKET)
 
 LEAVING = "shutting-down"
-"""The state of a machine that goes without anybody's doing."""
+"""The state of a machine, or of a cluster, that goes without anybody's doing."""
 
 _VERSION = 4
 """Of the format, the same since Terraform 0.12: internal/states/statefile/version4.go in its source."""

@@ -21,6 +21,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.ec2 import (
     describe_security_groups,
     describe_snapshots,
     describe_volumes,
+    describe_vpc_endpoints,
     describe_vpcs,
 )
 from ansible_collections.amazon.aws.plugins.module_utils.errors import AWSErrorHandler
@@ -30,6 +31,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_ta
 
 from .._packer.images import NAME_TAG, PART_TAG
 from . import inventory as kinds
+from .cluster_status import LIVE, clusters_of, is_node
 from .inventory import Inventory, State, Thing
 from .names import OPERATOR_KEY
 from .parameters import ParameterStore, Paths, find_key
@@ -168,9 +170,11 @@ def objects(bucket: Bucket, prefix: str) -> Things:
 def _questions(
     make_client: MakeClient, stack: str, region: str
 ) -> Iterator[tuple[str, Callable[[], Things]]]:
-    ec2, iam, ssm, dlm = (make_client(service) for service in ("ec2", "iam", "ssm", "dlm"))
+    ec2, iam, ssm, dlm, emr = (make_client(service) for service in ("ec2", "iam", "ssm", "dlm", "emr"))
+    tagged = make_client("resourcegroupstaggingapi")
     own = [{"Name": f"tag:{NAME_TAG}", "Values": [stack]}]
     named = f"ds-stack-{stack}-{region}"
+    yield kinds.EMR, lambda: _clusters(emr, stack)
     yield kinds.MACHINE, lambda: _machines(ec2, own)
     yield kinds.VOLUME, lambda: [_volume(one) for one in describe_volumes(ec2, Filters=own)]
     yield (
@@ -178,6 +182,14 @@ def _questions(
         lambda: [
             _thing(kinds.ADDRESS, one, "AllocationId", one.get("PublicIp", ""))
             for one in describe_addresses(ec2, Filters=own)
+        ],
+    )
+    yield (
+        kinds.ENDPOINT,
+        lambda: [
+            _thing(kinds.ENDPOINT, one, "VpcEndpointId", one.get("ServiceName", ""))
+            for one in describe_vpc_endpoints(ec2, Filters=own)
+            if one.get("State", "").lower() not in ("deleting", "deleted")
         ],
     )
     yield (
@@ -196,9 +208,19 @@ def _questions(
             if one["GroupName"] != "default"
         ],
     )
-    yield kinds.ROLE, lambda: _role(iam, named, kinds.INSTANCE) + _role(iam, f"{named}-backups", kinds.DATA)
+    roles = {
+        named: kinds.INSTANCE,
+        f"{named}-backups": kinds.DATA,
+        f"{named}-emr": kinds.CLUSTER,
+        f"{named}-nodes": kinds.CLUSTER,
+    }
+    yield kinds.ROLE, lambda: [one for name, part in roles.items() for one in _role(iam, name, part)]
     yield kinds.BACKUPS, lambda: _policies(dlm, stack)
-    yield kinds.PROFILE, lambda: _profile(iam, named)
+    yield (
+        kinds.PROFILE,
+        lambda: _profile(iam, named, kinds.INSTANCE) + _profile(iam, f"{named}-nodes", kinds.CLUSTER),
+    )
+    yield kinds.BUCKET, lambda: _buckets(tagged, stack)
     yield kinds.IMAGE, lambda: [_image(one) for one in describe_images(ec2, Owners=["self"], Filters=own)]
     yield (
         kinds.SNAPSHOT,
@@ -214,7 +236,7 @@ def _questions(
     store = ParameterStore(RetryingBotoClientWrapper(ssm, AWSRetry.jittered_backoff()))
     yield kinds.PARAMETER, lambda: _parameters(store, Paths(stack))
     yield kinds.KEY, lambda: _operator_key(make_client("kms"))
-    yield kinds.LOST_KEY, lambda: _lost_keys(make_client("resourcegroupstaggingapi"), make_client("kms"))
+    yield kinds.LOST_KEY, lambda: _lost_keys(tagged, make_client("kms"))
 
 
 def _tags(one: Mapping[str, Any]) -> dict[str, str]:
@@ -225,11 +247,24 @@ def _thing(kind: str, one: Mapping[str, Any], key: str, detail: str) -> Thing:
     return Thing(kind, str(one[key]), _tags(one).get(PART_TAG, ""), detail)
 
 
+def _clusters(emr: Client, stack: str) -> Things:
+    return [
+        Thing(
+            kinds.EMR,
+            one.id,
+            kinds.CLUSTER,
+            f"{one.release}, {one.state}",
+            status=kinds.LEAVING if one.state == "TERMINATING" else one.state,
+        )
+        for one in clusters_of(emr, stack, LIVE)
+    ]
+
+
 def _machines(ec2: Client, own: list[dict[str, Any]]) -> Things:
     filters = [*own, {"Name": "instance-state-name", "Values": _STATES}]
     return [
         Thing(
-            kinds.MACHINE,
+            kinds.NODE if is_node(one) else kinds.MACHINE,
             one["InstanceId"],
             _tags(one).get(PART_TAG, ""),
             f"{one['State']['Name']} ({one.get('InstanceType', '')})",
@@ -312,9 +347,20 @@ def _role(iam: Client, name: str, part: str) -> Things:
     return [Thing(kinds.ROLE, name, part)] if found else []
 
 
-def _profile(iam: Client, name: str) -> Things:
+def _profile(iam: Client, name: str, part: str) -> Things:
     get = _Asked.list_error_handler(f"find the instance profile {name}", None)(iam.get_instance_profile)
-    return [Thing(kinds.PROFILE, name, kinds.INSTANCE)] if get(InstanceProfileName=name) else []
+    return [Thing(kinds.PROFILE, name, part)] if get(InstanceProfileName=name) else []
+
+
+def _buckets(tagged: Client, stack: str) -> Things:
+    """Those of the stack alone; that of the states is of all stacks."""
+    found = _Asked.list_error_handler("find buckets by their tags", {})(tagged.get_resources)(
+        TagFilters=[{"Key": NAME_TAG, "Values": [stack]}], ResourceTypeFilters=["s3"]
+    )
+    return [
+        Thing(kinds.BUCKET, one["ResourceARN"].rpartition(":")[2], _tags(one).get(PART_TAG, ""))
+        for one in found.get("ResourceTagMappingList", [])
+    ]
 
 
 def _policies(dlm: Client, stack: str) -> Things:

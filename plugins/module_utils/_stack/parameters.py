@@ -90,6 +90,16 @@ class Paths:
         """What the machine is to be."""
         return f"{self.root}/machine/config"
 
+    @property
+    def connect(self) -> str:
+        """Token and certificate of the cluster, for its nodes."""
+        return f"{self.root}/cluster/connect"
+
+    @property
+    def machine_cluster(self) -> str:
+        """Where the cluster is, for the machine."""
+        return f"{self.root}/machine/cluster"
+
     def status(self, instance_id: str) -> str:
         """What a machine says of itself."""
         return f"{self.old_status}/{instance_id}"

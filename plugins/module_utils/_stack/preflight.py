@@ -18,7 +18,14 @@ from .._run.versions import satisfies
 from .image_lock import how_to_move
 from .names import OPERATOR_KEY
 
-BAKE, NETWORK, INSTANCE, USERS, DESTROY = STAGES = ("bake", "network", "instance", "users", "destroy")
+BAKE, NETWORK, INSTANCE, CLUSTER, USERS, DESTROY = STAGES = (
+    "bake",
+    "network",
+    "instance",
+    "cluster",
+    "users",
+    "destroy",
+)
 
 #: Kinds of instances with an on-demand quota of their own, counted in vCPUs: families and the quota's code.
 ENABLED = "Enabled"
@@ -81,8 +88,25 @@ class BaseImage:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """A Spark cluster, as far as it depends on the account.
+
+    nodes: how many there are at least, all of which are on-demand. subnet_id, image_id: of what is there
+    already; None where it is made.
+    """
+
+    instance_type: str
+    nodes: int
+    subnet_id: str | None = None
+    image_id: str | None = None
+
+
+@dataclass(frozen=True)
 class Wanted:
-    """What a stack is to be, as far as it depends on the account."""
+    """What a stack is to be, as far as it depends on the account.
+
+    With the stage of the cluster the bake is that of its nodes' image.
+    """
 
     stack: str
     region: str
@@ -97,6 +121,7 @@ class Wanted:
     bake_subnet_id: str | None = None
     kms_key_id: str | None = None
     operator_key: str | None = None
+    cluster: Cluster | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     dry_runs: bool = True
 
@@ -107,6 +132,8 @@ class Wanted:
             yield "ds_stack_bake_instance_type", self.bake_instance_type
         if INSTANCE in self.stages and self.instance_type:
             yield "ds_stack_instance_type", self.instance_type
+        if CLUSTER in self.stages and self.cluster:
+            yield "ds_stack_cluster.instance_type", self.cluster.instance_type
 
 
 @dataclass(frozen=True)
@@ -160,47 +187,62 @@ class InstanceType:
 
 @dataclass(frozen=True)
 class Image:
-    """An image, with its root disk: the device's name, and the size in GiB."""
+    """An image, with its root disk: the device's name, and the size in GiB.
+
+    owner: the account whose it is. disks: how many there are.
+    """
 
     image_id: str
     name: str
     architecture: str
     root_size: int
     root_device: str = "/dev/xvda"
+    owner: str = ""
+    disks: int = 1
 
 
 @dataclass(frozen=True)
 class Subnet:
-    """A subnet and its zone."""
+    """A subnet, its zone and its VPC. public: it gives what is started in it a public address."""
 
     subnet_id: str
     zone: str
+    vpc_id: str = ""
+    public: bool = False
 
 
 @dataclass(frozen=True)
 class Running:
-    """An instance that counts against a quota. own: it is the stack's, so that a new one takes its place."""
+    """An instance that counts against a quota.
+
+    own: it is the stack's machine, so that a new one takes its place. node: of the stack's cluster.
+    """
 
     instance_type: str
     vcpus: int
     own: bool
+    node: bool = False
 
 
 @dataclass(frozen=True)
 class Account:
     """What the account says. See the module's docstring for None.
 
+    account_id: whose the credentials are.
     regions: region → whether it is enabled. zones: of the region, ordered.
     types: of those that are wanted, the ones that are offered. base_image: the pinned one, or the newest
     with the name; False when there is none. has_baked: whether the stack has an image made from the pinned
     one. newest_base: the newest with the name. own_image: the stack's newest.
     volume_id, volume_zone, volume_size: the data volume's, empty when there is none.
     subnets: the one that the machine is to be in. bake_subnets: where a bake could run.
+    cluster_subnets: the one that the cluster is to be in. vpc_id: the VPC of the stack, empty without one.
+    node_image: the one that the cluster's nodes are to have; False when there is none.
     vpcs: how many there are, without the stack's own. has_vpc: whether the stack has one.
     vcpu_limits: kind of instances → quota. key_states: KMS key → its state, empty when there is no such key.
     refusals: questions that were not answered, those of dry runs among them.
     """
 
+    account_id: str = ""
     regions: Mapping[str, bool] | None = None
     zones: Sequence[str] | None = None
     types: Mapping[str, InstanceType] | None = None
@@ -213,6 +255,9 @@ class Account:
     volume_size: int | None = None
     subnets: Sequence[Subnet] | None = None
     bake_subnets: Sequence[Subnet] | None = None
+    cluster_subnets: Sequence[Subnet] | None = None
+    vpc_id: str | None = None
+    node_image: Image | bool | None = None
     vpcs: int | None = None
     has_vpc: bool | None = None
     vpc_limit: int | None = None
@@ -419,9 +464,10 @@ def _base_image(wanted: Wanted, account: Account) -> Iterator[str]:
     if base is None or account.base_image is not False:
         return
     if not base.pinned_id:
+        variable = "ds_stack_cluster.base_image" if CLUSTER in wanted.stages else "ds_stack_base_image"
         yield (
             f"No image '{base.name}' of account {base.owner} is available in {wanted.region}. Choose another "
-            "region, or name an image with ds_stack_base_image."
+            f"region, or name an image with {variable}."
         )
     elif not account.has_baked:
         yield (
@@ -491,14 +537,17 @@ def _vpc_quota(wanted: Wanted, account: Account) -> Iterator[str]:
     if account.vpcs is None or account.vpc_limit is None or account.has_vpc:
         return
     if account.vpcs >= account.vpc_limit:
+        more = quota_increase("vpc", "L-F678F1CE", account.vpcs + 1, wanted.region)
         yield (
             f"{wanted.region} has {account.vpcs} VPCs, and the account's quota is {account.vpc_limit}. "
-            f"Remove one, or ask for more: {_more('vpc', 'L-F678F1CE', account.vpcs + 1, wanted.region)}"
+            f"Remove one, or ask for more: {more}"
         )
 
 
 def _vcpu_quotas(wanted: Wanted, account: Account) -> Iterator[str]:
     for variable, name in wanted.machines:
+        if CLUSTER in wanted.stages:
+            continue  # of which there are more than one
         # The stack's own machine may go before another is made.
         if problem := _vcpu_problem(wanted, account, name, beside_own=False):
             yield f"{variable}: {problem}"
@@ -523,7 +572,7 @@ def _vcpu_problem(wanted: Wanted, account: Account, name: str, *, beside_own: bo
     )
     if used + offered.vcpus <= limit:
         return None
-    more = _more("ec2", VCPU_QUOTAS[kind][1], used + offered.vcpus, wanted.region)
+    more = quota_increase("ec2", VCPU_QUOTAS[kind][1], used + offered.vcpus, wanted.region)
     return (
         f"{name} takes {offered.vcpus} vCPUs, and of the account's quota for running on-demand {kind} "
         f"instances, {limit} in {wanted.region}, {used} are used. Take a smaller type, stop something, or "
@@ -531,7 +580,7 @@ def _vcpu_problem(wanted: Wanted, account: Account, name: str, *, beside_own: bo
     )
 
 
-def _more(service: str, code: str, value: int, region: str) -> str:
+def quota_increase(service: str, code: str, value: int, region: str) -> str:
     return (
         f"aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
         f"--desired-value {value} --region {region}"

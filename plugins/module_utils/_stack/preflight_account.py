@@ -27,13 +27,16 @@ from ansible_collections.amazon.aws.plugins.module_utils.exceptions import Ansib
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 
 from .._packer.images import images_by_id
+from .cluster_status import is_node
 from .preflight import (
     BAKE,
+    CLUSTER,
     INSTANCE,
     NETWORK,
     VCPU_QUOTAS,
     Account,
     BaseImage,
+    Cluster,
     Identity,
     Image,
     InstanceType,
@@ -121,6 +124,9 @@ def ask(make_client: MakeClient, wanted: Wanted) -> Account:
         volume_size=int(_of_first(answers.get("DescribeVolumes"), "Size") or 0),
         subnets=answers.get("DescribeSubnets machine"),
         bake_subnets=answers.get("DescribeSubnets bake"),
+        cluster_subnets=answers.get("DescribeSubnets cluster"),
+        vpc_id=_vpc_id(answers, wanted.stack),
+        node_image=_image_or_none(answers.get("DescribeImages node")),
         vpcs=_count_other(answers.get("DescribeVpcs"), wanted.stack),
         has_vpc=_has_own(answers.get("DescribeVpcs"), wanted.stack),
         vpc_limit=answers.get("GetServiceQuota VPC"),
@@ -186,10 +192,16 @@ def _questions(
     subnet_id = wanted.subnet_id
     if subnet_id and {NETWORK, INSTANCE} & wanted.stages:
         yield "DescribeSubnets machine", lambda: _subnets(ec2, _is_subnet(subnet_id))
+    if subnet_id and CLUSTER in wanted.stages:
+        yield "DescribeSubnets stack", lambda: _subnets(ec2, _is_subnet(subnet_id))
+    elif CLUSTER in wanted.stages:
+        yield "DescribeVpcs", lambda: describe_vpcs(ec2)
+    if CLUSTER in wanted.stages and wanted.cluster:
+        yield from _questions_of_cluster(ec2, wanted.cluster)
     if NETWORK in wanted.stages and not subnet_id:
         yield "DescribeVpcs", lambda: describe_vpcs(ec2)
         yield "GetServiceQuota VPC", _quota(make_client("service-quotas", wanted.region), "vpc", "L-F678F1CE")
-    if {BAKE, INSTANCE} & wanted.stages:
+    if {BAKE, INSTANCE, CLUSTER} & wanted.stages:
         yield (
             "DescribeVolumes",
             lambda: describe_volumes(ec2, Filters=_is_part(wanted.stack, "data")),
@@ -212,7 +224,7 @@ def _questions_of_bake(ec2: Client, wanted: Wanted) -> Iterator[tuple[str, Calla
         if base.pinned_id:
             yield "DescribeImages pinned", lambda: _pinned_image(ec2, base)
             made_from = [
-                *_is_part(wanted.stack, "image"),
+                *_is_part(wanted.stack, "node-image" if CLUSTER in wanted.stages else "image"),
                 {"Name": "tag:ds-stack:base-image", "Values": [base.pinned_id]},
                 {"Name": "state", "Values": ["available"]},
             ]
@@ -220,6 +232,14 @@ def _questions_of_bake(ec2: Client, wanted: Wanted) -> Iterator[tuple[str, Calla
     default = {"Name": "default-for-az", "Values": ["true"]}
     where = _is_subnet(wanted.bake_subnet_id) if wanted.bake_subnet_id else default
     yield "DescribeSubnets bake", lambda: _subnets(ec2, where)
+
+
+def _questions_of_cluster(ec2: Client, cluster: Cluster) -> Iterator[tuple[str, Callable[[], Any]]]:
+    subnet_id, image_id = cluster.subnet_id, cluster.image_id
+    if subnet_id:
+        yield "DescribeSubnets cluster", lambda: _subnets(ec2, _is_subnet(subnet_id))
+    if image_id:
+        yield "DescribeImages node", lambda: _available(images_by_id(ec2, image_id))
 
 
 def _dry_runs(ec2: Client, wanted: Wanted, account: Account) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -242,7 +262,7 @@ def _dry_runs(ec2: Client, wanted: Wanted, account: Account) -> Iterator[tuple[s
             "ds_stack_instance_type": wanted.subnet_id,
         }
         for variable, name in wanted.machines:
-            if name in (account.types or {name}):
+            if variable in subnets and name in (account.types or {name}):
                 yield (
                     f"RunInstances {variable}",
                     _dry_run(
@@ -363,7 +383,13 @@ def _zones(ec2: Client) -> list[str]:
 
 def _subnets(ec2: Client, where: Mapping[str, Any]) -> list[Subnet]:
     return [
-        Subnet(one["SubnetId"], one["AvailabilityZone"]) for one in describe_subnets(ec2, Filters=[where])
+        Subnet(
+            one["SubnetId"],
+            one["AvailabilityZone"],
+            one.get("VpcId", ""),
+            bool(one.get("MapPublicIpOnLaunch")),
+        )
+        for one in describe_subnets(ec2, Filters=[where])
     ]
 
 
@@ -378,7 +404,8 @@ def _running(ec2: Client, stack: str) -> list[Running]:
             one["InstanceType"],
             one.get("CpuOptions", {}).get("CoreCount", 0)
             * one.get("CpuOptions", {}).get("ThreadsPerCore", 1),
-            _is_own(one, stack),
+            _is_own(one, stack) and not is_node(one),
+            _is_own(one, stack) and is_node(one),
         )
         for one in _instances(ec2, states)
         if one.get("InstanceLifecycle") != "spot"  # those have quotas of their own
@@ -405,14 +432,23 @@ def _base_images(ec2: Client, owner: str, which: list[dict[str, Any]]) -> list[d
 
 
 def _pinned_image(ec2: Client, base: BaseImage) -> list[dict[str, Any]]:
-    found = images_by_id(ec2, base.pinned_id or "", Owners=[base.owner])
+    return _available(images_by_id(ec2, base.pinned_id or "", Owners=[base.owner]))
+
+
+def _available(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [image for image in found if image.get("State") == "available"]
 
 
 def _base_image(wanted: Wanted, answers: Mapping[str, Any]) -> Image | bool | None:
     if wanted.base_image is None:
         return None
-    found = answers.get(f"DescribeImages {'pinned' if wanted.base_image.pinned_id else 'newest'}")
+    return _image_or_none(
+        answers.get(f"DescribeImages {'pinned' if wanted.base_image.pinned_id else 'newest'}")
+    )
+
+
+def _image_or_none(found: list[dict[str, Any]] | None) -> Image | bool | None:
+    """False for none that is there, None where it is not known."""
     return None if found is None else _newest(found) or False
 
 
@@ -428,6 +464,8 @@ def _newest(found: list[dict[str, Any]] | None) -> Image | None:
         newest.get("Architecture", ""),
         int(disks.get(device, {}).get("VolumeSize", 0)),
         device,
+        newest.get("OwnerId", ""),
+        sum(bool(disk) for disk in disks.values()),
     )
 
 
@@ -468,6 +506,14 @@ def _has_own(vpcs: list[dict[str, Any]] | None, stack: str) -> bool | None:
 
 def _is_own(thing: Mapping[str, Any], stack: str) -> bool:
     return {"Key": "ds-stack:name", "Value": stack} in thing.get("Tags", [])
+
+
+def _vpc_id(answers: Mapping[str, Any], stack: str) -> str | None:
+    """The stack's own VPC, or that of the subnet that was given for its machine; empty without one."""
+    if "DescribeSubnets stack" in answers:
+        return next((subnet.vpc_id for subnet in answers["DescribeSubnets stack"]), "")
+    vpcs = answers.get("DescribeVpcs")
+    return None if vpcs is None else next((vpc["VpcId"] for vpc in vpcs if _is_own(vpc, stack)), "")
 
 
 def _is_part(stack: str, part: str) -> list[dict[str, Any]]:

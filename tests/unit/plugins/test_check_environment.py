@@ -464,3 +464,39 @@ def test_terraform_or_tofu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name
     assert found.path == str(tmp_path / name)
     assert found.version == text.partition("v")[2].partition("\n")[0]
     assert found.constraint == ">= 1.10"
+
+
+@pytest.fixture
+def private_subnet(ec2: Any) -> str:
+    """One of another VPC than the stack's, which has none."""
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    made = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24", AvailabilityZone=f"{REGION}a")
+    return str(made["Subnet"]["SubnetId"])
+
+
+CLUSTER = {"instance_type": "m5.xlarge", "nodes": 2}
+
+
+def test_a_clusters_subnet_is_looked_at_with_its_vpc(ec2: Any, run: Any, private_subnet: str) -> None:
+    own = [{"Key": "ds-stack:name", "Value": "demo"}]
+    cluster = {**CLUSTER, "subnet_id": private_subnet}
+    assert run(stages=["cluster"], cluster=cluster)["changed"] is False
+    vpc = ec2.create_vpc(CidrBlock="10.77.0.0/16", TagSpecifications=[{"ResourceType": "vpc", "Tags": own}])
+    (said,) = problems(run(stages=["cluster"], cluster=cluster))
+    assert f"and the machine in {vpc['Vpc']['VpcId']}, from which nothing leads there." in said
+    machines = ec2.create_subnet(VpcId=vpc["Vpc"]["VpcId"], CidrBlock="10.77.0.0/24")["Subnet"]["SubnetId"]
+    (said,) = problems(run(stages=["cluster"], cluster=cluster, subnet_id=machines))
+    assert said.startswith(f"ds_stack_cluster.subnet_id: {private_subnet} is in the VPC ")
+    (said,) = problems(run(stages=["cluster"], cluster={**CLUSTER, "subnet_id": "subnet-0123456789abcdef0"}))
+    assert said == "ds_stack_cluster.subnet_id: there is no subnet subnet-0123456789abcdef0 in us-east-1."
+
+
+def test_a_clusters_image_is_looked_at_with_its_owner(ec2: Any, run: Any) -> None:
+    (of_canonical,) = problems(run(stages=["cluster"], cluster={**CLUSTER, "image_id": "ami-1e749f67"}))
+    assert "ami-1e749f67 belongs to the account 099720109477" in of_canonical
+    (gone,) = problems(run(stages=["cluster"], cluster={**CLUSTER, "image_id": "ami-0123456789abcdef0"}))
+    assert gone.startswith("ds_stack_cluster.image_id: there is no image ami-0123456789abcdef0 in us-east-1")
+
+
+def test_nobody_is_asked_about_a_cluster_that_is_not_made(run: Any) -> None:
+    assert run(cluster={**CLUSTER, "instance_type": "t9.huge", "image_id": "ami-0"})["changed"] is False

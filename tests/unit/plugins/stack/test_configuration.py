@@ -55,7 +55,7 @@ def test_the_defaults_are_accepted() -> None:
     assert find_problems(OPTIONS, {"ds_stack_name": "demo", **known}, role_options=ROLE_OPTIONS) == []
 
 
-@pytest.mark.parametrize("name", ["minimal", "team", "localcloud"])
+@pytest.mark.parametrize("name", ["minimal", "team", "localcloud", "cluster"])
 def test_the_examples_are_accepted(name: str) -> None:
     example = yaml.safe_load((ROLES.parent / f"examples/{name}.yml").read_text())
     assert find_problems(OPTIONS, example, role_options=ROLE_OPTIONS) == []

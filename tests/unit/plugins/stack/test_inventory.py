@@ -208,6 +208,8 @@ THEIRS = replace(FINAL, id="snap-t", purpose="")
 POLICY = Thing(kinds.BACKUPS, "policy-1", "data", "enabled")
 ROLE = Thing(kinds.ROLE, "role-b", "data")
 DLM = "module.backups[0].aws_dlm_lifecycle_policy.backups"
+SPARK = Thing(kinds.EMR, "j-1", "cluster", "emr-spark-8.0.0, WAITING", status="WAITING")
+NODE = Thing(kinds.NODE, "i-node", "cluster", "running (m7i.xlarge)", status="running")
 IMAGE = Thing(kinds.IMAGE, "ami-1", "image", "demo-1 with snap-i")
 PASSWORD = Thing(kinds.PARAMETER, "/ds-stack/demo/operator/passwords/ada")
 STATUS = Thing(kinds.PARAMETER, "/ds-stack/demo/machine/status")
@@ -302,6 +304,35 @@ RECORD = Thing(kinds.PARAMETER, "/ds-stack/demo/operator/stack")
         ),
         (RECORD, [IMAGE], {}, ("what this account knows of the stack", "ds_stack_destroy_data=true", False)),
         (
+            SPARK,
+            [],
+            {"j_1": "module.cluster.aws_emr_cluster.this"},
+            ("WAITING", "destroy.yml removes it", False),
+        ),
+        (
+            SPARK,
+            [],
+            {},
+            ("in no state of Terraform's", "aws emr terminate-clusters --region us-east-1", True),
+        ),
+        (replace(SPARK, status=kinds.LEAVING), [], {}, ("shutting down", "nothing", False)),
+        (NODE, [], {}, ("of a cluster that is gone", "terminate-instances --region us-east-1", True)),
+        (Thing(kinds.BUCKET, "b-1", "cluster"), [], {}, ("in no state", "aws s3 rb --force s3://b-1", True)),
+        (Thing(kinds.ENDPOINT, "vpce-1", "cluster"), [], {}, ("in no state", "delete-vpc-endpoints", True)),
+        (replace(ROLE, part="cluster"), [volume("vol-1")], {}, ("in no state", "aws iam delete-role", True)),
+        (
+            replace(IMAGE, part=kinds.NODE_IMAGE),
+            [],
+            {},
+            ("cluster.yml uses it again", "destroy_images", False),
+        ),
+        (
+            replace(THEIRS, part=kinds.NODE_IMAGE),
+            [],
+            {},
+            ("of an image that is gone", "delete-snapshot", True),
+        ),
+        (
             Thing(kinds.STATE, "s3://b/demo/data.tfstate", detail="a state"),
             [],
             {},
@@ -324,11 +355,25 @@ def test_what_goes_with_something_else_is_not_listed() -> None:
     root = replace(volume("vol-9"), kind=kinds.DISK, status="in-use")
     of_image = replace(THEIRS, id="snap-i", part="image")
     assert [finding.id for finding in audit(stack(of_image, root, IMAGE))] == ["ami-1"]
+    assert [finding.id for finding in audit(stack(NODE, SPARK))] == [SPARK.id]
+
+
+def test_a_cluster_that_no_state_has_is_not_made_again() -> None:
+    """One that ends by itself is no obstacle, and neither are nodes."""
+    problem = unknown_problem(stack(SPARK, NODE), kinds.CLUSTER)
+    assert problem
+    assert "Spark cluster j-1" in problem
+    assert "i-node" not in problem
+    assert unknown_problem(stack(replace(SPARK, status=kinds.LEAVING), NODE), kinds.CLUSTER) is None
+    known = state("cluster", j_1="module.cluster.aws_emr_cluster.this")
+    assert unknown_problem(stack(SPARK, states=(known,)), kinds.CLUSTER) is None
+    assert stack(states=(known,)).elsewhere() == []
 
 
 def test_things_are_in_the_order_in_which_they_go() -> None:
-    things = (PASSWORD, IMAGE, network("vpc-1"), volume("vol-1"), machine("i-1"))
+    things = (PASSWORD, IMAGE, network("vpc-1"), volume("vol-1"), machine("i-1"), SPARK)
     assert [finding.id for finding in audit(stack(*things))] == [
+        "j-1",
         "i-1",
         "vol-1",
         "vpc-1",

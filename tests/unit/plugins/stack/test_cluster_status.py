@@ -1,0 +1,147 @@
+"""What is made of EMR's answers."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.cluster_status import (
+    STEP,
+    Cluster,
+    Step,
+    clusters_of,
+    connect_step,
+    is_node,
+    workers,
+)
+from ansible_collections.iac.ds_stack.plugins.modules import cluster_status
+
+BEGAN = datetime(2026, 11, 28, 9, 12, tzinfo=timezone.utc)
+
+
+class Emr:
+    """EMR with some clusters, of which each call of a list shows one."""
+
+    def __init__(self, *clusters: dict[str, Any], steps: list[dict[str, Any]] | None = None) -> None:
+        self.clusters = clusters
+        self.steps = steps or []
+        self.asked: list[dict[str, Any]] = []
+
+    def list_clusters(self, **arguments: Any) -> dict[str, Any]:
+        self.asked.append(arguments)
+        number = int(arguments.get("Marker", 0))
+        more = {"Marker": str(number + 1)} if number + 1 < len(self.clusters) else {}
+        return {"Clusters": list(self.clusters[number : number + 1]), **more}
+
+    def describe_cluster(self, **which: str) -> dict[str, Any]:
+        return {"Cluster": next(one for one in self.clusters if one["Id"] == which["ClusterId"])}
+
+    def list_steps(self, **_which: str) -> dict[str, Any]:
+        return {"Steps": self.steps}
+
+    def list_instance_groups(self, **_which: str) -> dict[str, Any]:
+        counts = {"MASTER": 1, "CORE": 2, "TASK": 3}
+        return {
+            "InstanceGroups": [
+                {"InstanceGroupType": kind, "RunningInstanceCount": count} for kind, count in counts.items()
+            ]
+        }
+
+
+def cluster(name: str, state: str = "WAITING", stack: str = "demo", of: str | None = None) -> dict[str, Any]:
+    """What EMR says of one. of: the stack in its tag, if that is another one than in its name."""
+    return {
+        "Id": name,
+        "Name": f"ds-stack-{stack}",
+        "ReleaseLabel": "emr-spark-8.0.0",
+        "Tags": [{"Key": "ds-stack:name", "Value": of or stack}],
+        "Status": {
+            "State": state,
+            "StateChangeReason": {"Message": "as it is"},
+            "Timeline": {"CreationDateTime": BEGAN},
+        },
+    }
+
+
+def step(state: str, **failure: Any) -> dict[str, Any]:
+    return {"Name": STEP, "Status": {"State": state, **({"FailureDetails": failure} if failure else {})}}
+
+
+def test_the_stacks_own_are_found_on_all_pages() -> None:
+    emr = Emr(
+        cluster("j-4"),
+        cluster("j-3", stack="demo2"),
+        cluster("j-2", of="demo2"),
+        cluster("j-1", "TERMINATED"),
+    )
+    assert list(clusters_of(emr, "demo")) == [
+        Cluster("j-4", "WAITING", "emr-spark-8.0.0", "as it is", "2026-11-28T09:12:00Z", ""),
+        Cluster("j-1", "TERMINATED", "emr-spark-8.0.0", "as it is", "2026-11-28T09:12:00Z", ""),
+    ]
+    assert emr.asked == [{}, {"Marker": "1"}, {"Marker": "2"}, {"Marker": "3"}]
+
+
+def test_for_the_newest_alone_one_page_is_asked() -> None:
+    emr = Emr(cluster("j-2"), cluster("j-1"))
+    assert next(clusters_of(emr, "demo", ["WAITING"])).id == "j-2"
+    assert emr.asked == [{"ClusterStates": ["WAITING"]}]
+
+
+def test_the_primary_node_is_no_worker() -> None:
+    assert workers(Emr(), "j-1") == 5
+
+
+@pytest.mark.parametrize(
+    ("steps", "found", "failed"),
+    [
+        ([], Step("PENDING"), False),
+        ([{"Name": "other", "Status": {"State": "FAILED"}}], Step("PENDING"), False),
+        ([step("COMPLETED")], Step("COMPLETED"), False),
+        ([step("FAILED", Reason="Unknown Error.", Message="exit 1")], Step("FAILED", "exit 1"), True),
+        ([step("CANCELLED", Reason="Unknown Error.")], Step("CANCELLED", "Unknown Error."), True),
+    ],
+)
+def test_the_step_that_starts_spark_connect(steps: list[dict[str, Any]], found: Step, failed: bool) -> None:
+    assert connect_step(Emr(steps=steps), "j-1") == found
+    assert found.failed is failed
+
+
+def test_a_node_is_told_by_emrs_own_tag() -> None:
+    assert is_node({"Tags": [{"Key": "aws:elasticmapreduce:job-flow-id", "Value": "j-1"}]})
+    assert not is_node({"Tags": [{"Key": "ds-stack:part", "Value": "cluster"}]})
+    assert not is_node({})
+
+
+def test_it_waits_until_spark_connect_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    emr = Emr(cluster("j-1", "STARTING"), steps=[step("PENDING")])
+
+    def later(_seconds: float) -> None:
+        emr.clusters, emr.steps = (cluster("j-1"),), [step("COMPLETED")]
+
+    monkeypatch.setattr(cluster_status.time, "sleep", later)
+    found, waited = cluster_status.wait_until_ready(emr, "demo", 60)
+    assert (found.id, found.state, waited < 60) == ("j-1", "WAITING", True)
+
+
+@pytest.mark.parametrize(
+    ("emr", "said"),
+    [
+        (Emr(), "EMR has no cluster of demo."),
+        (Emr(cluster("j-1", "TERMINATED_WITH_ERRORS")), "The cluster j-1 has ended. EMR says: as it is"),
+        (Emr(cluster("j-1", "TERMINATING")), "The cluster j-1 has ended. EMR says: as it is"),
+        (
+            Emr(cluster("j-1"), steps=[step("FAILED", Message="no token")]),
+            "On the cluster j-1 Spark Connect was not started (FAILED). no token Its output is in",
+        ),
+        (
+            Emr(cluster("j-1", "BOOTSTRAPPING")),
+            "The cluster j-1 was not ready within 0 seconds: it is BOOTSTRAPPING, and the start of Spark "
+            "Connect is PENDING. It costs while it is there: cluster_stop.yml ends it.",
+        ),
+    ],
+)
+def test_what_will_not_be_ready_is_told(emr: Emr, said: str) -> None:
+    with pytest.raises(cluster_status.NotReadyError) as error:
+        cluster_status.wait_until_ready(emr, "demo", 0)
+    assert str(error.value).startswith(said)
