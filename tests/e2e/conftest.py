@@ -20,7 +20,9 @@ import pytest
 from tests import listings
 
 ROOT = Path(__file__).resolve().parents[2]
-collect_ignore = [] if os.environ.get("DS_STACK_SOAK") else ["test_replacing.py", "test_two_bakes.py"]
+collect_ignore = (
+    [] if os.environ.get("DS_STACK_SOAK") else ["test_cluster.py", "test_replacing.py", "test_two_bakes.py"]
+)
 RUN = Path(os.environ.get("DS_STACK_CACHE", ROOT / ".cache")) / "localcloud/run"
 
 
