@@ -70,11 +70,11 @@ def test_python_and_r_ask_two_workers_and_are_told_what_pandas_says(stack: Stack
     assert len(workers()) == 2
     with signed_in(stack, tmp_path) as alice:
         wait_until_known(alice)
-        assert run_cell(alice, GROUP_BY) == "True"
-        assert run_cell(alice, WHERE) == str(
+        assert run_cell(alice, GROUP_BY, timeout=PATIENCE) == "True"
+        assert run_cell(alice, WHERE, timeout=PATIENCE) == str(
             sorted(f"ip-{one.replace('.', '-')}" for one in workers().values())
         )
-        assert run_cell(alice, GROUP_BY_IN_R, kernel="ir").split() == [
+        assert run_cell(alice, GROUP_BY_IN_R, "ir", PATIENCE).split() == [
             str(sum(range(k, 70000, 7))) for k in range(7)
         ]
 
@@ -116,7 +116,7 @@ def wait_until_known(user: Any) -> None:
 def test_a_worker_that_dies_in_mid_job_costs_time_alone(stack: Stack, tmp_path: Path) -> None:
     (victim, *_), said = workers(), []
     with signed_in(stack, tmp_path) as alice:
-        job = threading.Thread(target=lambda: said.append(run_cell(alice, SLOW)))
+        job = threading.Thread(target=lambda: said.append(run_cell(alice, SLOW, timeout=PATIENCE)))
         job.start()
         time.sleep(40)
         assert said == []
@@ -146,12 +146,12 @@ def test_what_no_notebook_holds_two_small_executors_count(stack: Stack, tmp_path
     with signed_in(stack, tmp_path) as alice:
         # 39999983 is a prime, so that all its remainders are met.
         ask = "print(spark.range(40000000).selectExpr('(id * 7919) % 39999983 AS x').distinct().count())"
-        assert run_cell(alice, ask) == "39999983"
+        assert run_cell(alice, ask, timeout=PATIENCE) == "39999983"
 
 
 def test_whoever_is_not_the_machine_or_not_trusted_is_told_so_in_time(stack: Stack, tmp_path: Path) -> None:
     with signed_in(stack, tmp_path) as alice:
-        told = run_cell(alice, REFUSED).splitlines()
+        told = run_cell(alice, REFUSED, timeout=PATIENCE).splitlines()
     assert [line.partition(" | ")[2] for line in told] == ["True"] * 4
     for line, words in zip(
         told,
@@ -204,7 +204,7 @@ def test_an_idle_cluster_ends_says_so_and_comes_back(stack: Stack, tmp_path: Pat
     assert after != before
     with signed_in(stack, tmp_path) as alice:
         time.sleep(60)  # as cluster.yml says
-        assert run_cell(alice, GROUP_BY) == "True"
+        assert run_cell(alice, GROUP_BY, timeout=PATIENCE) == "True"
 
 
 def test_at_the_end_nothing_of_it_costs(stack: Stack) -> None:

@@ -51,8 +51,8 @@ def address_of(stack: Stack, port: int, folder: Path) -> tuple[str, Path]:
     return f"https://{address}:{port}", certificate
 
 
-def run_cell(hub: Hub, code: str, kernel: str = "python3") -> str:
+def run_cell(hub: Hub, code: str, kernel: str = "python3", timeout: float = 60) -> str:
     """Run code in a kernel and return what it printed."""
-    cell = hub.run_cell(code, kernel=kernel)
+    cell = hub.run_cell(code, kernel=kernel, timeout=timeout)
     assert cell.status == "ok", cell.error
     return cell.output.strip()

@@ -6,8 +6,6 @@ one runs already, it is left alone and these tests are skipped with that reason.
 
 from __future__ import annotations
 
-import ast
-import gzip
 import http.client
 import json
 import os
@@ -182,7 +180,7 @@ def reachable(address: str, port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """An account of the tests' own, with the base image and the Spark of the usual cache."""
+    """An account of the tests' own, with the base image of the usual cache."""
     lock = daemon.Lock()
     if not lock.take():
         pytest.skip(
@@ -191,7 +189,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     lock.close()
     cache = tmp_path_factory.mktemp("cache")
     (cache / "localcloud").mkdir()
-    for kind in ("base-image", "base-layers", "spark", "spark-layers"):
+    for kind in ("base-image", "base-layers"):
         usual = cache_root() / "localcloud" / kind
         usual.mkdir(mode=0o700, parents=True, exist_ok=True)
         (cache / "localcloud" / kind).symlink_to(usual)
@@ -604,113 +602,6 @@ def remains(run: RunDir) -> dict[str, str]:
         "loops": lines("losetup", "--list", "--noheadings", having=str(run.path)),
         "folder": str(run.path) if run.path.exists() else "",
     }
-
-
-#: Sums that are known beforehand, and where they were computed: in a process of Python's on each worker.
-GROUP_BY = """
-import socket
-from pyspark.sql import SparkSession, functions as F
-spark = SparkSession.builder.appName("group-by").getOrCreate()
-rows = spark.range(0, 700000, 1, 4).groupBy((F.col("id") % 7).alias("key")).agg(F.sum("id")).orderBy("key")
-print([tuple(row) for row in rows.collect()])
-hosts = spark.sparkContext.parallelize(range(20), 20).map(lambda _: socket.gethostname()).distinct()
-print(sorted(hosts.collect()))
-"""
-
-
-@pytest.fixture
-def cluster(cloud: Cloud) -> Iterator[str]:
-    """A cluster of two workers from Debian's image, with logs in a bucket."""
-    emr, iam = cloud.client("emr"), cloud.client("iam")
-    iam.create_role(RoleName="nodes", AssumeRolePolicyDocument="{}")
-    iam.create_instance_profile(InstanceProfileName="nodes")
-    iam.add_role_to_instance_profile(InstanceProfileName="nodes", RoleName="nodes")
-    cloud.client("s3").create_bucket(Bucket="logs")
-    subnet = cloud.ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][
-        0
-    ]
-    made = emr.run_job_flow(
-        Name="tests",
-        ReleaseLabel="emr-spark-8.0.0",
-        LogUri="s3://logs/",
-        CustomAmiId=debian(cloud.ec2),
-        JobFlowRole="nodes",
-        ServiceRole="nodes",
-        AutoTerminationPolicy={"IdleTimeout": 60},
-        Configurations=[
-            {"Classification": "spark-defaults", "Properties": {"spark.pyspark.python": "/usr/bin/python3"}}
-        ],
-        Instances={
-            "Ec2SubnetId": subnet["SubnetId"],
-            "KeepJobFlowAliveWhenNoSteps": True,
-            "InstanceGroups": [
-                {"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1},
-                {"InstanceRole": "CORE", "InstanceType": "m5.xlarge", "InstanceCount": 2},
-            ],
-        },
-    )["JobFlowId"]
-    yield made
-    emr.terminate_job_flows(JobFlowIds=[made])
-
-
-def test_a_cluster_has_a_real_spark_and_ends_when_nobody_uses_it(cloud: Cloud, cluster: str) -> None:
-    emr = cloud.client("emr")
-
-    def status() -> dict[str, Any]:
-        return dict(emr.describe_cluster(ClusterId=cluster)["Cluster"]["Status"])
-
-    def nodes(state: str) -> list[dict[str, Any]]:
-        found = emr.list_instances(ClusterId=cluster)["Instances"]
-        return [node for node in found if node["Status"]["State"] == state]
-
-    def step(*arguments: str) -> tuple[str, str, str]:
-        """Run a step to its end: its state, and what it said."""
-        order = {"Name": "tests", "ActionOnFailure": "CONTINUE"}
-        order |= {"HadoopJarStep": {"Jar": "command-runner.jar", "Args": list(arguments)}}  # type: ignore[dict-item]
-        (made,) = emr.add_job_flow_steps(JobFlowId=cluster, Steps=[order])["StepIds"]
-        running = ("PENDING", "RUNNING")
-        until(
-            lambda: (
-                emr.describe_step(ClusterId=cluster, StepId=made)["Step"]["Status"]["State"] not in running
-            ),
-            240,
-        )
-        said = [
-            gzip.decompress(cloud.client("s3").get_object(Bucket="logs", Key=key)["Body"].read()).decode()
-            for key in (f"{cluster}/steps/{made}/stdout.gz", f"{cluster}/steps/{made}/stderr.gz")
-        ]
-        return emr.describe_step(ClusterId=cluster, StepId=made)["Step"]["Status"]["State"], said[0], said[1]
-
-    until(lambda: status()["State"] == "WAITING", 240)
-    assert len(nodes("RUNNING")) == 3
-
-    state, said, errors = step(
-        "sh", "-c", f"cat > /tmp/job.py <<'END'\n{GROUP_BY}END\nspark-submit /tmp/job.py"
-    )
-    assert state == "COMPLETED", errors
-    sums, hosts = map(ast.literal_eval, said.splitlines())
-    assert sums == [(key, sum(range(key, 700000, 7))) for key in range(7)]
-    workers = emr.list_instances(ClusterId=cluster, InstanceGroupTypes=["CORE"])["Instances"]
-    assert hosts == sorted("ip-" + node["PrivateIpAddress"].replace(".", "-") for node in workers)
-
-    assert step("sudo", "sh", "-c", "id -u; echo no >&2; exit 3") == ("FAILED", "0\n", "no\n")
-
-    # What it may be reached by: each other, and nobody else.
-    address = next(node["PrivateIpAddress"] for node in nodes("RUNNING") if node not in workers)
-    assert not reachable(address, 7077)
-
-    limits = {"UnitType": "Instances", "MinimumCapacityUnits": 3, "MaximumCapacityUnits": 3}
-    limits |= {"MaximumCoreCapacityUnits": 2}
-    emr.put_managed_scaling_policy(ClusterId=cluster, ManagedScalingPolicy={"ComputeLimits": limits})
-    (task,) = until(lambda: emr.list_instances(ClusterId=cluster, InstanceGroupTypes=["TASK"])["Instances"])
-    until(lambda: len(nodes("RUNNING")) == 4)
-    assert task["Market"] == "SPOT"
-
-    until(lambda: status()["State"] == "TERMINATED", 180)
-    assert status()["StateChangeReason"]["Message"] == "Idle for 60 seconds"
-    assert nodes("TERMINATED") == emr.list_instances(ClusterId=cluster)["Instances"]
-    left = remains(cloud.run)["containers"]
-    assert not [node for node in nodes("TERMINATED") if node["Ec2InstanceId"] in left]
 
 
 def test_a_killed_server_is_reaped_and_stop_leaves_nothing(cloud: Cloud, first: str) -> None:
