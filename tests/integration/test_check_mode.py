@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,9 @@ if shutil.which("terraform") is None:
     pytest.skip("terraform is not on PATH", allow_module_level=True)
 
 VARIABLES = {"ds_stack_name": "empty", "ds_stack_users": [{"name": "ada"}, {"name": "grace"}]}
+# Of nodes that are baked from one of the images that every account of moto has.
+BASE = {"name": "ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-*", "owner": "099720109477"}
+CLUSTER: dict[str, Any] = {"ds_stack_cluster": {"instance_type": "m5.xlarge", "base_image": BASE}}
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +35,10 @@ def operator(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Iterato
 @pytest.fixture(scope="module")
 def said(operator: Operator) -> dict[str, str]:
     """What each playbook says, after none of them has changed anything anywhere."""
-    playbooks = ("site", "instance", "bake", "users", "destroy")
+    playbooks = ("site", "instance", "bake", "users", "cluster", "destroy")
 
     def check(playbook: str) -> str:
-        return operator.run(playbook, "--check", "--diff")
+        return operator.run(playbook, "--check", "--diff", **(CLUSTER if playbook == "cluster" else {}))
 
     before = listings.account(operator.client)
     with ThreadPoolExecutor(max_workers=2) as pool:  # they share nothing, not even a folder that they make
@@ -104,6 +108,14 @@ def test_the_whole_stack_is_shown(said: dict[str, str]) -> None:
     assert plan["settings"] == ["to write, for the machine to read: /ds-stack/empty/machine/config"]
     assert created(plan["machine"]) == MACHINE
     assert plan["machine"][0] == "5 to add"
+
+
+def test_a_cluster_is_shown_before_there_is_a_machine(said: dict[str, str]) -> None:
+    plan = plan_of(said["cluster"])
+    assert plan["nodes"] == ["1 image to bake", "because: no image with this content"]
+    assert plan["secrets"] == ["token and certificate to make"]
+    assert created(plan["cluster"]) > {"aws_emr_cluster", "aws_subnet", "aws_vpc_endpoint", "aws_iam_role"}
+    assert "  cluster.yml would stop, as the stack is now: empty has no network in " in said["cluster"]
 
 
 def test_ids_to_come_are_told_from_those_that_are_there(said: dict[str, str]) -> None:
