@@ -286,9 +286,9 @@ class LocalEMR(models.ElasticMapReduceBackend):
             security_group_ids=cluster.node_groups(instance_group.role),
             tags={"instance": cluster.node_tags(instance_group.role)},
             launch_config=None,
-            **{profile: cluster.role},
         )
         for instance in reservation.instances:
+            self.ec2_backend.associate_iam_instance_profile(instance.id, **{profile: cluster.role})
             node = LocalNode(ec2_instance=instance, instance_group=instance_group)
             cluster.add_instance(node)
             cluster.engine.prepare(node)

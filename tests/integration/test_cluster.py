@@ -127,6 +127,8 @@ def test_the_nodes_are_of_the_image_in_a_private_subnet(stack: Stack) -> None:
     nodes, ec2 = stack.nodes(), stack.client("ec2")
     assert sorted(map(role_of, nodes)) == ["CORE", "MASTER", "TASK"]
     assert {node["ImageId"] for node in nodes} == {stack.root.variables["image_id"]}
+    profile = f"arn:aws:iam::{ACCOUNT}:instance-profile/{ROLES}-nodes"
+    assert {node["IamInstanceProfile"]["Arn"] for node in nodes} == {profile}
     (subnet,) = ec2.describe_subnets(SubnetIds=list({node["SubnetId"] for node in nodes}))["Subnets"]
     assert (subnet["CidrBlock"], subnet["AvailabilityZone"], subnet["MapPublicIpOnLaunch"]) == (
         "10.78.240.0/20", "us-east-1b", False

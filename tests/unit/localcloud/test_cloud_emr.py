@@ -39,7 +39,8 @@ def client() -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def place(client: Client) -> dict[str, str]:
     """A subnet, the groups that EMR manages, and one of our own."""
-    ec2 = client("ec2")
+    ec2, iam = client("ec2"), client("iam")
+    iam.create_instance_profile(InstanceProfileName="nodes")
     vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
 
     def group(name: str) -> str:
@@ -134,6 +135,7 @@ def test_nodes_are_instances_of_the_image_with_the_clusters_groups_and_tags(
     ] * 2
     for node in (primary, *workers):
         assert (node["ImageId"], node["SubnetId"]) == ("ami-12c6146b", place["Ec2SubnetId"])
+        assert node["IamInstanceProfile"]["Arn"].endswith(":instance-profile/nodes")
         assert {"Key": "team", "Value": "ours"} in node["Tags"]
     described = client("emr").describe_cluster(ClusterId=made)["Cluster"]
     assert described["MasterPublicDnsName"] == primary["PrivateDnsName"]

@@ -40,6 +40,9 @@ class Ec2:
             if instance.id in ids:
                 instance.state = "terminated"
 
+    def associate_iam_instance_profile(self, instance_id: str, **profile: str) -> None:
+        """Nobody asks for it."""
+
     def create_tags(self, ids: list[str], tags: dict[str, str]) -> None:
         """Nobody asks for them."""
 
