@@ -135,8 +135,11 @@ class NotReadyError(Exception):
 
 
 def newest(emr: Any, stack: str) -> Cluster | None:
-    """Return the stack's newest cluster. EMR lists the newest first."""
-    return next(clusters.clusters_of(emr, stack), None)
+    """Return the stack's cluster; of those that have ended the last one."""
+    for states in (clusters.LIVE, clusters.ENDED):
+        if found := list(clusters.clusters_of(emr, stack, states)):
+            return max(found, key=lambda one: one.began)
+    return None
 
 
 def wait_until_ready(emr: Any, stack: str, timeout: float) -> tuple[Cluster, float]:

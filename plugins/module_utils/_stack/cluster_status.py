@@ -84,12 +84,12 @@ def is_node(instance: Mapping[str, Any]) -> bool:
     return any(tag["Key"] == NODE_TAG for tag in instance.get("Tags", []))
 
 
-def clusters_of(emr: Client, stack: str, states: Collection[str] = ()) -> Iterator[Cluster]:
-    """The clusters of a stack, the newest first, those of the last two months that have ended among them.
+def clusters_of(emr: Client, stack: str, states: Collection[str]) -> Iterator[Cluster]:
+    """The clusters of a stack in some states, of those that have ended the ones of the last two months.
 
-    states: in one of which they have to be; none is all. Raises ClusterError.
+    Raises ClusterError.
     """
-    page: dict[str, Any] = {"ClusterStates": list(states)} if states else {}
+    page: dict[str, Any] = {"ClusterStates": list(states)}
     while True:
         found = _call(emr, "list_clusters", "list the clusters", **page)
         for one in found["Clusters"]:

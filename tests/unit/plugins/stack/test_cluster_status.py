@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.cluster_status import (
+    ENDED,
+    LIVE,
     STEP,
     Cluster,
     Step,
@@ -31,8 +33,9 @@ class Emr:
     def list_clusters(self, **arguments: Any) -> dict[str, Any]:
         self.asked.append(arguments)
         number = int(arguments.get("Marker", 0))
-        more = {"Marker": str(number + 1)} if number + 1 < len(self.clusters) else {}
-        return {"Clusters": list(self.clusters[number : number + 1]), **more}
+        found = [one for one in self.clusters if one["Status"]["State"] in arguments["ClusterStates"]]
+        more = {"Marker": str(number + 1)} if number + 1 < len(found) else {}
+        return {"Clusters": found[number : number + 1], **more}
 
     def describe_cluster(self, **which: str) -> dict[str, Any]:
         return {"Cluster": next(one for one in self.clusters if one["Id"] == which["ClusterId"])}
@@ -49,7 +52,9 @@ class Emr:
         }
 
 
-def cluster(name: str, state: str = "WAITING", stack: str = "demo", of: str | None = None) -> dict[str, Any]:
+def cluster(
+    name: str, state: str = "WAITING", stack: str = "demo", of: str | None = None, day: int = 28
+) -> dict[str, Any]:
     """What EMR says of one. of: the stack in its tag, if that is another one than in its name."""
     return {
         "Id": name,
@@ -59,7 +64,7 @@ def cluster(name: str, state: str = "WAITING", stack: str = "demo", of: str | No
         "Status": {
             "State": state,
             "StateChangeReason": {"Message": "as it is"},
-            "Timeline": {"CreationDateTime": BEGAN},
+            "Timeline": {"CreationDateTime": BEGAN.replace(day=day)},
         },
     }
 
@@ -75,17 +80,22 @@ def test_the_stacks_own_are_found_on_all_pages() -> None:
         cluster("j-2", of="demo2"),
         cluster("j-1", "TERMINATED"),
     )
-    assert list(clusters_of(emr, "demo")) == [
+    assert list(clusters_of(emr, "demo", [*LIVE, *ENDED])) == [
         Cluster("j-4", "WAITING", "emr-spark-8.0.0", "as it is", "2026-11-28T09:12:00Z", ""),
         Cluster("j-1", "TERMINATED", "emr-spark-8.0.0", "as it is", "2026-11-28T09:12:00Z", ""),
     ]
-    assert emr.asked == [{}, {"Marker": "1"}, {"Marker": "2"}, {"Marker": "3"}]
+    assert [one.get("Marker") for one in emr.asked] == [None, "1", "2", "3"]
 
 
-def test_for_the_newest_alone_one_page_is_asked() -> None:
-    emr = Emr(cluster("j-2"), cluster("j-1"))
-    assert next(clusters_of(emr, "demo", ["WAITING"])).id == "j-2"
-    assert emr.asked == [{"ClusterStates": ["WAITING"]}]
+def test_the_one_that_is_there_counts_and_else_the_last_one() -> None:
+    """In whatever order they are listed."""
+    ended = [cluster("j-1", "TERMINATED", day=9), cluster("j-2", "TERMINATED_WITH_ERRORS", day=11)]
+    found = cluster_status.newest(Emr(*ended, cluster("j-0", day=1)), "demo")
+    assert found and found.id == "j-0"
+    for order in (ended, ended[::-1]):
+        found = cluster_status.newest(Emr(*order), "demo")
+        assert found and found.id == "j-2"
+    assert cluster_status.newest(Emr(cluster("j-3", stack="demo2")), "demo") is None
 
 
 def test_the_primary_node_is_no_worker() -> None:
