@@ -1,2 +1,4 @@
 # Written by Ansible (role iac.ds_stack.spark_client); changes are overwritten.
-from ds_spark import spark  # noqa: F401 - for the notebook: connects when it is first used
+import ds_spark
+
+spark = ds_spark.spark  # for the notebook: connects when it is first used

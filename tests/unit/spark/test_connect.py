@@ -124,6 +124,8 @@ def test_parse() -> None:
         ({"certificate": "no"}, "not in PEM"),
         ({"private_key": "no"}, "not in PEM"),
         ({"idle_minutes": 0}, "not above 0"),
+        ({"idle_minutes": float("nan")}, "not above 0"),
+        ({"idle_minutes": float("inf")}, "not above 0"),
         ({"idle_minutes": "soon"}, "cannot be read"),
         ({"idle_minutes": None}, "cannot be read"),
     ],

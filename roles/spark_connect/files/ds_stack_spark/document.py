@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ def parse(text: str) -> Document:
         raise ConnectError(_wrong("its token is none"))
     if not ("BEGIN CERTIFICATE" in document.certificate and "PRIVATE KEY" in document.private_key):
         raise ConnectError(_wrong("certificate or key are not in PEM"))
-    if not document.idle_minutes > 0:
+    if not (math.isfinite(document.idle_minutes) and document.idle_minutes > 0):  # JSON of Python's has NaN
         raise ConnectError(_wrong("its idle_minutes are not above 0"))
     return document
 
