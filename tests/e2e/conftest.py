@@ -131,20 +131,19 @@ class Stack:
 
     def machine(self) -> dict[str, Any]:
         """Return the stack's one machine as the API describes it."""
-        machines = [
-            instance
-            for reservation in client("ec2").describe_instances(Filters=self.filters())["Reservations"]
-            for instance in reservation["Instances"]
-            if instance["State"]["Name"] != "terminated"
-        ]
+        machines = [one for one in self._machines() if one["State"]["Name"] != "terminated"]
         assert len(machines) == 1
-        return dict(machines[0])
+        return machines[0]
 
     def addresses(self) -> list[str]:
         """Return the public addresses of the machines that run: two while one replaces the other."""
-        found = client("ec2").describe_instances(Filters=self.filters())["Reservations"]
-        machines = [machine for reservation in found for machine in reservation["Instances"]]
-        return [machine["PublicIpAddress"] for machine in machines if "PublicIpAddress" in machine]
+        return [machine["PublicIpAddress"] for machine in self._machines() if "PublicIpAddress" in machine]
+
+    def _machines(self) -> list[dict[str, Any]]:
+        """Return those that users sign in to: no bake's, and no cluster's nodes."""
+        filters = [*self.filters(), {"Name": "tag:ds-stack:part", "Values": ["instance"]}]
+        found = client("ec2").describe_instances(Filters=filters)["Reservations"]
+        return [dict(machine) for reservation in found for machine in reservation["Instances"]]
 
     def filters(self) -> list[dict[str, Any]]:
         """Return the API's filter for what carries the stack's tag."""
