@@ -30,9 +30,13 @@ NAME = "research"
 PATH = f"/ds-stack/{NAME}"
 SECRET = "hunter2-of-the-proxy"
 APPLYING = ("site", "bake", "network", "instance", "rollback")
-OTHERS = ("status", "users", "stop", "start", "destroy", "audit", "snapshots", "restore", "restore_home")
+OTHERS = (
+    *("status", "users", "stop", "start", "destroy", "audit", "snapshots", "restore", "restore_home"),
+    *("cluster", "cluster_stop"),
+)
 OF_NO_STACK = {
     "image": "Packer runs it on a machine that is baked",
+    "node_image": "the same",
     "cite": "works on files of this machine",
     "diff": "the same",
 }
@@ -212,7 +216,8 @@ def test_those_about_no_stack_do_nothing_and_say_what_they_take(colleague: Opera
         said = " ".join(colleague.run(playbook, code=2).split())
         assert f"This takes {number} of an image's receipts, and 0 were found" in said
         assert "there is none: bake.yml leaves one with each image that it bakes." in said
-    assert "no hosts matched" in colleague.run("image")
+    for playbook in ("image", "node_image"):
+        assert "no hosts matched" in colleague.run(playbook)
     assert [*colleague.folder.iterdir()] == []
 
 
