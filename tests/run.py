@@ -60,6 +60,7 @@ LONGEST = (
     "molecule: first_boot",
     "molecule: rstudio_server",
     "molecule: spark",
+    "integration: cluster_plays",
     "integration: replacement",
     "integration: destroy",
     "integration: one_record",
