@@ -185,7 +185,7 @@ def test_the_audit_knows_all_of_it(operator: Operator) -> None:
 def test_one_that_has_ended_by_itself(operator: Operator) -> None:
     """Status says so, and cluster.yml brings it back, with the same secrets."""
     (ended,) = clusters(operator)
-    secrets = document(operator, CONNECT)
+    before = document(operator, CONNECT)
     operator.client("emr").terminate_job_flows(JobFlowIds=[ended])
     said = operator.run("status")
     assert re.search(
@@ -194,7 +194,9 @@ def test_one_that_has_ended_by_itself(operator: Operator) -> None:
     operator.elsewhere(operator.folder).run("cluster")
     (cluster,) = clusters(operator)
     assert cluster != ended
-    assert document(operator, CONNECT) == secrets
+    # But for the idle time, which the run of the machine has put into the record as the operator's file has it.
+    after = document(operator, CONNECT)
+    assert all(after[name] == before[name] for name in ("token", "certificate", "private_key"))
 
 
 def test_stop_leaves_what_the_next_one_needs(operator: Operator) -> None:
