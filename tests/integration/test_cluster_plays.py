@@ -194,7 +194,7 @@ def test_one_that_has_ended_by_itself(operator: Operator) -> None:
     operator.elsewhere(operator.folder).run("cluster")
     (cluster,) = clusters(operator)
     assert cluster != ended
-    # But for the idle time, which the run of the machine has put into the record as the operator's file has it.
+    # The idle time is the one of the operator's file, which the run of the machine has put into the record.
     after = document(operator, CONNECT)
     assert all(after[name] == before[name] for name in ("token", "certificate", "private_key"))
 
