@@ -196,6 +196,7 @@ def test_one_that_has_ended_by_itself(operator: Operator) -> None:
     assert cluster != ended
     # The idle time is the one of the operator's file, which the run of the machine has put into the record.
     after = document(operator, CONNECT)
+    assert before and after
     assert all(after[name] == before[name] for name in ("token", "certificate", "private_key"))
 
 
