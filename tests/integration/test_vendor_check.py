@@ -65,7 +65,7 @@ def test_all_is_there(server: Vendor, capsys: pytest.CaptureFixture[str]) -> Non
     assert all(line.startswith("ok ") for line in said), said
     names = [line.removeprefix("ok").strip() for line in said]
     assert names[: len(all_files())] == [file.name for file in all_files()]
-    roots = ("data", "instance", "network")
+    roots = ("cluster", "data", "instance", "network")
     assert names[len(all_files()) :] == [
         f"Packer {vendor.PACKER.version}",
         "packer init: the newest plugins that the template takes",
