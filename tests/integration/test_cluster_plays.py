@@ -217,15 +217,16 @@ def test_stop_leaves_what_the_next_one_needs(operator: Operator) -> None:
 def test_a_cluster_that_no_state_has_stops_the_next(operator: Operator) -> None:
     """As after a lost state: a second one would cost, unseen."""
     tags = [{"Key": "ds-stack:name", "Value": NAME}, {"Key": "ds-stack:part", "Value": "cluster"}]
-    emr = operator.client("emr")
+    emr, iam = operator.client("emr"), operator.client("iam")
+    iam.create_instance_profile(InstanceProfileName="of-nodes")
     kinds = {"MasterInstanceType": "m5.xlarge", "SlaveInstanceType": "m5.xlarge", "InstanceCount": 2}
     lost = emr.run_job_flow(
         Name=f"ds-stack-{NAME}",
         ReleaseLabel="emr-spark-8.0.0",
         Instances={**kinds, "KeepJobFlowAliveWhenNoSteps": True},
         Tags=tags,
-        JobFlowRole="x",
-        ServiceRole="y",
+        JobFlowRole="of-nodes",
+        ServiceRole="of-emr",
     )["JobFlowId"]
     said = lines(operator.run("cluster", code=2)).replace("\\n", " ")
     assert f"does not have: Spark cluster {lost}. They would be made a second time." in said
@@ -233,6 +234,7 @@ def test_a_cluster_that_no_state_has_stops_the_next(operator: Operator) -> None:
     assert re.search(rf"^  Spark cluster +{lost}$", said, re.MULTILINE)
     assert clusters(operator) == [lost]
     emr.terminate_job_flows(JobFlowIds=[lost])
+    iam.delete_instance_profile(InstanceProfileName="of-nodes")
 
 
 def test_destroy_takes_it_down_first_and_leaves_nothing(operator: Operator) -> None:
