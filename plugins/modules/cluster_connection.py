@@ -44,15 +44,6 @@ options:
       - A cluster that runs goes on with those that it has. End it before.
     type: bool
     default: false
-  tags:
-    description:
-      - Tags of the parameters besides C(ds-stack:name). A number or a truth value becomes the text that JSON
-        has for it, and a tag whose value is null is left as it is.
-    type: dict
-  purge_tags:
-    description: Whether to remove tags that are not among O(tags). Without O(tags) none is removed.
-    type: bool
-    default: false
   state:
     description:
       - V(present) keeps them. V(absent) removes both parameters, or with O(keep_secrets) the machine's alone.
@@ -77,6 +68,7 @@ requirements:
 extends_documentation_fragment:
   - iac.ds_stack.attributes
   - iac.ds_stack.attributes.aws
+  - iac.ds_stack.parameters
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -154,6 +146,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack import (
 )
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError, check_stack
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import (
+    ForeignParameterError,
     Parameter,
     ParameterStore,
     Paths,
@@ -177,19 +170,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 DESCRIPTIONS = ("Token and certificate of the cluster's nodes", "Where the cluster is, for the machine")
 
 
-class ForeignParameterError(Exception):
-    """A parameter with the name of ours is no SecureString, which SSM does not let it become."""
-
-
 def read(store: ParameterStore, name: str) -> Parameter | None:
     """Return a parameter, decrypted. Raises ForeignParameterError."""
     found = store.get(name, decrypt=True)
-    if found and found.kind != "SecureString":
-        raise ForeignParameterError(
-            f"The parameter {name} is a {found.kind}, not a SecureString, so this module has not written it, "
-            f"and nothing was changed. Look at it, remove it with: aws ssm delete-parameter --name {name}, "
-            "and run this again."
-        )
+    if found:
+        found.require(name, "SecureString")
     return found
 
 

@@ -30,15 +30,6 @@ options:
       - The keys of users who are not among them are removed. Without C(users) nobody's keys are touched.
     type: dict
     required: true
-  tags:
-    description:
-      - Tags of the parameters besides C(ds-stack:name). A number or a truth value becomes the text that JSON
-        has for it, and a tag whose value is null is left as it is.
-    type: dict
-  purge_tags:
-    description: Whether to remove tags that are not among O(tags). Without O(tags) none is removed.
-    type: bool
-    default: false
 attributes:
   check_mode:
     support: full
@@ -47,6 +38,7 @@ attributes:
 extends_documentation_fragment:
   - iac.ds_stack.attributes
   - iac.ds_stack.attributes.aws
+  - iac.ds_stack.parameters
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
@@ -109,6 +101,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_config
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError, check_stack
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import (
     SSH_KEYS,
+    ForeignParameterError,
     Parameter,
     ParameterStore,
     Paths,
@@ -124,32 +117,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-class ForeignParameterError(Exception):
-    """A parameter with the name of ours is none of ours; the message says what to do."""
-
-    def __init__(self, name: str, what: str) -> None:
-        super().__init__(
-            f"The parameter {name} {what}, so this module has not written it, and nothing was changed. Look "
-            f"at it, remove it with: aws ssm delete-parameter --name {name}, and run this again."
-        )
-
-
 def read(found: Parameter | None, name: str) -> dict[str, Any]:
     """Return the configuration that is there, empty when there is none. Raises ForeignParameterError."""
     if found is None:
         return {}
-    refuse_other_kinds({name: found})
+    found.require(name, "String")
     document = parse_document(found.value)
     if document is None:
         raise ForeignParameterError(name, "holds no configuration (no object in JSON)")
     return document
-
-
-def refuse_other_kinds(parameters: Mapping[str, Parameter]) -> None:
-    """Raise ForeignParameterError for one that is no String: SSM does not let it become one."""
-    for name, one in parameters.items():
-        if one.kind != "String":
-            raise ForeignParameterError(name, f"is a {one.kind}, not a String")
 
 
 def keys_found(store: ParameterStore, paths: Paths) -> dict[str, Parameter]:
@@ -175,7 +151,9 @@ def write(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
     texts = {paths.ssh_keys(user): text for user, text in (parts.keys or {}).items()}
     texts[paths.config] = parts.document
     there = {**keys, **({paths.config: found} if found else {})}
-    refuse_other_kinds({name: one for name, one in there.items() if name in texts})
+    for name, one in there.items():
+        if name in texts:
+            one.require(name, "String")
     fresh = {name: text for name, text in texts.items() if name not in there or there[name].value != text}
     doomed = sorted(set(keys) - set(texts))
     retagged = tagging.changes(store, [name for name in texts if name in there])

@@ -54,15 +54,6 @@ options:
       - By default the account's own key for SSM, and what is there keeps the key that it has. The machine's
         parameters have the account's own key in any case.
     type: str
-  tags:
-    description:
-      - Tags of the parameters besides C(ds-stack:name). A number or a truth value becomes the text that JSON
-        has for it, and a tag whose value is null is left as it is.
-    type: dict
-  purge_tags:
-    description: Whether to remove tags that are not among O(tags). Without O(tags) none is removed.
-    type: bool
-    default: false
   state:
     description:
       - V(present) keeps the users' passwords.
@@ -87,6 +78,7 @@ attributes:
 extends_documentation_fragment:
   - iac.ds_stack.attributes
   - iac.ds_stack.attributes.aws
+  - iac.ds_stack.parameters
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

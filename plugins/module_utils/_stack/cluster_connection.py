@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from ipaddress import IPv4Address
 from typing import Any
 
 from .names import OptionError
@@ -169,10 +170,10 @@ def check_port(port: int) -> int:
 
 def check_host(host: str) -> str:
     """Return the option host. Raises OptionError: it comes into a file of the machine's system."""
-    parts = host.split(".")
-    if len(parts) != 4 or not all(part.isdecimal() and part.isascii() and int(part) < 256 for part in parts):
-        raise OptionError(f"host: '{host}' is no IPv4 address, such as 10.77.240.10.")
-    return host
+    try:
+        return str(IPv4Address(host))
+    except ValueError:
+        raise OptionError(f"host: '{host}' is no IPv4 address, such as 10.77.240.10.") from None
 
 
 def now() -> datetime:

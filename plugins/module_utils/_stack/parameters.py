@@ -110,6 +110,16 @@ class Paths:
         return f"{self.root}/machine/status"
 
 
+class ForeignParameterError(Exception):
+    """A parameter with the name of ours is none of ours; the message says what to do."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(
+            f"The parameter {name} {what}, so this module has not written it, and nothing was changed. Look "
+            f"at it, remove it with: aws ssm delete-parameter --name {name}, and run this again."
+        )
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A parameter. The value of a SecureString is its ciphertext unless it was asked to be decrypted."""
@@ -122,6 +132,11 @@ class Parameter:
     def parse(cls, found: Mapping[str, Any]) -> Parameter:
         """Read what SSM says of one parameter."""
         return cls(found["Value"], found["Version"], found["Type"])
+
+    def require(self, name: str, kind: str) -> None:
+        """Raise ForeignParameterError unless it is of a kind: SSM does not let it become another."""
+        if self.kind != kind:
+            raise ForeignParameterError(name, f"is a {self.kind}, not a {kind}")
 
 
 class ParameterStore:
