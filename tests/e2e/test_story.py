@@ -185,6 +185,7 @@ def test_a_closed_network_closes_the_ports(stack: Stack) -> None:
     assert is_open(stack.machine()["PublicIpAddress"], 8000)
 
 
+@pytest.mark.soak
 def test_check_mode_shows_just_what_is_changed(stack: Stack) -> None:
     settings = f"to write, for the machine to read: /ds-stack/{stack.name}/machine/config"
     cases: list[tuple[dict[str, Any], dict[str, str]]] = [

@@ -38,7 +38,6 @@ ALL = bool(os.environ.get("DS_STACK_SOAK"))
 SITE, DESTROY = kill_points("site"), kill_points("destroy")
 REPLACE = of_file("tasks/replace.yml")
 FEW = (
-    "Apply the network",
     "Apply the machine",
     "Stop the old machine",
     "Destroy the machine",

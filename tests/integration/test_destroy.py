@@ -171,6 +171,7 @@ def test_somebody_at_work_stops_it(operator: Operator, ada_at_work: str) -> None
     assert f"Nothing was done. {ada_at_work} destroy.yml would destroy it, which ends what they run." in said
 
 
+@pytest.mark.soak
 def test_nobodys_machine_is_replaced_or_stopped_unasked(operator: Operator, ada_at_work: str) -> None:
     """By what the plan would do; and what leaves the machine as it is asks nobody."""
     image = make_image(operator, "2", "image-2")

@@ -151,6 +151,7 @@ def test_it_goes_back_by_itself(operator: Operator) -> None:
     assert all_but_the_record(operator) == before
 
 
+@pytest.mark.soak
 def test_another_image_than_that_from_which_it_was_on_its_way_back(operator: Operator) -> None:
     """The failed machine goes, not the one that is known to work."""
     old = the_machine(operator)
@@ -167,6 +168,7 @@ def test_another_image_than_that_from_which_it_was_on_its_way_back(operator: Ope
     assert gone[0]["Instances"][0]["State"]["Name"] == "terminated"
 
 
+@pytest.mark.soak
 def test_an_image_whose_machines_cannot_wait_is_taken_in_place(operator: Operator) -> None:
     old = the_machine(operator)
     image = make_image(operator, "7", "image-7", stands_by=False)
@@ -185,6 +187,7 @@ def taint_the_machine(operator: Operator) -> None:
     subprocess.run(command, env=operator.environment, check=True, capture_output=True)
 
 
+@pytest.mark.soak
 def test_what_makes_another_machine_of_the_old_one_too_is_done_in_place(operator: Operator) -> None:
     old = the_machine(operator)
     image = make_image(operator, "8", "image-8")

@@ -386,6 +386,7 @@ def seen(operator: Operator) -> Any:
     return all_volumes(operator), parameters(operator), machines(operator)
 
 
+@pytest.mark.soak
 def test_check_mode_says_where_a_home_would_be(colleague: Operator) -> None:
     before = seen(colleague)
     asked: dict[str, Any] = {"ds_stack_snapshot": backup(colleague), "ds_stack_restore_home": "ada"}

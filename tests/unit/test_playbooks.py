@@ -120,3 +120,17 @@ def test_the_order_of_the_components_makes_no_other_image() -> None:
 
 def test_the_fingerprint_covers_the_plugins_that_run_on_the_machine() -> None:
     assert set(FACTS["__stack_machine_plugins"]) == plugins_of(image_roles())
+
+
+@pytest.mark.parametrize(
+    "playbook",
+    sorted(
+        {path.stem for path in (ROOT / "playbooks").glob("*.yml")} - {"cite", "diff", "image", "node_image"}
+    ),
+)
+def test_one_about_a_stack_begins_with_its_record(playbook: str) -> None:
+    """Or consists of others, which do. tests/integration/test_one_record.py runs some, and all in `make soak`."""
+    text = (ROOT / f"playbooks/{playbook}.yml").read_text()
+    found = re.search(r"ansible\.builtin\.(\w+): (\S+)", text)
+    assert found
+    assert found.groups() == ("import_tasks", "tasks/begin.yml") or found[1] == "import_playbook"
