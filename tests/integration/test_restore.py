@@ -152,7 +152,10 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
         {"__stack_home_snapshots": [{**SNAPSHOT, "state": "pending"}]},
         "snap-1 is pending, and only",
     ),
-    "failed": ({"__stack_home_snapshots": [{**SNAPSHOT, "state": "error"}]}, "snap-1 is error, and only"),
+    "failed": (
+        {"__stack_home_snapshots": [{**SNAPSHOT, "state": "error"}]},
+        "AWS could not make snap-1, and it holds nothing: take another. To see what there is",
+    ),
     "larger": (
         {"__stack_home_snapshots": [{**SNAPSHOT, "volume_size": 50}]},
         "is of a volume of 50 GiB, and ds_stack_data_volume_size is 5. A volume cannot shrink",

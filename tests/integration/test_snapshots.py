@@ -59,6 +59,8 @@ def test_only_our_own_snapshots_are_retired(tmp_path: Path, endpoint: str, kept:
     account[newer].start_time -= timedelta(days=1)
     pending = snapshot(operator, *ours)
     account[pending].status = "pending"
+    for failed in (snapshot(operator, *ours), snapshot(operator, volume, "by hand that failed")):
+        account[failed].status = "error"
     play = {
         "hosts": "localhost",
         "gather_facts": False,
@@ -75,7 +77,7 @@ def test_only_our_own_snapshots_are_retired(tmp_path: Path, endpoint: str, kept:
     operator.run(str(tmp_path / "play.yml"))
     assert snapshots(operator).keys() == before.keys() - {older, newer} | (
         {newer} if kept else set()
-    ) | people | {pending}
+    ) | people | {pending, failed}
 
 
 def test_all_snapshots_of_the_homes_are_shown_with_what_they_are_and_how_to_restore_them(
@@ -102,21 +104,25 @@ def test_all_snapshots_of_the_homes_are_shown_with_what_they_are_and_how_to_rest
     by_hand = ec2.create_snapshot(VolumeId=homes, Description="before I try something")["SnapshotId"]
     disk = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
     foreign = ec2.create_snapshot(VolumeId=disk)["SnapshotId"]
+    broken = snapshot(operator, gone, "broken")
     ec2.delete_volume(VolumeId=gone)
     account = moto_snapshots()
+    account[broken].start_time -= timedelta(days=30)
+    account[broken].status = "error"
     account[backup].start_time -= timedelta(hours=30)
     account[final].start_time -= timedelta(days=20)
     account[by_hand].status = "pending"
 
     said = operator.run("snapshots")
     lines = [line for line in said.splitlines() if line.startswith("  snap-")]
-    assert [line.split()[0] for line in lines] == [by_hand, backup, final]
+    assert [line.split()[0] for line in lines] == [by_hand, backup, final, broken]
     for line, told in zip(
         lines,
         (
             f"0 h ago, of {homes}, 3 GiB, pending",
             f"30 h ago, of {homes}, 3 GiB, completed",
             "20 days ago, of",
+            "error",
         ),
         strict=True,
     ):
@@ -130,6 +136,8 @@ def test_all_snapshots_of_the_homes_are_shown_with_what_they_are_and_how_to_rest
     for one in (by_hand, backup, final):
         assert f"iac.ds_stack.restore -e ds_stack_name={name} -e ds_stack_region={REGION}" in said
         assert f"-e ds_stack_snapshot={one}\n" in said
+    assert f"-e ds_stack_snapshot={broken}" not in said
+    assert f"it holds nothing: aws ec2 delete-snapshot --region {REGION} --snapshot-id {broken}\n" in said
     assert f"aws ec2 delete-volume --region {REGION} --volume-id {kept}" in said
     assert foreign not in said
 

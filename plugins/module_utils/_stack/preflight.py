@@ -565,11 +565,10 @@ def _vcpu_problem(wanted: Wanted, account: Account, name: str, *, beside_own: bo
     if kind is None or kind not in account.vcpu_limits or offered is None or account.running is None:
         return None
     limit = account.vcpu_limits[kind]
-    used = sum(
-        one.vcpus
-        for one in account.running
-        if (beside_own or not one.own) and vcpu_quota(one.instance_type) == kind
-    )
+    there = [one for one in account.running if vcpu_quota(one.instance_type) == kind]
+    # Of two that a killed run has left, one is what is wanted, or goes before another is made.
+    own = max((one.vcpus for one in there if one.own), default=0) if beside_own else 0
+    used = own + sum(one.vcpus for one in there if not one.own)
     if used + offered.vcpus <= limit:
         return None
     more = quota_increase("ec2", VCPU_QUOTAS[kind][1], used + offered.vcpus, wanted.region)

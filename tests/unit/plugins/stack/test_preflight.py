@@ -315,6 +315,7 @@ def test_the_stacks_own_network_and_machine_do_not_count_against_quotas() -> Non
             ", 5 in eu-central-1, 4 are",
         ),
         (3, [Running("g5.xlarge", 4, own=True)], ""),
+        (4, 2 * [Running("t3.large", 2, own=True)], ""),  # the second one is there already
         (3, None, ""),
         (None, [Running("t3.large", 2, own=True)], ""),
     ],
