@@ -75,6 +75,10 @@ class Life:
                 self._look()
             except LocalCloudError as error:  # of a node that ends this moment: the next look tells
                 log.info("%s: %s", self._cluster.id, error)
+            except Exception as error:  # EC2 refuses a node, for one
+                log.exception("%s ends", self._cluster.id)
+                with self._cloud.lock:
+                    self._cluster.fail(str(error))
             if self._cluster.ready_datetime != before:
                 log.info("%s is ready after %.1f s", self._cluster.id, time.monotonic() - began)
             self.wake.wait(LOOK)

@@ -293,6 +293,16 @@ class LocalEMR(models.ElasticMapReduceBackend):
             cluster.add_instance(node)
             cluster.engine.prepare(node)
 
+    def forget(self, cluster_id: str) -> None:
+        """Have a cluster never have been."""
+        cluster = self.clusters.pop(cluster_id)
+        for group in [one for one in self.instance_groups.values() if one.cluster_id == cluster_id]:
+            del self.instance_groups[group.id]
+        # moto notes a node after its instance is there.
+        tagged = [{"name": "tag:aws:elasticmapreduce:job-flow-id", "values": [cluster.id]}]
+        if left := [one.id for one in self.ec2_backend.all_instances(tagged)]:
+            self.ec2_backend.terminate_instances(left)
+
     def modify_instance_groups(self, instance_groups: list[JSON]) -> None:
         """ModifyInstanceGroups."""
         super().modify_instance_groups(instance_groups)
@@ -308,12 +318,19 @@ _moto_run_job_flow = ElasticMapReduceResponse.run_job_flow
 
 
 def run_job_flow(response: ElasticMapReduceResponse) -> ActionResult:
-    """RunJobFlow."""
-    answer = _moto_run_job_flow(response)
-    cluster = response.backend.clusters[answer.result["JobFlowId"]]
-    cluster.auto_termination_policy = response._get_param("AutoTerminationPolicy")
-    cluster.managed_scaling_policy = response._get_param("ManagedScalingPolicy")
-    cluster.begin()
+    """RunJobFlow. One that is refused leaves nothing."""
+    backend = response.backend
+    before = set(backend.clusters)
+    try:
+        answer = _moto_run_job_flow(response)
+        cluster = backend.clusters[answer.result["JobFlowId"]]
+        cluster.auto_termination_policy = response._get_param("AutoTerminationPolicy")
+        cluster.managed_scaling_policy = response._get_param("ManagedScalingPolicy")
+        cluster.begin()
+    except Exception:
+        for made in backend.clusters.keys() - before:
+            backend.forget(made)
+        raise
     return answer
 
 

@@ -14,6 +14,8 @@ description:
   - Asks EMR for the newest cluster of a stack, one that has ended in the last two months among them, by its
     name C(ds-stack-<stack>) and its tag C(ds-stack:name).
   - With O(wait) it waits until the step of the cluster that starts Spark Connect has done so.
+  - With O(start) it has EMR run that step once more before, as Spark Connect may have stopped for lack of use
+    on a cluster that is still there. One that runs goes on, so that this is not counted as a change.
 options:
   stack:
     description: Name of the stack, 2 to 31 lower-case letters, digits and hyphens, beginning with a letter.
@@ -24,6 +26,10 @@ options:
       - Whether to wait until Spark Connect answers there. Fails for a cluster that ends before, and for none.
     type: bool
     default: false
+  start:
+    description: With O(wait), whether a cluster that works is to start Spark Connect once more.
+    type: bool
+    default: false
   timeout:
     description: Seconds to wait.
     type: int
@@ -31,7 +37,7 @@ options:
 attributes:
   check_mode:
     support: full
-    details: This module changes nothing in any mode.
+    details: Starts nothing.
   diff_mode:
     support: N/A
     details: This module changes nothing.
@@ -126,6 +132,7 @@ PAUSE_SECONDS = 5.0
 ARGUMENTS: dict[str, Any] = {
     "stack": {"type": "str", "required": True},
     "wait": {"type": "bool", "default": False},
+    "start": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 900},
 }
 
@@ -142,8 +149,11 @@ def newest(emr: Any, stack: str) -> Cluster | None:
     return None
 
 
-def wait_until_ready(emr: Any, stack: str, timeout: float) -> tuple[Cluster, float]:
-    """Wait until Spark Connect was started; the cluster, and the seconds that took. Raises NotReadyError."""
+def wait_until_ready(emr: Any, stack: str, timeout: float, start: bool = False) -> tuple[Cluster, float]:
+    """Wait until Spark Connect was started; the cluster, and the seconds that took. Raises NotReadyError.
+
+    start: once more, on a cluster that works already.
+    """
     began = time.monotonic()
     while True:
         found = newest(emr, stack)
@@ -153,6 +163,10 @@ def wait_until_ready(emr: Any, stack: str, timeout: float) -> tuple[Cluster, flo
             raise NotReadyError(f"The cluster {found.id} has ended. EMR says: {found.reason or found.state}")
         step = clusters.connect_step(emr, found.id)
         waited = time.monotonic() - began
+        again, start = start and found.state in clusters.WORKING and step.over, False
+        if again:
+            clusters.start_connect(emr, found.id, step)
+            continue
         if step.failed:
             raise NotReadyError(
                 f"On the cluster {found.id} Spark Connect was not started ({step.state}). {step.detail} Its "
@@ -176,7 +190,8 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     store = ParameterStore(module.client("ssm", retry_decorator=AWSRetry.jittered_backoff()))
     waited = 0.0
     if module.params["wait"]:
-        cluster, waited = wait_until_ready(emr, stack, module.params["timeout"])
+        start = module.params["start"] and not module.check_mode
+        cluster, waited = wait_until_ready(emr, stack, module.params["timeout"], start)
         found: Cluster | None = cluster
     else:
         found = newest(emr, stack)

@@ -188,6 +188,20 @@ told(host="10.77.250.250")
 """
 
 
+def test_spark_connect_that_has_stopped_is_back_before_the_cluster_has_ended(
+    stack: Stack, tmp_path: Path
+) -> None:
+    (cluster,) = clusters("WAITING", "RUNNING")
+    stop = {"Jar": "command-runner.jar", "Args": ["sudo", "/usr/local/bin/ds-stack-spark-connect", "stop"]}
+    steps = [{"Name": "stop", "ActionOnFailure": "CONTINUE", "HadoopJarStep": stop}]
+    (step,) = client("emr").add_job_flow_steps(JobFlowId=cluster, Steps=steps)["StepIds"]
+    client("emr").get_waiter("step_complete").wait(ClusterId=cluster, StepId=step, WaiterConfig={"Delay": 2})
+    stack.play("cluster")
+    assert clusters("WAITING", "RUNNING") == [cluster]
+    with signed_in(stack, tmp_path) as alice:
+        assert run_cell(alice, GROUP_BY, timeout=PATIENCE) == "True"
+
+
 def test_an_idle_cluster_ends_says_so_and_comes_back(stack: Stack, tmp_path: Path) -> None:
     (before,) = clusters("WAITING", "RUNNING")
     stack.variables["ds_stack_cluster"] = {**CLUSTER, "idle_minutes": 1}

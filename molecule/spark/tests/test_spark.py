@@ -94,7 +94,7 @@ import sys
 sys.path.insert(0, "/usr/local/lib/ds-stack")
 from ds_stack_spark import __main__, idle
 tables = "".join(table.read_text() for table in __main__.TABLES)
-print(idle.running_jobs(idle.pages(tables, 15004)))
+print(idle.jobs(idle.pages(tables, 15004)).running)
 """
 
 

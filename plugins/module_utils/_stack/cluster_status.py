@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -68,15 +68,21 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Step:
-    """The step that starts Spark Connect. detail: why it has failed."""
+    """The step that starts Spark Connect. detail: why it has failed. config: what it runs, as EMR says."""
 
     state: str
     detail: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
         """Whether there will be no Spark Connect."""
         return self.state in ("FAILED", "CANCELLED", "INTERRUPTED")
+
+    @property
+    def over(self) -> bool:
+        """Whether EMR is done with it."""
+        return self.failed or self.state == "COMPLETED"
 
 
 def is_node(instance: Mapping[str, Any]) -> bool:
@@ -115,14 +121,26 @@ def workers(emr: Client, cluster_id: str) -> int:
 
 
 def connect_step(emr: Client, cluster_id: str) -> Step:
-    """How the start of Spark Connect goes; without its step it is pending. Raises ClusterError."""
-    found = _call(emr, "list_steps", "look at the cluster's steps", ClusterId=cluster_id)
-    for step in found["Steps"]:
-        if step["Name"] == STEP:
-            status = step["Status"]
-            failure = status.get("FailureDetails", {})
-            return Step(status["State"], failure.get("Message") or failure.get("Reason") or "")
-    return Step("PENDING")
+    """How the last start of Spark Connect goes; without its step it is pending. Raises ClusterError."""
+    page = {"ClusterId": cluster_id}
+    while True:
+        found = _call(emr, "list_steps", "look at the cluster's steps", **page)
+        for step in found["Steps"]:  # the newest first
+            if step["Name"] == STEP:
+                status = step["Status"]
+                failure = status.get("FailureDetails", {})
+                detail = failure.get("Message") or failure.get("Reason") or ""
+                return Step(status["State"], detail, step["Config"])
+        if not found.get("Marker"):
+            return Step("PENDING")
+        page["Marker"] = found["Marker"]
+
+
+def start_connect(emr: Client, cluster_id: str, step: Step) -> None:
+    """Have EMR run the step once more. Raises ClusterError."""
+    runs = {name: step.config[name] for name in ("Jar", "Args")}
+    again = {"Name": STEP, "ActionOnFailure": "CONTINUE", "HadoopJarStep": runs}
+    _call(emr, "add_job_flow_steps", "start Spark Connect", JobFlowId=cluster_id, Steps=[again])
 
 
 def _call(emr: Client, operation: str, doing: str, **arguments: Any) -> Any:

@@ -14,6 +14,8 @@ from localcloud.api import emr
 
 REGION = "eu-west-1"  # not the one that moto takes where it does not know
 Client = Callable[[str], Any]
+#: What RunJobFlow says below Instances.
+OF_INSTANCES = ("Ec2SubnetId", "AdditionalMasterSecurityGroups")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def cluster(client: Client, place: dict[str, str]) -> Iterator[Callable[..., str
     groups = {name: value for name, value in place.items() if name != "connect"}
 
     def run(core: int = 1, alive: bool = True, **options: Any) -> str:
-        request = {
+        request: dict[str, Any] = {
             "Name": "test",
             "ReleaseLabel": "emr-spark-8.0.0",
             "CustomAmiId": "ami-12c6146b",
@@ -79,8 +81,9 @@ def cluster(client: Client, place: dict[str, str]) -> Iterator[Callable[..., str
                     {"InstanceRole": "CORE", "InstanceType": "m5.xlarge", "InstanceCount": core},
                 ],
             },
-            **options,
         }
+        for name, value in options.items():
+            (request["Instances"] if name in OF_INSTANCES else request)[name] = value
         made.append(client("emr").run_job_flow(**request)["JobFlowId"])
         return made[-1]
 
@@ -210,6 +213,32 @@ def test_a_cluster_that_is_not_to_wait_ends_with_its_last_step(
     made = cluster(alive=False, Steps=[step("only", "true")])
     assert state(client, made) == "TERMINATED"
     assert nodes(client, made, "MASTER", "CORE") == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"CustomAmiId": "ami-12c6146b", "AmiVersion": "3.0"}, "Only one AMI version"),  # before there is one
+        ({"Tags": [{"Key": "alone"}]}, "500"),
+        ({"Ec2SubnetId": "subnet-12345678"}, "InvalidSubnetID"),
+        ({"AdditionalMasterSecurityGroups": ["sg-12345678"]}, "InvalidGroup"),
+        ({"JobFlowRole": "nobody"}, "Instance profile nobody not found"),  # when the first node is there
+    ],
+)
+def test_a_cluster_that_is_refused_leaves_nothing(
+    client: Client, cluster: Callable[..., str], wrong: dict[str, Any], said: str
+) -> None:
+    api = client("emr")
+
+    def there() -> tuple[int, int]:
+        alive = [{"Name": "instance-state-name", "Values": ["running"]}]
+        found = client("ec2").describe_instances(Filters=alive)["Reservations"]
+        return len(api.list_clusters()["Clusters"]), sum(len(one["Instances"]) for one in found)
+
+    before = there()
+    with pytest.raises(ClientError, match=said):
+        cluster(**wrong)
+    assert there() == before
 
 
 @pytest.mark.parametrize("policy", ["auto_termination_policy", "managed_scaling_policy"])

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from moto.ec2.exceptions import InvalidSubnetIdError
 
 from localcloud.api import clusters, emr
 from localcloud.cloud import Cloud
@@ -76,7 +77,10 @@ class World:
                 [{"instance_count": 1, "instance_role": role, "instance_type": "m5.xlarge"}],
             )
         self.cluster.begin()
-        cloud = cast(Cloud, SimpleNamespace(lock=threading.RLock()))
+        cloud = cast(
+            Cloud,
+            SimpleNamespace(lock=threading.RLock(), root_disks=SimpleNamespace(offer=lambda *_: None)),
+        )
         self.life = clusters.Life(cloud, self.cluster)
 
     def podman(self, *arguments: str, stdin: str) -> None:
@@ -133,6 +137,17 @@ def test_a_node_that_does_not_boot_ends_the_cluster(world: World, role: str) -> 
     assert world.life._ended()
     assert world.cluster.state == "TERMINATED_WITH_ERRORS"
     assert "Lost nodes: i-" in str(world.cluster.last_state_change_reason)
+
+
+def test_a_node_that_ec2_refuses_ends_the_cluster(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **_options: Any) -> None:
+        raise InvalidSubnetIdError("subnet-1")
+
+    monkeypatch.setattr(world.ec2, "run_instances", refuse)
+    monkeypatch.setattr(clusters.spark_layer, "ensure", lambda _: None)
+    world.life.run()
+    assert world.cluster.state == "TERMINATED_WITH_ERRORS"
+    assert "'subnet-1' does not exist" in str(world.cluster.last_state_change_reason)
 
 
 def test_a_worker_that_is_lost_later_is_replaced_and_a_primary_is_not(world: World) -> None:

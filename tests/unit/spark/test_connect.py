@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import boto3
@@ -57,34 +58,55 @@ def test_pages(address: str, url: str) -> None:
     assert idle.pages(f"{TCP}   4: {address}:3A9C 0:0000 0A 0 0 0 0 0 0 5\n", 15004) == url
 
 
+NONE, ONE, OVER = idle.Jobs(), idle.Jobs(running=1, begun=1), idle.Jobs(running=0, begun=1)
+
+
 @pytest.mark.parametrize(
-    ("used", "ends"),
+    ("looks", "ends"),
     [
-        ([False, False, False], 3),
-        ([True, False, False, False], 4),
-        ([False, False, True, False, False, False], 6),
-        ([True] * 9, None),
+        ([(False, NONE)] * 3, 3),
+        ([(True, NONE), *[(False, NONE)] * 3], 4),
+        ([*[(False, NONE)] * 2, (True, NONE), *[(False, NONE)] * 3], 6),
+        ([(True, NONE)] * 9, None),
+        # A client that has gone: its connection is closed, and what was its job goes on to its end.
+        ([(True, ONE), *[(False, ONE)] * 9], None),
+        ([(True, ONE), (False, ONE), *[(False, OVER)] * 3], 5),
+        # A stream without a client works for a moment, between two looks.
+        ([(False, idle.Jobs(begun=number // 2)) for number in range(9)], None),
+        ([(False, idle.Jobs(begun=9)), (False, NONE), *[(False, NONE)] * 3], 5),  # Spark has begun anew
+        # No answer: what was known last holds.
+        ([(False, ONE), *[(False, None)] * 8], None),
+        ([(False, OVER), *[(False, None)] * 3], 4),
+        ([(False, None)] * 3, 3),
     ],
 )
-def test_clock(used: list[bool], ends: int | None) -> None:
+def test_clock(looks: list[tuple[bool, idle.Jobs | None]], ends: int | None) -> None:
     clock = idle.Clock(seconds=30, since=0)
-    over = [clock.look(one, 10.0 * number) for number, one in enumerate(used, 1)]
-    assert over == [number == ends for number in range(1, len(used) + 1)]
+    over = [clock.look(*one, 10.0 * number) for number, one in enumerate(looks, 1)]
+    assert over == [number == ends for number in range(1, len(looks) + 1)]
+
+
+def test_spark_that_hangs_is_not_believed_for_ever() -> None:
+    clock = idle.Clock(seconds=30, since=0)
+    assert not clock.look(False, ONE, 10)
+    over = [clock.look(False, None, 10 + now) for now in (3599, 3600, 3629, 3630)]
+    assert over == [False, False, True, True]
+
+
+def test_another_time_begins_when_it_is_told() -> None:
+    clock = idle.Clock(seconds=3600, since=0)
+    assert [clock.set(3600, 900), clock.set(60, 1000), clock.set(60, 1030)] == [False, True, False]
+    assert [clock.look(False, NONE, now) for now in (1059, 1060)] == [False, True]
 
 
 class Pages(BaseHTTPRequestHandler):
-    """Spark's own pages with an application of two jobs, as /api/v1 tells of it."""
+    """Spark's own pages with an application, as /api/v1 tells of it."""
 
-    answers: ClassVar = {
-        "/api/v1/applications": [{"id": "app-1"}],
-        "/api/v1/applications/app-1/jobs?status=running": [{"jobId": 1}, {"jobId": 2}],
-    }
+    answers: ClassVar[dict[str, bytes]] = {}
 
     def do_GET(self) -> None:
         """Answer."""
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(self.answers[self.path]).encode())
+        self.wfile.write(self.answers[self.path])
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -98,13 +120,39 @@ def pages() -> Iterator[str]:
     server.shutdown()
 
 
-def test_running_jobs(pages: str) -> None:
-    assert idle.running_jobs(pages) == 2
+def said(document: Any) -> bytes:
+    """What a server says."""
+    return b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(document).encode()
+
+
+def job(number: int, status: str) -> dict[str, Any]:
+    return {"jobId": number, "status": status, "name": "collect"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (said([job(7, "RUNNING"), job(6, "SUCCEEDED"), job(5, "RUNNING")]), idle.Jobs(2, 8)),
+        (said([job(0, "FAILED")]), idle.Jobs(0, 1)),
+        (said([]), NONE),
+        (said({"error": "no"}), None),
+        (said([{}]), None),
+        (b"HTTP/1.0 503 Busy\r\n\r\n", None),
+        (b"HTTP/1.0 200 OK\r\n\r\n<html>", None),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 99\r\n\r\n[", None),
+        (b"no web server\r\n", None),
+        (b"", None),
+    ],
+)
+def test_jobs(pages: str, answer: bytes, found: idle.Jobs | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "/api/v1/applications"
+    monkeypatch.setattr(Pages, "answers", {url: said([{"id": "app-1"}]), f"{url}/app-1/jobs": answer})
+    assert idle.jobs(pages) == found
 
 
 def test_no_pages() -> None:
-    assert idle.running_jobs("http://127.0.0.1:9") == 0
-    assert idle.running_jobs(idle.pages(TCP, 15004)) == 0
+    assert idle.jobs("http://127.0.0.1:9") is None
+    assert idle.jobs(idle.pages(TCP, 15004)) == NONE
 
 
 def test_parse() -> None:
@@ -166,18 +214,22 @@ def test_nothing_to_read(ssm: Any) -> None:
 def test_files_in_memory(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     found = document.parse(json.dumps({**GOOD, "idle_minutes": 0.5}))
-    names = {"environment", "certificate.pem", "key.pem", "idle_minutes"}
-    assert [runtime.write(found, folder), runtime.write(found, folder)] == [names, set()]
-    assert runtime.write(
-        document.parse(json.dumps({**GOOD, "idle_minutes": 0.5, "token": TOKEN * 2})), folder
-    ) == {"environment"}
-    assert runtime.write(found, folder) == {"environment"}
+    names = {"environment", "certificate.pem", "key.pem", "idle_minutes", "where"}
+
+    def write(one: document.Document) -> set[str]:
+        return runtime.write(one, "demo", "eu-central-1", folder)
+
+    assert [write(found), write(found)] == [names, set()]
+    assert write(document.parse(json.dumps({**GOOD, "idle_minutes": 0.5, "token": TOKEN * 2}))) == {
+        "environment"
+    }
+    assert write(found) == {"environment"}
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == dict.fromkeys(
         names, "0o600"
     )
     assert oct(folder.stat().st_mode & 0o777) == "0o700"
     assert (folder / "environment").read_text() == f"SPARK_CONNECT_AUTHENTICATE_TOKEN={TOKEN}\n"
-    assert runtime.idle_seconds(folder) == 30
+    assert (runtime.idle_seconds(folder), runtime.where(folder)) == (30, ("demo", "eu-central-1"))
     runtime.remove(folder)
     runtime.remove(folder)
     assert not folder.exists()
@@ -189,6 +241,7 @@ def test_files_in_memory(tmp_path: Path) -> None:
         ({"environment"}, "restart", "restart"),
         ({"key.pem", "idle_minutes"}, "restart", "restart"),
         ({"idle_minutes"}, "start", "restart"),
+        ({"idle_minutes", "where"}, "start", "restart"),
         (set(), "start", "start"),
     ],
 )
@@ -196,7 +249,7 @@ def test_start(changed: set[str], verb: str, idle_verb: str, monkeypatch: pytest
     asked: list[Any] = []
     monkeypatch.setattr(settings, "load", lambda: HERE)
     monkeypatch.setattr(document, "read", lambda *_: document.parse(json.dumps(GOOD)))
-    monkeypatch.setattr(runtime, "write", lambda _: changed)
+    monkeypatch.setattr(runtime, "write", lambda *_: changed)
     monkeypatch.setattr(units, "systemctl", lambda *words: asked.append(words))
     monkeypatch.setattr(units, "wait_for", lambda unit, port, _: asked.append((unit, port)))
     program.start("demo", "eu-central-1")
@@ -207,6 +260,49 @@ def test_start(changed: set[str], verb: str, idle_verb: str, monkeypatch: pytest
         (idle_verb, units.IDLE),
         (units.PROXY, 15443),
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "ends"),
+    [
+        ([60], 3600),
+        ([60, 1], 180),  # the second reading is after two minutes, and its minute begins then
+        ([60, 1, 60], 3780),
+        ([60, ConnectError("SSM cannot be reached."), 1], 240),
+        ([60, *[ConnectError("SSM cannot be reached.")] * 99], 3600),
+    ],
+)
+def test_watch(told: list[Any], ends: float, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Nobody comes. What SSM says, each minute: ``told``, and then the same."""
+    now, readings, asked = 0.0, list(told), []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        assert now <= ends
+
+    def read(*where: Any, attempts: int) -> document.Document:
+        asked.append((*where, attempts))
+        minutes = readings.pop(0) if len(readings) > 1 else readings[0]
+        if isinstance(minutes, ConnectError):
+            raise minutes
+        return document.parse(json.dumps({**GOOD, "idle_minutes": minutes}))
+
+    stopped: list[float] = []
+    monkeypatch.setattr(settings, "load", lambda: HERE)
+    monkeypatch.setattr(runtime, "where", lambda: ("demo", "eu-central-1"))
+    monkeypatch.setattr(runtime, "idle_seconds", lambda: 3600.0)
+    monkeypatch.setattr(document, "read", read)
+    monkeypatch.setattr(program, "TABLES", ())
+    monkeypatch.setattr(program, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    monkeypatch.setattr(program, "stop", lambda: stopped.append(now))
+    monkeypatch.setattr(units, "is_active", lambda _: True)
+    program.watch()
+    assert stopped == [ends]
+    assert set(asked) == {(HERE, "demo", "eu-central-1", 1)}
+    said = capsys.readouterr().out
+    assert ("It stays 60 minutes" in said) == any(isinstance(one, ConnectError) for one in told)
+    assert TOKEN not in said
 
 
 @pytest.mark.parametrize(("active", "problem"), [(False, "has ended"), (True, "does not listen on port 9")])

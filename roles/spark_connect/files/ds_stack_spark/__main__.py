@@ -17,14 +17,16 @@ from . import document, idle, runtime, settings, units
 from .errors import ConnectError
 
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+#: Between two readings of the document, which says for how long nobody may use the server.
+READ_SECONDS = 60.0
 
 
 def start(stack: str, region: str) -> None:
     """Start the server and what is in front of it, with what SSM says. Raises ConnectError."""
     here = settings.load()
-    changed = runtime.write(document.read(here, stack, region))
+    changed = runtime.write(document.read(here, stack, region), stack, region)
     # Who is connected stays so, unless token or certificate are others now.
-    verb = "restart" if changed - {runtime.IDLE_MINUTES} else "start"
+    verb = "restart" if changed - runtime.UNREAD else "start"
     units.systemctl(verb, units.CONNECT)
     units.wait_for(units.CONNECT, here.connect_port, here.start_seconds)
     units.systemctl(verb, units.PROXY)
@@ -40,20 +42,38 @@ def stop() -> None:
 
 
 def watch() -> None:
-    """Stop the server when nobody has used it for long enough. Raises ConnectError."""
+    """Stop the server when nobody has used it for as long as SSM says by then. Raises ConnectError."""
     here = settings.load()
-    seconds = runtime.idle_seconds()
-    clock = idle.Clock(seconds, time.monotonic())
+    stack, region = runtime.where()
+    read = time.monotonic()
+    clock = idle.Clock(runtime.idle_seconds(), read)
     while units.is_active(units.CONNECT):
         time.sleep(here.check_seconds)
+        if time.monotonic() - read >= READ_SECONDS:
+            read = time.monotonic()
+            _read_again(here, stack, region, clock)
         tables = "".join(table.read_text() for table in TABLES if table.exists())
-        used = bool(
-            idle.connections(tables, here.port) or idle.running_jobs(idle.pages(tables, here.ui_port))
-        )
-        if clock.look(used, time.monotonic()):
-            print(f"Nobody has used Spark Connect for {seconds / 60:g} minutes: it stops.", flush=True)
+        connected = bool(idle.connections(tables, here.port))
+        if clock.look(connected, idle.jobs(idle.pages(tables, here.ui_port)), time.monotonic()):
+            _say(f"Nobody has used Spark Connect for {clock.seconds / 60:g} minutes: it stops.")
             stop()
             return
+
+
+def _read_again(here: settings.Settings, stack: str, region: str, clock: idle.Clock) -> None:
+    """Have the clock be as the document says now. What cannot be read changes nothing."""
+    try:
+        # Once: a look that comes late may miss a client.
+        found = document.read(here, stack, region, attempts=1)
+    except ConnectError as error:
+        _say(f"It stays {clock.seconds / 60:g} minutes that nobody may use Spark Connect. {error}")
+        return
+    if clock.set(found.idle_minutes * 60, time.monotonic()):
+        _say(f"From now on nobody may use Spark Connect for {found.idle_minutes:g} minutes.")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def main() -> int:

@@ -60,7 +60,7 @@ def _wrong(what: str) -> str:
     return f"The parameter of Spark Connect in SSM is wrong: {what}. Run cluster.yml again."
 
 
-def read(settings: Settings, stack: str, region: str) -> Document:
+def read(settings: Settings, stack: str, region: str, attempts: int = 5) -> Document:
     """Return the stack's document, read with the credentials of the node's role. Raises ConnectError."""
     # boto3 asks the same metadata service, and nothing else: what an administrator may have configured
     # for root is not the node's.
@@ -72,7 +72,9 @@ def read(settings: Settings, stack: str, region: str) -> Document:
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    limits = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "max_attempts": 5})
+    limits = Config(
+        connect_timeout=5, read_timeout=15, retries={"mode": "standard", "max_attempts": attempts}
+    )
     try:
         client = boto3.session.Session().client(
             "ssm", region_name=region, endpoint_url=settings.endpoint_url, config=limits

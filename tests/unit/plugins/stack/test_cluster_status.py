@@ -19,6 +19,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack.cluster_status
 )
 from ansible_collections.iac.ds_stack.plugins.modules import cluster_status
 
+CONFIG = {"Jar": "command-runner.jar", "Properties": {}, "Args": ["sudo", "start"]}
 BEGAN = datetime(2026, 11, 28, 9, 12, tzinfo=timezone.utc)
 
 
@@ -40,8 +41,15 @@ class Emr:
     def describe_cluster(self, **which: str) -> dict[str, Any]:
         return {"Cluster": next(one for one in self.clusters if one["Id"] == which["ClusterId"])}
 
-    def list_steps(self, **_which: str) -> dict[str, Any]:
-        return {"Steps": self.steps}
+    def list_steps(self, **which: Any) -> dict[str, Any]:
+        number = int(which.get("Marker", 0))
+        more = {"Marker": str(number + 1)} if number + 1 < len(self.steps) else {}
+        return {"Steps": self.steps[number : number + 1], **more}
+
+    def add_job_flow_steps(self, **what: Any) -> None:
+        (added,) = what["Steps"]
+        config = {**added["HadoopJarStep"], "Properties": {}}
+        self.steps.insert(0, {"Name": added["Name"], "Config": config, "Status": {"State": "PENDING"}})
 
     def list_instance_groups(self, **_which: str) -> dict[str, Any]:
         counts = {"MASTER": 1, "CORE": 2, "TASK": 3}
@@ -70,7 +78,11 @@ def cluster(
 
 
 def step(state: str, **failure: Any) -> dict[str, Any]:
-    return {"Name": STEP, "Status": {"State": state, **({"FailureDetails": failure} if failure else {})}}
+    status = {"State": state, **({"FailureDetails": failure} if failure else {})}
+    return {"Name": STEP, "Config": CONFIG, "Status": status}
+
+
+OTHER = {"Name": "other", "Status": {"State": "FAILED"}}
 
 
 def test_the_stacks_own_are_found_on_all_pages() -> None:
@@ -106,10 +118,12 @@ def test_the_primary_node_is_no_worker() -> None:
     ("steps", "found", "failed"),
     [
         ([], Step("PENDING"), False),
-        ([{"Name": "other", "Status": {"State": "FAILED"}}], Step("PENDING"), False),
-        ([step("COMPLETED")], Step("COMPLETED"), False),
-        ([step("FAILED", Reason="Unknown Error.", Message="exit 1")], Step("FAILED", "exit 1"), True),
-        ([step("CANCELLED", Reason="Unknown Error.")], Step("CANCELLED", "Unknown Error."), True),
+        ([OTHER], Step("PENDING"), False),
+        ([step("COMPLETED")], Step("COMPLETED", "", CONFIG), False),
+        ([OTHER, OTHER, step("COMPLETED")], Step("COMPLETED", "", CONFIG), False),
+        ([step("RUNNING"), step("FAILED")], Step("RUNNING", "", CONFIG), False),
+        ([step("FAILED", Reason="Unknown Error.", Message="exit 1")], Step("FAILED", "exit 1", CONFIG), True),
+        ([step("CANCELLED", Reason="Unknown Error.")], Step("CANCELLED", "Unknown Error.", CONFIG), True),
     ],
 )
 def test_the_step_that_starts_spark_connect(steps: list[dict[str, Any]], found: Step, failed: bool) -> None:
@@ -132,6 +146,29 @@ def test_it_waits_until_spark_connect_was_started(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(cluster_status.time, "sleep", later)
     found, waited = cluster_status.wait_until_ready(emr, "demo", 60)
     assert (found.id, found.state, waited < 60) == ("j-1", "WAITING", True)
+
+
+@pytest.mark.parametrize(
+    ("before", "start", "starts"),
+    [
+        ("COMPLETED", True, 2),  # it may have stopped since, of which EMR knows nothing
+        ("FAILED", True, 2),
+        ("RUNNING", True, 1),
+        ("COMPLETED", False, 1),
+    ],
+)
+def test_it_is_started_once_more(
+    before: str, start: bool, starts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emr = Emr(cluster("j-1"), steps=[step(before)])
+
+    def later(_seconds: float) -> None:
+        emr.steps[0]["Status"] = {"State": "COMPLETED"}
+
+    monkeypatch.setattr(cluster_status.time, "sleep", later)
+    cluster_status.wait_until_ready(emr, "demo", 60, start)
+    assert len(emr.steps) == starts
+    assert {tuple(one["Config"]["Args"]) for one in emr.steps} == {("sudo", "start")}
 
 
 @pytest.mark.parametrize(
