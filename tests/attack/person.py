@@ -62,6 +62,15 @@ def said(*command: str) -> bool:
     return done.returncode == 0 and bool(done.stdout.strip())
 
 
+def is_told(process: int) -> bool:
+    """Whether systemd, which is root, tells a process's command line."""
+    systemd = "org.freedesktop.systemd1"
+    manager = [systemd, "/org/freedesktop/systemd1", f"{systemd}.Manager"]
+    call = ["busctl", "--", "call", *manager, "GetUnitProcesses", "s", "-.slice"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    return f' {process} "' in done.stdout
+
+
 def is_outside_of_limits() -> bool:
     """Whether this runs in no slice of one user, nor in that of all jobs."""
     slices = (f"/user.slice/user-{os.getuid()}.slice/", "/user.slice/user-jobs.slice/")
@@ -83,6 +92,12 @@ def takes_a_name(path: Path) -> bool:
     return True
 
 
+def fills(folder: str) -> bool:
+    """Whether anything can be written on a file system: in a folder of one's own there, too."""
+    device = Path(folder).stat().st_dev
+    return any(os.access(one, os.W_OK) and Path(one).stat().st_dev == device for one, *_ in os.walk(folder))
+
+
 def attempts(other: int, port: int) -> dict[str, Callable[[], bool]]:
     """Return what is tried. other: a process of another user's; port: on which it answers, by TCP and UDP."""
     process = Path(f"/proc/{other}")
@@ -93,6 +108,7 @@ def attempts(other: int, port: int) -> dict[str, Callable[[], bool]]:
         "listen in the place of the hub, its proxy or RStudio": lambda: listens(SYSTEMS_PORTS),
         "see another's processes": process.exists,
         "read another's command line": lambda: bool((process / "cmdline").read_bytes()),
+        "have systemd tell another's command line": lambda: is_told(other),
         "read another's environment": lambda: bool((process / "environ").read_bytes()),
         "end another's process": lambda: may_end(other),
         "see another's files in `/tmp`": Path("/tmp/of-another").exists,
@@ -102,6 +118,7 @@ def attempts(other: int, port: int) -> dict[str, Callable[[], bool]]:
         "read what the system writes to the journal": lambda: said("journalctl", "-qn1", "_UID=0"),
         "become root by `sudo`": lambda: said("sudo", "-n", "id"),
         "be outside of the limits for users": is_outside_of_limits,
+        "fill `/run`, where everything that starts writes": lambda: fills("/run"),
         "take a name in `/dev/shm` that another will want": lambda: takes_a_name(Path("/dev/shm/a-name")),
     }
 

@@ -115,6 +115,16 @@ def _profile_with_an_error(hub: Hub, _password: str) -> None:
         assert cell.output == "42", cell
 
 
+def _workspace_that_cannot_be_read(hub: Hub, _password: str) -> None:
+    with terminal(hub) as shell:
+        shell.run("mkdir -p kept damaged && (cd kept && Rscript -e 'kept <- 42; save.image()')")
+        shell.run("head -c 20 kept/.RData >damaged/.RData")
+    for folder, came in (("kept", "42"), ("damaged", "nothing")):
+        with hub.kernel("ir", folder) as kernel:
+            cell = hub.run_in(kernel, "cat(get0('kept', ifnotfound = 'nothing'))")
+        assert cell.output == came, cell
+
+
 def _large_message(hub: Hub, _password: str) -> None:
     with hub.kernel() as kernel:
         cell = hub.run_in(kernel, f"x = '{'a' * 12_000_000}'\nprint(len(x))")
@@ -264,10 +274,26 @@ def _files_up_and_down(hub: Hub, _password: str) -> None:
     assert hub.server("GET", "files/up.csv").text == text
 
 
+def _hidden_file(hub: Hub, _password: str) -> None:
+    with terminal(hub) as shell:
+        shell.run("echo MINE=1 >.Renviron")
+    assert hub.server("GET", "api/contents/.Renviron").json()["content"] == "MINE=1\n"
+    assert hub.server("DELETE", "api/contents/.Renviron").status == 204
+
+
+def _page_has_plotly(hub: Hub, _password: str) -> None:
+    assert "jupyterlab-plotly" in hub.server("GET", "lab").text
+
+
 Act = Callable[[Hub, str], None]
 ENVIRONMENTS = "Compute in a conda environment and a virtual environment of one's own"
 MORE: tuple[tuple[str, str, Act], ...] = (
     (ENVIRONMENTS, "kernels", _own_environments_are_kernels),
+    (
+        "Open a project with a saved workspace, and one with a damaged one",
+        "a kernel of R",
+        _workspace_that_cannot_be_read,
+    ),
     (
         "Open a project whose .Rprofile hides the site library",
         "a kernel of R",
@@ -276,9 +302,11 @@ MORE: tuple[tuple[str, str, Act], ...] = (
     ("Open a project whose .Rprofile has an error", "a kernel of R", _profile_with_an_error),
     ("Send a message of 12 MB", "a kernel's websocket", _large_message),
     ("See widgets", "JupyterLab's page", _widgets_are_in_the_page),
+    ("See plotly's figures", "JupyterLab's page", _page_has_plotly),
     ("Be asked nothing about news and updates", "JupyterLab's settings", _no_question_about_news),
     ("Export a notebook to everything that is offered", "JupyterLab's menu", _exports),
     ("Upload a table and download it", "JupyterLab's files", _files_up_and_down),
+    ("Edit a hidden file", "JupyterLab's files", _hidden_file),
     ("Leave a program running in a terminal", "the idle culler", _busy_terminal),
     ("Leave a detached job", "the idle culler", _detached_job),
     ("Ask that nothing be stopped", "the idle culler", _kept),

@@ -82,9 +82,9 @@ def test_who_is_at_work(machine: Machine, operator: Operator) -> None:
     """Whose process computes, outside of a server of JupyterHub, and whose server tells so."""
     machine.run("systemd-run --unit=works --uid=alice perl -e 'while (1) {}'")
     machine.run("systemd-run --unit=waits --uid=bob sleep 1000")
-    told = "/run/jupyter-bob-singleuser"
+    told = "/run/jupyter/bob"
     doing = '{"doing": ["kernel ir"], "last": 0}'
-    machine.run(f"install -d -o bob {told} && echo '{doing}' >{told}/at-work.json && chown -R bob {told}")
+    machine.run(f"mkdir -p {told} && echo '{doing}' >{told}/at-work.json && chown -R bob {told}")
     time.sleep(2)
     try:
         machine.refresh()

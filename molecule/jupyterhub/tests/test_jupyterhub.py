@@ -345,7 +345,7 @@ def reached(host: Host, uids: str) -> set[str]:
 
 def test_hub_follows_no_link_of_a_user(host: Host, browser: Hub) -> None:
     """In the folder of the server's unit, which is the user's and may still be there from before."""
-    folder = "/run/jupyter-bob-singleuser"
+    folder = "/run/jupyter/bob"
     host.check_output(f"echo untouched > /root/victim && install -d -o bob -m 700 {folder}")
     host.check_output(f"runuser -u bob -- ln -s /root/victim {folder}/jupyter-bob-singleuser.env")
     browser.sign_in("bob", PASSWORD)
@@ -397,7 +397,7 @@ def test_first_server_starts_where_nothing_can_be_written(host: Host, browser: H
 
 def test_busy_kernel_is_activity(host: Host, alice: Hub) -> None:
     """A long cell that prints nothing must not look idle, to the culler or to whoever asks who is at work."""
-    told = f"/run/{UNIT}/at-work.json"
+    told = "/run/jupyter/alice/at-work.json"
     with alice.kernel() as kernel:
         alice.run_in(kernel, "import time")
         quiet = _last_activity(alice)

@@ -61,7 +61,7 @@ def test_people(
 
 def tell(run: Path, unit: str, text: str, age: float = 0.0) -> Path:
     path = run / unit / "at-work.json"
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.write_text(text)
     os.utime(path, (time.time() - age,) * 2)
     return path
@@ -83,13 +83,13 @@ def test_what_a_server_tells(tmp_path: Path, text: Any, age: float, expected: li
     now = time.time()
     if isinstance(text, dict):
         text = json.dumps({**text, "last": now + text["last"]})
-    tell(tmp_path, "jupyter-ada-singleuser", text, age)
+    tell(tmp_path, "jupyter/ada", text, age)
     found = presence.servers({os.getuid(): None}, now, tmp_path)
     assert found.get(os.getuid()) == expected
 
 
 def test_what_nobody_of_the_stack_tells_does_not_count(tmp_path: Path) -> None:
-    tell(tmp_path, "jupyter-ada-singleuser", '{"doing": ["kernel ir"], "last": 0}')
+    tell(tmp_path, "jupyter/ada", '{"doing": ["kernel ir"], "last": 0}')
     assert presence.servers({os.getuid() + 1: None}, time.time(), tmp_path) == {}
 
 

@@ -37,7 +37,8 @@ JUPYTER: dict[str, dict[str, Any]] = {
     "pamela": {"PAMError": PAMError},
     "tornado.web": {"HTTPError": HTTPError},
     "jupyter_client.kernelspec": dict.fromkeys(("KernelSpec", "KernelSpecManager", "NoSuchKernel"), Anything),
-    "traitlets": {"List": Anything, "Unicode": Anything},
+    "jupyter_client.manager": {"AsyncKernelManager": Anything},
+    "traitlets": {"List": Anything, "Unicode": Anything, "default": lambda _name: lambda method: method},
 }
 
 

@@ -79,6 +79,8 @@ def test_a_home_with_spaces(machine: Path) -> None:
     assert ran.stdout == f"R: {machine}/a home/{LIBRARY}/4.4\n"
 
 
-def test_another_word_is_answered_by_the_usage(machine: Path) -> None:
-    ran = run(machine, "please")
-    assert (ran.returncode, ran.stdout.split("\n")[0].startswith("usage: ds-reinstall")) == (64, True)
+@pytest.mark.parametrize(("word", "code"), [("please", 64), ("--help", 0), ("-h", 0)])
+def test_another_word_is_answered_by_the_usage(machine: Path, word: str, code: int) -> None:
+    ran = run(machine, word)
+    assert ran.returncode == code
+    assert (ran.stderr if code else ran.stdout).startswith("usage: ds-reinstall ")

@@ -16,7 +16,7 @@ from .work import Look, Process, kept, processes, read_theirs
 
 SEEN = "presence/processes.json"
 RUN = Path("/run")
-SERVERS = "jupyter-*/at-work.json"
+SERVERS = "jupyter/*/at-work.json"
 """Below /run, of each user's server of JupyterHub, which writes it (ds_stack_server/activity.py)."""
 SERVER_GROUP = re.compile(r"/jupyter-[^/]+-singleuser\.service")
 """What runs in there, that server tells of: it knows its kernels, and itself."""

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
-from traitlets import List, Unicode
+from jupyter_client.manager import AsyncKernelManager
+from traitlets import List, Unicode, default
 
 KERNELS = "share/jupyter/kernels"
 VIRTUAL = (".venv", "*", "*/.venv", "*/venv", ".virtualenvs/*", ".venvs/*")
@@ -132,3 +133,11 @@ class EnvironmentKernels(KernelSpecManager):
         return kernels(
             Path.home(), Path(self.shared), frozenset(Path(path).resolve() for path in self.hidden)
         )
+
+
+class EnvironmentKernelManager(AsyncKernelManager):
+    """What starts a kernel for a command such as ``jupyter execute``: those of environments too."""
+
+    @default("kernel_spec_manager")
+    def _environments(self) -> EnvironmentKernels:
+        return EnvironmentKernels(parent=self)
