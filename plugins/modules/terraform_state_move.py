@@ -81,13 +81,12 @@ kept:
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.errors import TerraformError
 from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.handover import NOTHING, hand_over
-from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import OF_A_STATE
+from ansible_collections.iac.ds_stack.plugins.module_utils._terraform.options import OF_A_STATE, read_path
 
 ARGUMENTS: dict[str, Any] = {
     **OF_A_STATE,
@@ -101,7 +100,7 @@ def main() -> None:
     params = module.params
     try:
         done = hand_over(
-            Path(params["work_dir"]).absolute(),
+            read_path("work_dir", params["work_dir"]),
             params["backend"],
             params["binary"],
             os.environ,

@@ -104,37 +104,45 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def read(path: Path) -> str | None:
-    """Return a file's text, or None when there is no such file."""
+def read(path: Path) -> bytes | None:
+    """Return what is in a file, or None when there is no such file."""
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        return path.read_bytes()
     except FileNotFoundError:
         return None
 
 
-def write(module: AnsibleModule, path: Path, content: str) -> None:
+def difference(path: Path, before: bytes | None, after: bytes) -> dict[str, Any]:
+    """Return a difference to show: Ansible takes no result that is no UTF-8."""
+    return {
+        "before_header": str(path),
+        "after_header": str(path),
+        "before": (before or b"").decode("utf-8", "replace"),
+        "after": after.decode("utf-8", "replace"),
+    }
+
+
+def write(module: AnsibleModule, path: Path, content: bytes) -> None:
     """Replace a file in one step, so that nobody ever reads half of it."""
     for folder in reversed([one for one in path.parents if not one.exists()]):
         folder.mkdir()
         folder.chmod(0o755)  # whatever the umask says
     descriptor, unfinished = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+    with os.fdopen(descriptor, "wb") as file:
         file.write(content)
     module.atomic_move(unfinished, str(path))
 
 
 def ensure(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, Any] | None:
     """Give a file its text and permissions, and return the difference, or None when there was none."""
-    path, content = Path(wanted["path"]), wanted["content"]
+    path, content = Path(wanted["path"]), wanted["content"].encode("utf-8", "surrogateescape")
     before = read(path)
     if before != content and not module.check_mode:
         write(module, path, content)
     changed = before != content
     if path.exists():
         changed = module.set_mode_if_different(str(path), wanted["mode"], changed)
-    if not changed:
-        return None
-    return {"before_header": str(path), "after_header": str(path), "before": before or "", "after": content}
+    return difference(path, before, content) if changed else None
 
 
 def doomed(patterns: list[str], wanted: list[dict[str, Any]]) -> list[Path]:
@@ -163,16 +171,20 @@ def place(path: Path) -> Path:
     return Path(os.path.realpath(path.parent), path.name)
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
-    """Do what the task asks for and return the module's result. Raises OSError."""
+def run(module: AnsibleModule, differences: list[dict[str, Any]]) -> dict[str, Any]:
+    """Do what the task asks for and return the module's result; each difference is told as it is made.
+
+    Raises OSError.
+    """
     removed = doomed(module.params["purge"], module.params["files"])
-    differences = [found for one in module.params["files"] if (found := ensure(module, one))]
+    for one in module.params["files"]:
+        if found := ensure(module, one):
+            differences.append(found)
     for path in removed:
-        differences.append(
-            {"before_header": str(path), "after_header": str(path), "before": read(path) or "", "after": ""}
-        )
+        found = difference(path, None if path.is_symlink() else read(path), b"")
         if not module.check_mode:
             path.unlink()
+        differences.append(found)
     names = [found["before_header"] for found in differences]
     written = names[: len(names) - len(removed)]
     return {
@@ -189,10 +201,12 @@ def main() -> None:
     wrong = problems([one["path"] for one in module.params["files"]], module.params["purge"])
     if wrong:
         module.fail_json(msg=" ".join(wrong))
+    made: list[dict[str, Any]] = []
     try:
-        result = run(module)
+        result = run(module, made)
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}")
+        changed = bool(made) and not module.check_mode
+        module.fail_json(msg=f"{error.filename}: {error.strerror}", changed=changed)
     module.exit_json(**result)
 
 

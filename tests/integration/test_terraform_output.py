@@ -43,6 +43,9 @@ PLAY = """
     - ansible.builtin.debug:
         msg: "{{ lookup('iac.ds_stack.terraform_output', 'size', work_dir=work_dir, binary='no-such') }}"
       ignore_errors: true
+    - ansible.builtin.debug:
+        msg: "{{ lookup('iac.ds_stack.terraform_output', 'size', work_dir=work_dir, workspace='..') }}"
+      ignore_errors: true
 """
 
 
@@ -77,6 +80,7 @@ def test_outputs_are_read_without_a_plan_and_what_is_missing_is_named(stack: Sta
     assert "there is none called sise; there are: disk_id, password, size" in said
     assert f"{stack.work_dir}/missing is no directory" in said
     assert "There is no program no-such" in said
+    assert "workspace: '..' is no name of one" in said
 
 
 TYPES = """

@@ -168,6 +168,68 @@ def test_a_diagnostic_survives_every_kind_of_line_end(stack: Stack, char: str) -
     assert "Resource precondition failed" in Path(result["log_path"]).read_text()
 
 
+@pytest.mark.parametrize(
+    ("option", "covers", "nothing"),
+    [
+        ("targets", "terraform_data.x", "terraform_data.y"),
+        ("targets", 'module.m["a"].terraform_data.x', 'module.m["b"]'),
+        ("targets", "module.m", "module.n"),
+        ("targets", "data.terraform_remote_state.none", "terraform_remote_state.none"),
+        ("replace", "terraform_data.x", "terraform_data.x[0]"),
+    ],
+)
+def test_an_address_that_covers_nothing_is_told(stack: Stack, option: str, covers: str, nothing: str) -> None:
+    stack.write(
+        """
+resource "terraform_data" "x" {}
+module "m" {
+  source   = "./m"
+  for_each = { a = 1 }
+}
+data "terraform_remote_state" "none" {
+  backend = "local"
+  config  = { path = "${path.module}/none.json" }
+}
+"""
+    )
+    stack.write('resource "terraform_data" "x" {}', "m/main.tf")
+    stack.write('{"version": 4, "serial": 1, "lineage": "x", "outputs": {}, "resources": []}', "none.json")
+    for options in ({"check": True}, {}, {}):  # before, by, and after the apply
+        said = json.dumps(stack.apply(**{option: [nothing]}, **options).get("warnings", ""))
+        assert json.dumps(f"{option}: {nothing} covers nothing")[1:-1] in said
+        said = json.dumps(stack.apply(**{option: [covers]}, **options).get("warnings", ""))
+        assert json.dumps(f"{option}: {covers} covers nothing")[1:-1] not in said
+    assert stack.apply(state="absent", targets=["terraform_data.y"])["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("workspace", name) for name in ("", ".", "..", "a/b", "-x", "ü", "a b", "default\n")),
+        ("source", ""),
+        ("work_dir", ""),
+        ("variables", {"size": [float("nan")]}),
+        ("sensitive_variables", {"password": "hunter2\udcff"}),
+        ("overrides", {"terraform": float("inf")}),
+        ("backend", {"type": "local", "config": {"path": "\ud800"}}),
+    ],
+)
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_cannot_be_meant_is_refused_by_its_name(
+    stack: Stack, option: str, value: Any, state: str
+) -> None:
+    result = stack.fail(**{option: value}, state=state)
+    assert result["msg"].startswith(f"{option}: "), result["msg"]
+    assert "hunter2" not in json.dumps(result)
+    assert not stack.work_dir.exists()
+
+
+def test_an_optional_path_that_is_empty_is_not_given(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(stack.source)
+    stack.apply(plugin_cache_dir="", binary="")
+    assert [path.name for path in stack.source.iterdir()] == ["main.tf"]
+
+
 def test_a_pattern_that_protects_nothing_is_told(stack: Stack) -> None:
     def told(**options: Any) -> list[str]:
         result = stack.apply(protect=["terraform_data.disc", "*.machine", "module.data"], **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ resource "terraform_data" "x" {
     twice = jsonencode([jsonencode({ password = local.seen })])
     list  = [local.seen]
     text  = "before ${local.seen} after"
+    key   = { (local.seen) = { (local.seen) = 1 } }
+    url   = "https://ada:${urlencode(local.seen)}@host"
+    b64   = base64encode(local.seen)
+    basic = base64encode("ada:${local.seen}")
+    data  = base64encode("password=${local.seen}")
   }
   provisioner "local-exec" {
     command     = "printf '%s\\n' \\"$PLAIN\\" \\"$ONCE\\" \\"$TWICE\\"; exit ${FAILS}"
@@ -60,9 +66,14 @@ SECRETS = {
 
 
 def pieces(secret: str) -> set[str]:
-    """What must not be seen of it, however it is escaped."""
+    """What must not be seen of it, however it is escaped; of base64 but for its ends."""
     words = {"correct", "horse", "battery", "пароль", "лошадь", "staple"}
-    return {word for word in words if word in secret} | {json.dumps(word)[1:-1] for word in words}
+    encoded = [base64.b64encode(before + secret.encode()) for before in (b"", b"ada:", b"password=")]
+    return {
+        *(word for word in words if word in secret),
+        *(json.dumps(word)[1:-1] for word in words),
+        *(text[12:-4].decode() for text in encoded),
+    }
 
 
 @pytest.fixture

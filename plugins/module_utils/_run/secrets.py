@@ -6,10 +6,12 @@ written there. Pure."""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from .progress import plain
 
@@ -31,9 +33,16 @@ def secrets_in(values: Iterable[Any]) -> set[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret as it is, in JSON, and in JSON in JSON; all of these also as `plain` text."""
+    """A secret as it is, in JSON, and in JSON in JSON, all of these also as `plain` text; as Python shows it;
+    in URLs; and in base64."""
     once = _in_json(secret)
-    forms = {secret, *once, *(form for inner in once for form in _in_json(inner))}
+    forms = {secret, *once, *(form for inner in once for form in _in_json(inner)), repr(secret)[1:-1]}
+    raw = secret.encode("utf-8", "surrogatepass")
+    # Go leaves some characters as they are, by where in a URL they stand.
+    forms |= {quote(raw, safe=safe) for safe in ("", "$&+=:@", "$&+,;=")} | {
+        quote_plus(raw),
+        *_in_base64(raw),
+    }
     return forms | {text for form in forms if len((text := plain(form)).strip()) >= SHORTEST_SECRET}
 
 
@@ -46,21 +55,36 @@ def _in_json(text: str) -> set[str]:
     return {python, json.dumps(text)[1:-1], go, old_go}
 
 
+def _in_base64(raw: bytes) -> Iterator[str]:
+    """What stands in base64 for all that has this in it, as `user:secret` has; not the few characters at its
+    ends that also depend on what is before and behind. What is too short says nothing."""
+    for before in range(3):
+        end = (before + len(raw)) // 3 * 3
+        text = base64.b64encode(bytes(before) + raw)[4 if before else 0 : end // 3 * 4].decode()
+        if len(text) >= SHORTEST_SECRET + 2:
+            yield from {text, text.translate({43: "-", 47: "_"})}
+
+
 _GO_ESCAPES = {char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
-def leaves(value: Any) -> Iterator[str]:
-    """All texts and numbers in a value, as text."""
+def leaves(value: Any, *, keys: bool = False) -> Iterator[str]:
+    """All texts and numbers in a value, as text; also the keys of dictionaries, if so."""
     if isinstance(value, dict):
-        for item in value.values():
-            yield from leaves(item)
+        for key, item in value.items():
+            yield from [str(key)] if keys else []
+            yield from leaves(item, keys=keys)
     elif isinstance(value, list | tuple | set):
         for item in value:
-            yield from leaves(item)
+            yield from leaves(item, keys=keys)
     elif isinstance(value, str):
         yield value
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield str(value)
+
+
+_OF_OTHERS = frozenset({"before", "after", "variables", "overrides"})
+"""Names under which a result has what others have made, with keys that may be secret."""
 
 
 class Scrubber:
@@ -91,12 +115,18 @@ class Scrubber:
                 text = text.replace(form, SENSITIVE)
         return text
 
-    def value(self, value: Any) -> Any:
-        """A value without the secrets, at every depth. The keys of dictionaries stay."""
+    def value(self, value: Any, *, keys: bool = False) -> Any:
+        """A value without the secrets, at every depth.
+
+        keys: also in the keys of dictionaries. Without, only in those of what is known not to be ours.
+        """
         if isinstance(value, dict):
-            return {key: self.value(item) for key, item in value.items()}
+            return {
+                self.text(key) if keys else key: self.value(item, keys=keys or key in _OF_OTHERS)
+                for key, item in value.items()
+            }
         if isinstance(value, list | tuple):
-            return [self.value(item) for item in value]
+            return [self.value(item, keys=keys) for item in value]
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, int | float) and not isinstance(value, bool):

@@ -111,7 +111,8 @@ class Cli:
     @property
     def _refuges(self) -> list[Path]:
         """Where a state may be saved when its own place fails."""
-        return [self.directory, Path.home(), Path(tempfile.gettempdir())]
+        home = self.environment.get("HOME")  # a user of no name, as in containers, may have none
+        return [self.directory, *([Path(home)] if home else []), Path(tempfile.gettempdir())]
 
     def document(self, args: Sequence[str]) -> Any:
         """Run a command that prints one JSON document, which is not logged: it may hold secrets."""

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .errors import TerraformError
 from .state import DEFAULT_WORKSPACE
 
 COMMON: dict[str, dict[str, Any]] = {
@@ -66,9 +69,38 @@ class Options:
 
 
 def read_options(params: Mapping[str, Any], *, check: bool) -> Options:
-    """The parameters of a module as options. What is None counts as not given."""
+    """The parameters of a module as options. What is None counts as not given, an optional path that is empty
+    too. Raises TerraformError."""
     known = {item.name for item in fields(Options)}
     given = {name: value for name, value in params.items() if name in known and value is not None}
-    paths = ("source", "work_dir", "plugin_cache_dir")
-    given |= {name: Path(given[name]).absolute() for name in paths if name in given}
-    return Options(**given, check=check)
+    given |= {name: read_path(name, given[name]) for name in ("source", "work_dir")}
+    cache = given.pop("plugin_cache_dir", None)
+    check_workspace(given.get("workspace", DEFAULT_WORKSPACE))
+    for name in ("variables", "sensitive_variables", "backend", "overrides"):
+        _check_json(name, given.get(name))
+    return Options(**given, plugin_cache_dir=Path(cache).absolute() if cache else None, check=check)
+
+
+def read_path(name: str, path: str) -> Path:
+    """A path that has to be given. Raises TerraformError: an empty one does not mean where we are."""
+    if not path:
+        raise TerraformError(f"{name}: it is empty.")
+    return Path(path).absolute()
+
+
+def check_workspace(name: str) -> None:
+    """Raises TerraformError for a name that Terraform refuses, or takes for another workspace's."""
+    if re.fullmatch(r"(?!-|\.\.?$)[\w.~$&+=:@-]+", name, re.ASCII) is None:
+        raise TerraformError(
+            f"workspace: {name!r} is no name of one. It takes letters, digits and . _ ~ $ & + = : @ -, the "
+            "last not at its beginning."
+        )
+
+
+def _check_json(name: str, value: Any) -> None:
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:  # it names the value, which may be secret
+        raise TerraformError(
+            f"{name}: it holds what JSON cannot: a number such as .nan, or a text of broken characters."
+        ) from None

@@ -16,6 +16,7 @@ from .._run.secrets import SENSITIVE, Scrubber
 from .changes import Plan
 from .cli import Cli
 from .errors import TerraformError
+from .options import check_workspace
 from .place import Place
 from .resolve import clean_environment
 from .state import known_outputs, local_outputs, selected_workspace
@@ -71,6 +72,8 @@ def read_outputs(
     """
     if not work_dir.is_dir():
         raise TerraformError(f"{work_dir} is no directory.")
+    if workspace is not None:
+        check_workspace(workspace)
     root = root_of(work_dir.resolve())
     if binary is not None:  # one that is not there is a mistake, needed or not
         find_binary(binary)

@@ -122,18 +122,21 @@ class Report:
             values["changed"] = failure.changed
             values["diagnostics"] = [asdict(item) for item in failure.diagnostics]
             values["msg"] = progress.failure(failure.message, values.get("log_path"))
-        values = {**scrubber.value(values), **progress.result()}
+        clean = {**scrubber.value(values), **progress.result()}
+        if "outputs" in values:  # with names of the configuration's, and all else of others
+            outputs = values["outputs"].items()
+            clean["outputs"] = {name: scrubber.value(item, keys=True) for name, item in outputs}
         for name in self._outputs.revealed:  # exactly as they are, whatever is in them
-            values["outputs"][name] = self._outputs.values[name]
+            clean["outputs"][name] = self._outputs.values[name]
         # The result is clean. Ansible's own list holds all values of a no_log option, also those as short as
         # "1", which would mask half of it, and would mask what is to be revealed.
         module.no_log_values = set()
-        (module.exit_json if failure is None else module.fail_json)(**values)
+        (module.exit_json if failure is None else module.fail_json)(**clean)
 
     def _secrets(self) -> Iterable[str]:
         # A sensitive attribute may be as harmless as "us-east-1". What Terraform itself shows in an output is
         # no secret, and must reach the play as it is.
-        shown = [leaf for leaf in leaves(self._outputs.values) if leaf != SENSITIVE]
+        shown = [leaf for leaf in leaves(self._outputs.values, keys=True) if leaf != SENSITIVE]
         found = set(self._scrubber.secrets) - self._given
         return self._given | {secret for secret in found if not any(secret in leaf for leaf in shown)}
 
@@ -141,7 +144,10 @@ class Report:
 def execute(module: AnsibleModule, work: Callable[[Options, Progress, Report], None]) -> None:
     """Run what a module is for and leave the module with its result."""
     progress = Progress.from_environment()
-    report = Report(read_options(module.params, check=module.check_mode))
+    try:
+        report = Report(read_options(module.params, check=module.check_mode))
+    except TerraformError as error:
+        module.fail_json(msg=error.message)
     failure: TerraformError | None = None
     try:
         with exit_on_signals():

@@ -14,7 +14,9 @@ from typing import Any
 
 from .._run.secrets import secrets_in
 from .changes import INVOKE, NOTHING, Change, Plan, addresses_in, parse_plan
+from .cli import Cli
 from .errors import TerraformError
+from .options import Options
 from .plan import Planned
 
 COUNTED = ("add", "change", "replace", "destroy", "import", "move", "forget")
@@ -49,8 +51,8 @@ def review(planned: Planned) -> Review:
     """Look at a plan. An empty one is not shown: that would start the providers again."""
     options, cli = planned.place.options, planned.place.cli
     if not planned.anything:
-        listed = cli.text(["state", "list"]).split("\n") if options.protect else ()
-        return Review(planned, NOTHING, warnings=warn_of_patterns(options.protect, {*listed} - {""}))
+        asked = options.protect or options.targets or options.replace
+        return Review(planned, NOTHING, warnings=warn_of_patterns(options, _listed(cli)) if asked else ())
     document = planned.document()
     plan = parse_plan(document, options.reveal_outputs)
     cli.scrubber.add(secrets_in(plan.secrets))
@@ -60,8 +62,18 @@ def review(planned: Planned) -> Review:
         document,
         goes_on=plan.applyable is not False,
         refused=refuse(plan.changes, options.protect, options.max_destroys),
-        warnings=warn_of_patterns(options.protect, addresses_in(document)),
+        warnings=warn_of_patterns(options, addresses_in(document)),
     )
+
+
+def _listed(cli: Cli) -> set[str]:
+    """What is in the state; Terraform fails where there is none."""
+    try:
+        return {*cli.text(["state", "list"]).split("\n")} - {""}
+    except TerraformError as error:
+        if error.interrupted is not None:
+            raise
+        return set()
 
 
 def permit(reviewed: Review) -> None:
@@ -86,12 +98,19 @@ def permit(reviewed: Review) -> None:
         raise TerraformError("The plan was turned down at the console. Nothing was changed.")
 
 
-def warn_of_patterns(protect: Sequence[str], addresses: set[str]) -> list[str]:
-    """Tell of patterns that cover nothing; where there is nothing at all, none can."""
+def warn_of_patterns(options: Options, addresses: set[str]) -> list[str]:
+    """Tell of patterns and addresses that cover nothing. Where there is nothing, nothing can be guarded or
+    destroyed."""
+    asked = {"targets": options.targets, "replace": options.replace, "protect": options.protect}
+    if not addresses:
+        asked = {} if options.state == "absent" else {**asked, "protect": ()}
     return [
-        f"protect: {pattern} covers nothing in the state or the plan."
-        for pattern in (protect if addresses else ())
-        if not any(is_protected(address, [pattern]) for address in addresses)
+        f"{name}: {pattern} covers nothing in the state or the plan."
+        for name, patterns in asked.items()
+        for pattern in patterns
+        # Data sources are in no state before something else is.
+        if not re.search(r"(^|\.)data\.", pattern)
+        and not any(is_protected(address, [pattern]) for address in addresses)
     ]
 
 

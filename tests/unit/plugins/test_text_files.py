@@ -57,6 +57,50 @@ def test_files_are_written_once(run: Runner) -> None:
     assert not run({"a.conf": "one\n", "deep/down/b.conf": "zwölf\n"})["changed"]
 
 
+@pytest.mark.parametrize(
+    ("there", "wanted", "changed"),
+    [
+        (b"a\r\nb\r\n", "a\nb\n", True),
+        (b"a\r\nb\r\n", "a\r\nb\r\n", False),
+        (b"a\nb\n", "a\r\nb\r", True),
+        (b"a\xff\n", "a\n", True),
+        (b"\xef\xbb\xbfa", "\ufeffa", False),
+        (b"a\0\xc2\x85\xe2\x80\xa8", "a\0\u0085\u2028", False),
+    ],
+)
+def test_a_file_is_what_its_bytes_are(run: Runner, there: bytes, wanted: str, changed: bool) -> None:
+    (run.folder / "a").write_bytes(there)
+    (run.folder / "a").chmod(0o644)
+    for check in (True, False):
+        result = run({"a": wanted}, check=check)
+        assert result["changed"] is changed
+        json.dumps(result, ensure_ascii=False).encode()  # Ansible refuses what is no UTF-8
+    assert (run.folder / "a").read_bytes() == wanted.encode()
+    assert not run({"a": wanted})["changed"]
+
+
+def test_links_and_what_is_no_text_are_removed(run: Runner) -> None:
+    folder = run.folder / "folder"
+    folder.mkdir()
+    (folder / "kept").write_text("x")
+    (run.folder / "link").symlink_to(folder)
+    (run.folder / "old").write_bytes(b"\xff")
+    result = run({}, purge=("*",))
+    assert run.names(result["removed"]) == ["link", "old"]
+    json.dumps(result, ensure_ascii=False).encode()
+    assert [path.name for path in run.folder.rglob("*")] == ["folder", "kept"]
+
+
+def test_what_was_written_before_a_failure_is_told(run: Runner) -> None:
+    (run.folder / "b").mkdir()
+    result = run({"a": "x", "b": "y"})
+    assert (result["failed"], result["changed"], result["msg"]) == (
+        True,
+        True,
+        f"{run.folder}/b: Is a directory",
+    )
+
+
 def test_only_what_differs_is_written(run: Runner) -> None:
     run({"a": "one", "b": "two"})
     before = (run.folder / "a").stat().st_ino

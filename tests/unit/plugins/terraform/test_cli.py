@@ -120,6 +120,16 @@ def program(fake: cli.Cli, code: str) -> None:
     (fake.directory / "program").write_text(code)
 
 
+def test_a_failure_is_told_to_a_user_of_no_name_and_no_home(
+    fake: cli.Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(fake, "sys.exit('no such disk')")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    with pytest.raises(TerraformError, match="no such disk"):
+        replace(fake, environment={}).events(["plan"])
+
+
 def test_text_without_diagnostics_is_not_lost(fake: cli.Cli) -> None:
     program(fake, "print('panic: my-secret'); print('goroutine 1', file=sys.stderr); sys.exit(11)")
     with pytest.raises(TerraformError) as caught:
