@@ -11,6 +11,7 @@ say otherwise is converted: ``-e name=3`` and ``-e name=yes`` come as texts.
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -168,7 +169,7 @@ def _whole_number(where: str, value: Any) -> int:
 
 
 def _number(where: str, value: Any) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     if isinstance(value, str) and len(value) < LONGEST_NUMBER and NUMBER.fullmatch(value):
         return float(value)

@@ -31,7 +31,8 @@ RESERVED_USERS = frozenset(
     "messagebus netdev polkitd pollinate rdma render sgx ssh sshd ssl-cert syslog tcpdump tss ubuntu usbmux "
     "uuidd wheel "
     # Those of what a stack's image has beside them, and Session Manager's.
-    "docker ds-self-test ds-stack ds-users jupyterhub nginx rstudio-server ssm-user".split()
+    "docker ds-processes ds-self-test ds-stack ds-stack-spark ds-users jupyterhub nginx "
+    "rstudio-server ssm-user".split()
 )
 """The machine makes no account that its image has already, as a user or as a group: nobody gets in then."""
 
