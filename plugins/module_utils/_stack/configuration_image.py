@@ -139,12 +139,9 @@ def _meaning(name: str, value: Any) -> Iterator[str]:
         yield f"{value} seconds would stop servers in use. Take {SHORTEST_IDLE} or more, or 0 for never."
     if name in LOCKS and value.strip() and (problem := lock_problem(value, "the lock", LOCKS[name])):
         yield problem
-    if problem := _MEANINGS.get(name, _nothing)(value):
+    meaning = _MEANINGS.get(name)
+    if meaning and (problem := meaning(value)):
         yield problem
-
-
-def _nothing(_value: Any) -> str | None:
-    return None
 
 
 def _day_problem(text: str) -> str | None:
