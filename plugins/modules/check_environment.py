@@ -427,6 +427,8 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     """Look at everything and return the module's result. Raises UnfitError for what is wrong."""
     if not module.region:
         raise UnfitError(["Say in which region: with the option region or AWS_REGION."])
+    if problem := rules.identity_problem(module.params):
+        raise UnfitError([problem])
     wanted = read_wanted(module)
     libraries = ["boto3", "botocore", *(name for name, stage in LIBRARIES.items() if stage in wanted.stages)]
     missing = tools.missing_libraries(libraries)

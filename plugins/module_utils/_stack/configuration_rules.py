@@ -414,7 +414,13 @@ def _forms(values: Values) -> Iterator[str]:
     for variable, (pattern, example) in FORMS.items():
         value = _value(values, variable)
         for text in [value] if isinstance(value, str) else value or []:
-            if not re.fullmatch(pattern, text):
+            if variable == "ds_stack_apt_snapshot" and "@" in text:
+                # Not shown: it would be in the log.
+                yield (
+                    f"{variable}: it holds a name or a password, which would be in the stack's record and in "
+                    f"the image. Name an archive that takes none, such as {example}."
+                )
+            elif not re.fullmatch(pattern, text):
                 yield f"{variable}: '{shown(text)}' is not of the form {example}."
 
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from .._run.versions import satisfies
 from .image_lock import how_to_move
@@ -332,6 +333,16 @@ def credential_problem(refusal: Refusal) -> str:
     """Why AWS does not know who is asking."""
     fitting = (sentence for codes, sentence in _CREDENTIALS if refusal.code in codes)
     return next(fitting, _UNREACHABLE).format(code=refusal.code, message=refusal.message)
+
+
+def identity_problem(options: Mapping[str, Any]) -> str | None:
+    """Why a module's options, or the environment in their place, do not say who is asking."""
+    if options.get("profile") and options.get("access_key"):
+        return (
+            "Both a profile (AWS_PROFILE) and an access key (AWS_ACCESS_KEY_ID) are set, and Ansible's "
+            "modules take one of them. Unset the other."
+        )
+    return None
 
 
 def account_problems(wanted: Wanted, account: Account) -> list[str]:

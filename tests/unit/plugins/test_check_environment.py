@@ -415,6 +415,12 @@ def test_the_key_of_the_passwords(run: Any, answers: Answers) -> None:
     assert run(operator_key="alias/mine")["found"]["lacks_operator_key"] is False
 
 
+def test_a_profile_and_a_key(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "research")
+    (found,) = problems(run())
+    assert found.startswith("Both a profile (AWS_PROFILE) and an access key (AWS_ACCESS_KEY_ID) are set")
+
+
 def test_what_is_named_of_iam_is_there(run: Any, answers: Answers) -> None:
     iam = client("iam", REGION)
     document = json.dumps(
