@@ -107,6 +107,17 @@ options:
   data_volume_size:
     description: Size of the data volume in GiB. It cannot be less than what the stack's volume has.
     type: int
+  policy_arns:
+    description: Policies of the machine's role, which have to be there.
+    type: list
+    elements: str
+    default: []
+  permissions_boundary:
+    description: Permissions boundary of the machine's role, which has to be there.
+    type: str
+  bake_instance_profile:
+    description: Instance profile of the bake, which has to be there.
+    type: str
   kms_key_id:
     description: KMS key of the volumes.
     type: str
@@ -271,6 +282,9 @@ ARGUMENTS: dict[str, Any] = {
     "subnet_id": {"type": "str"},
     "root_volume_size": {"type": "int"},
     "data_volume_size": {"type": "int"},
+    "policy_arns": {"type": "list", "elements": "str", "default": []},
+    "permissions_boundary": {"type": "str"},
+    "bake_instance_profile": {"type": "str"},
     "kms_key_id": {"type": "str"},
     "operator_key": {"type": "str", "no_log": False},
     "cluster": {
@@ -311,17 +325,20 @@ def read_wanted(module: AnsibleAWSModule) -> rules.Wanted:
         base_image=rules.BaseImage(**base) if base else None,
         cluster=rules.Cluster(**params["cluster"]) if params["cluster"] else None,
         dry_runs=params["dry_runs"],
+        policy_arns=tuple(params["policy_arns"]),
         tags={name: str(value) for name, value in params["tags"].items()},
         **{
             name: params[name] or None
             for name in (
                 "availability_zone",
+                "bake_instance_profile",
                 "bake_instance_type",
                 "bake_subnet_id",
                 "data_volume_size",
                 "instance_type",
                 "kms_key_id",
                 "operator_key",
+                "permissions_boundary",
                 "root_volume_size",
                 "subnet_id",
             )
@@ -410,6 +427,8 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     """Look at everything and return the module's result. Raises UnfitError for what is wrong."""
     if not module.region:
         raise UnfitError(["Say in which region: with the option region or AWS_REGION."])
+    if problem := rules.identity_problem(module.params):
+        raise UnfitError([problem])
     wanted = read_wanted(module)
     libraries = ["boto3", "botocore", *(name for name, stage in LIBRARIES.items() if stage in wanted.stages)]
     missing = tools.missing_libraries(libraries)

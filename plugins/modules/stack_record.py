@@ -214,6 +214,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters imp
     ParameterStore,
     Paths,
 )
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import identity_problem
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.record import (
     FAILED,
     SUCCEEDED,
@@ -513,6 +514,8 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     paths = Paths(check_stack(options["stack"]))
     if not module.region:
         raise OptionError("Say in which region: with the option region or AWS_REGION.")
+    if problem := identity_problem(options):
+        raise OptionError(problem)
     begins = options["state"] == "begun"
     if not begins and module.check_mode:
         return {}

@@ -27,7 +27,7 @@ READS = {
 
 KEYWORDS = {
     *("changed_when", "check_mode", "failed_when", "loop", "loop_control", "name", "no_log"),
-    *("register", "rescue", "vars", "when"),
+    *("register", "rescue", "tags", "vars", "when"),
 }
 
 

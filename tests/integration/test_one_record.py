@@ -250,6 +250,21 @@ def test_what_is_not_mentioned_stops_those_that_apply(operator: Operator, collea
     assert [*colleague.folder.iterdir()] == []
 
 
+def test_in_parts_nothing_is_run(operator: Operator, colleague: Operator) -> None:
+    before = value(operator, "stack"), parameters(operator)
+    (said,) = errors(operator.run("site", "--tags", "network", code=2))
+    assert said == (
+        "Nothing was done. site.yml runs as a whole, and no part of it has a tag. Leave out --tags."
+    )
+    *_others, told = errors(colleague.run("stop", "--start-at-task", "Stop it", code=2))
+    assert (
+        told
+        == "stop.yml runs from its beginning, where it looks at what there is. Leave out --start-at-task."
+    )
+    assert machines(operator)[0]["State"]["Name"] == "running"
+    assert (value(operator, "stack"), parameters(operator)) == before
+
+
 def test_in_a_wrong_region_the_right_one_is_named(operator: Operator, colleague: Operator) -> None:
     before = value(operator, "stack"), parameters(operator)
     playbooks = (*APPLYING, *OTHERS) if os.environ.get("DS_STACK_SOAK") else ("site", "destroy", "stop")

@@ -615,6 +615,14 @@ def test_no_credentials_and_bad_names_are_told(run: Run, monkeypatch: pytest.Mon
     assert begun["run"] == ""
 
 
+def test_a_profile_and_a_key_are_told_from_one_another(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "research")
+    assert run("begun")["msg"] == (
+        "Both a profile (AWS_PROFILE) and an access key (AWS_ACCESS_KEY_ID) are set, and Ansible's modules "
+        "take one of them. Unset the other."
+    )
+
+
 def test_check_mode_writes_nothing(run: Run) -> None:
     assert run("begun", check=True)["run"] == ""
     assert names() == []

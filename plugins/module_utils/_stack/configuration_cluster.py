@@ -18,6 +18,10 @@ CLUSTER = "ds_stack_cluster"
 IDLE_MINUTES = (1, 10080)
 """What EMR takes: a minute to a week."""
 
+NOT_OF_EMR = re.compile(r"t[0-9][a-z]*\.(small|medium|[0-9]*x?large)|[a-z][a-z0-9-]*\.(small|medium)")
+"""Types that no node has:
+https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-supported-instance-types.html"""
+
 BUCKET = re.compile(r"(?=.{3,63}$)[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)*(?<!-)")
 ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}")
 """What names a bucket, and among that what does not:
@@ -48,6 +52,11 @@ def cluster_problems(values: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{CLUSTER}.subnet_id is missing: with ds_stack_subnet_id the VPC is not the stack's own, in "
             "which no subnet is made. Name one for the cluster, which gives no public addresses."
+        )
+    if re.fullmatch(NOT_OF_EMR, cluster["instance_type"]):
+        yield (
+            f"{CLUSTER}.instance_type: EMR has no nodes of {shown(cluster['instance_type'])}. Take a type "
+            "such as m7i.xlarge."
         )
     yield from _workers_problems(cluster["workers"])
     least, most = IDLE_MINUTES

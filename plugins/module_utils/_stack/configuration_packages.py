@@ -13,16 +13,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._software.conda import LockError, parse_lock
 from .names import shown
 
-DEBIAN_PACKAGE = (r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?([=/][A-Za-z0-9.+:~*-]+)?", "git")
+DEBIAN_PACKAGE = (r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:(amd64|all|any))?([=/][A-Za-z0-9.+:~*-]+)?", "git")
 """https://www.debian.org/doc/debian-policy/ch-controlfields.html#source, and how apt-get names a version."""
 
 R_PACKAGE = (r"[A-Za-z][A-Za-z0-9.]*[A-Za-z0-9](\s*>=\s*[0-9]+([.-][0-9]+)*)?", "dplyr or dplyr>=1.1")
 """https://cran.r-project.org/doc/manuals/r-release/R-exts.html#The-DESCRIPTION-file"""
 
+_VERSION = r"[=<>!~]+ *[0-9A-Za-z*][^\s\[\]'\"]*(?<![=<>!~,|])"
 CONDA_SPEC = (
-    r"([A-Za-z0-9._/-]+::)?[A-Za-z0-9_][A-Za-z0-9._-]*( *[=<>!~][^\s\[\]'\"]*| [0-9*][^\s\[\]'\"]*)?",
+    rf"([A-Za-z0-9._/-]+::)?[A-Za-z0-9_][A-Za-z0-9._-]*"
+    rf"( *{_VERSION}( *, *{_VERSION})*| [0-9*][^\s\[\]'\"]*( [A-Za-z0-9_*][A-Za-z0-9_.*]*)?)?",
     "pandas, pandas=2.2 or pandas>=2.2",
 )
 """The usual ones of conda's match specs: a channel, a name, a version and a build."""
@@ -32,6 +35,8 @@ OWN_ENVIRONMENTS = ("base", "ds", "jupyterhub", "root")
 """Names that the machine's own conda environments have, or that conda knows."""
 
 LOCK_MARK = "@EXPLICIT"
+PLATFORMS = ("linux-64", "noarch")
+"""Folders of a channel with packages for a machine of ours."""
 
 
 def package_problems(values: Mapping[str, Any]) -> Iterator[str]:
@@ -82,6 +87,26 @@ def _environments(environments: list[Mapping[str, Any]]) -> Iterator[str]:
                 "the text that 'conda list --explicit --md5' prints, for example by lookup('file', "
                 "'NAME.lock')."
             )
+        elif lock.strip() and (problem := lock_problem(lock, f"the lock of '{name}'", "ipykernel")):
+            yield f"{variable}: {problem}"
+
+
+def lock_problem(text: str, where: str, needed: str) -> str | None:
+    """Return why a text is no explicit lock for a machine of ours, which has a package; or None."""
+    try:
+        packages = parse_lock(text, where)
+    except LockError as error:
+        return str(error)
+    for package in packages:
+        platform = package.url.rpartition("/")[0].rpartition("/")[2]
+        if platform not in PLATFORMS:
+            return (
+                f"{where} has {package.filename} for {shown(platform)}, and the machine is "
+                f"{PLATFORMS[0]}. Make the lock on such a machine."
+            )
+    if all(package.name != needed for package in packages):
+        return f"{where} has no {needed}, without which it is of no use in notebooks. Make one that has it."
+    return None
 
 
 def _of_form(where: str, texts: list[str], form: tuple[str, str]) -> Iterator[str]:

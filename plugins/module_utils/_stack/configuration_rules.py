@@ -135,6 +135,24 @@ XEN_FAMILIES = frozenset(
     "c1 c3 c4 cc1 cc2 cg1 cr1 d2 f1 g2 g3 g3s h1 hi1 hs1 i2 i3 m1 m2 m3 m4 p2 p3 r3 r4 t1 t2 x1 x1e".split()  # noqa: SIM905
 )
 
+SMALL_SIZES = ("nano", "micro")
+"""Half a GiB of memory and one: https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html"""
+
+PARTITIONS = {
+    "cn-": "aws-cn",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "eu-isoe-": "aws-iso-e",
+    "us-isof-": "aws-iso-f",
+    "eusc-": "aws-eusc",
+}
+"""Beginning of a region's name → its partition, without whose name no ARN is one there; else it is aws:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"""
+
+STATE_KEYS = ("bucket", "key", "region", "use_lockfile")
+"""Settings of the backend that the playbooks rely on."""
+
 REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}")
 ZONE = re.compile(r"(?P<region>[a-z]{2,}(-[a-z]+)+-[0-9]{1,2})[a-p]")
 """A local zone has more in its name (us-west-2-lax-1a); a stack's network has no subnet there."""
@@ -382,6 +400,8 @@ def _type_problem(name: str, has_volume: bool) -> str | None:
             f"{name} has an Arm processor, and images and RStudio Server are for x86_64. Take a type with "
             "another processor, such as t3.large."
         )
+    if found["size"] in SMALL_SIZES:
+        return f"{name} has too little memory, a GiB or less. Take a larger type, such as t3.large."
     if has_volume and found["family"] in XEN_FAMILIES and not found["size"].startswith("metal"):
         return (
             f"{name} is not of the Nitro system, where the machine finds its data volume by its id. Take a "
@@ -394,7 +414,13 @@ def _forms(values: Values) -> Iterator[str]:
     for variable, (pattern, example) in FORMS.items():
         value = _value(values, variable)
         for text in [value] if isinstance(value, str) else value or []:
-            if not re.fullmatch(pattern, text):
+            if variable == "ds_stack_apt_snapshot" and "@" in text:
+                # Not shown: it would be in the log.
+                yield (
+                    f"{variable}: it holds a name or a password, which would be in the stack's record and in "
+                    f"the image. Name an archive that takes none, such as {example}."
+                )
+            elif not re.fullmatch(pattern, text):
                 yield f"{variable}: '{shown(text)}' is not of the form {example}."
 
 
@@ -407,17 +433,46 @@ def _policies(values: Values) -> Iterator[str]:
         )
 
 
-def _key_region(values: Values) -> Iterator[str]:
+def _arns(values: Values) -> Iterator[str]:
+    """ARNs of another region, or of another of AWS's partitions."""
     region = values.get("ds_stack_region")
-    for name in ("ds_stack_kms_key_id", "ds_stack_operator_key"):
-        key = values.get(name)
-        if key and region and key.startswith("arn:") and re.fullmatch(FORMS[name][0], key):
-            other = key.split(":")[3]
-            if other != region:
+    if not region or not REGION.fullmatch(region):
+        return
+    partition = next((one for start, one in PARTITIONS.items() if region.startswith(start)), "aws")
+    for variable, (pattern, _example) in FORMS.items():
+        value = _value(values, variable)
+        for arn in [value] if isinstance(value, str) else value or []:
+            if not arn.startswith("arn:") or not re.fullmatch(pattern, arn):
+                continue
+            _arn, of, _service, other = arn.split(":")[:4]
+            if other not in ("", region):
                 yield (
-                    f"{name}: the key is in {other}, and ds_stack_region is {region}. Take a key of "
+                    f"{variable}: the key is in {other}, and ds_stack_region is {region}. Take a key of "
                     "that region."
                 )
+            elif of != partition:
+                yield (
+                    f"{variable}: '{shown(arn)}' is of the partition {of}, and {region} is of {partition}. "
+                    f"Take one that begins with arn:{partition}:."
+                )
+
+
+def _operator_key(values: Values) -> Iterator[str]:
+    key = values.get("ds_stack_operator_key") or ""
+    if re.search(r"(^|:)alias/aws/", key) and re.fullmatch(FORMS["ds_stack_operator_key"][0], key):
+        yield (
+            f"ds_stack_operator_key: {shown(key)} is a key that AWS has for a service of its own. Write none "
+            "for the account's own key of Parameter Store, or take a key of yours."
+        )
+
+
+def _state_settings(values: Values) -> Iterator[str]:
+    for key in STATE_KEYS:
+        if key in values.get("ds_stack_state_settings", {}):
+            yield (
+                f"ds_stack_state_settings.{key} is the stack's to decide, which looks there for its state. "
+                "Leave it out."
+            )
 
 
 def _tags(values: Values) -> Iterator[str]:
@@ -503,7 +558,9 @@ RULES: Collection[Rule] = (
     _instance_types,
     _forms,
     _policies,
-    _key_region,
+    _arns,
+    _operator_key,
+    _state_settings,
     _tags,
     _locale,
     internet_problems,

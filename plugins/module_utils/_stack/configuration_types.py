@@ -11,6 +11,7 @@ say otherwise is converted: ``-e name=3`` and ``-e name=yes`` come as texts.
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ class Checker:
         elif kind in _COLLECTIONS and not isinstance(value, _COLLECTIONS[kind]):
             self.problems.append(_other_collection(name, place, option, value))
         elif kind == "list":
-            converted = self._entries(name, option, value)
+            converted = self._entries(name, place, option, value)
         elif kind == "dict":
             converted = self._keys(name, place, option, value)
         else:
@@ -74,16 +75,18 @@ class Checker:
             self._choices(name, place, option["choices"], converted)
         return converted
 
-    def _entries(self, name: str, option: Option, values: Sequence[Any]) -> list[Any]:
+    def _entries(self, name: str, place: str, option: Option, values: Sequence[Any]) -> list[Any]:
         entry = {"type": option.get("elements", "raw"), "options": option.get("options")}
         before = len(self.problems)
+        within = place.replace(" (", " of ") or ")"
         found = [
-            self._value(name, f" (entry {number})", entry, value) for number, value in enumerate(values, 1)
+            self._value(name, f" (entry {number}{within}", entry, value)
+            for number, value in enumerate(values, 1)
         ]
         if len(self.problems) == before:
             texts = [value for value in found if isinstance(value, str)]
             for text in sorted({text for text in texts if texts.count(text) > 1}):
-                self.problems.append(f"{name}: '{shown(text)}' is there twice. Remove one.")
+                self.problems.append(f"{name}{place}: '{shown(text)}' is there twice. Remove one.")
         return found
 
     def _keys(self, name: str, place: str, option: Option, values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -168,7 +171,7 @@ def _whole_number(where: str, value: Any) -> int:
 
 
 def _number(where: str, value: Any) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     if isinstance(value, str) and len(value) < LONGEST_NUMBER and NUMBER.fullmatch(value):
         return float(value)

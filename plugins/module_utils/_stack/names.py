@@ -21,6 +21,9 @@ INSTANCE_ID = re.compile(r"i-[0-9a-f]+")
 OPERATOR_KEY = "alias/ds-stack-operator"
 """The KMS key of the passwords that is made where there is none."""
 
+PASSWORD_OF_URL = re.compile(r"[^\s/:@]*:[^\s/@]+@")
+"""With the name before it."""
+
 RESERVED_USERS = frozenset(
     # Accounts and groups of every Debian and Ubuntu: /usr/share/base-passwd/{passwd,group}.master.
     "adm audio backup bin cdrom daemon dialout dip disk fax floppy games gnats irc kmem list lp mail man "  # noqa: SIM905
@@ -31,7 +34,8 @@ RESERVED_USERS = frozenset(
     "messagebus netdev polkitd pollinate rdma render sgx ssh sshd ssl-cert syslog tcpdump tss ubuntu usbmux "
     "uuidd wheel "
     # Those of what a stack's image has beside them, and Session Manager's.
-    "docker ds-self-test ds-stack ds-users jupyterhub nginx rstudio-server ssm-user".split()
+    "docker ds-processes ds-self-test ds-stack ds-stack-spark ds-users jupyterhub nginx "
+    "rstudio-server ssm-user".split()
 )
 """The machine makes no account that its image has already, as a user or as a group: nobody gets in then."""
 
@@ -109,8 +113,9 @@ def check_tags(tags: Mapping[str, Any]) -> dict[str, str]:
 
 
 def shown(text: str, longest: int = 60) -> str:
-    """Return a text as a message can show it: on one line, not too much of it, and no private key."""
+    """Return a text as a message can show it: one line, not too much of it, no private key, no password."""
     if "PRIVATE KEY" in text:
         return "(a private key)"
+    text = PASSWORD_OF_URL.sub("***@", text)
     line = text.encode("unicode_escape").decode() if not text.isprintable() else text
     return line if len(line) <= longest else f"{line[:longest]}…"

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from .._run.versions import satisfies
 from .image_lock import how_to_move
@@ -121,9 +122,23 @@ class Wanted:
     bake_subnet_id: str | None = None
     kms_key_id: str | None = None
     operator_key: str | None = None
+    policy_arns: Sequence[str] = ()
+    permissions_boundary: str | None = None
+    bake_instance_profile: str | None = None
     cluster: Cluster | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     dry_runs: bool = True
+
+    @property
+    def rights(self) -> Iterator[tuple[str, str, str]]:
+        """What of IAM has to be there: the variable that names it, the operation that asks, the name."""
+        if {NETWORK, INSTANCE, CLUSTER} & self.stages:
+            for arn in self.policy_arns:
+                yield "ds_stack_policy_arns", "GetPolicy", arn
+            if self.permissions_boundary:
+                yield "ds_stack_permissions_boundary", "GetPolicy", self.permissions_boundary
+        if BAKE in self.stages and self.bake_instance_profile:
+            yield "ds_stack_bake_instance_profile", "GetInstanceProfile", self.bake_instance_profile
 
     @property
     def machines(self) -> Iterator[tuple[str, str]]:
@@ -239,6 +254,7 @@ class Account:
     node_image: the one that the cluster's nodes are to have; False when there is none.
     vpcs: how many there are, without the stack's own. has_vpc: whether the stack has one.
     vcpu_limits: kind of instances → quota. key_states: KMS key → its state, empty when there is no such key.
+    there: what of IAM is named → whether it is there.
     refusals: questions that were not answered, those of dry runs among them.
     """
 
@@ -264,6 +280,7 @@ class Account:
     running: Sequence[Running] | None = None
     vcpu_limits: Mapping[str, int] = field(default_factory=dict)
     key_states: Mapping[str, str] = field(default_factory=dict)
+    there: Mapping[str, bool] = field(default_factory=dict)
     refusals: Sequence[Refusal] = ()
 
     @property
@@ -316,6 +333,16 @@ def credential_problem(refusal: Refusal) -> str:
     """Why AWS does not know who is asking."""
     fitting = (sentence for codes, sentence in _CREDENTIALS if refusal.code in codes)
     return next(fitting, _UNREACHABLE).format(code=refusal.code, message=refusal.message)
+
+
+def identity_problem(options: Mapping[str, Any]) -> str | None:
+    """Why a module's options, or the environment in their place, do not say who is asking."""
+    if options.get("profile") and options.get("access_key"):
+        return (
+            "Both a profile (AWS_PROFILE) and an access key (AWS_ACCESS_KEY_ID) are set, and Ansible's "
+            "modules take one of them. Unset the other."
+        )
+    return None
 
 
 def account_problems(wanted: Wanted, account: Account) -> list[str]:
@@ -381,7 +408,7 @@ def _is_problem(refusal: Refusal) -> bool:
 
 
 #: Questions whose answers are a courtesy: many may build without the right to ask them.
-_OPTIONAL = frozenset({"GetServiceQuota", "DescribeKey"})
+_OPTIONAL = frozenset({"GetServiceQuota", "DescribeKey", "GetPolicy", "GetInstanceProfile"})
 
 
 def is_objection(code: str) -> bool:
@@ -598,6 +625,13 @@ def _keys(wanted: Wanted, account: Account) -> Iterator[str]:
             yield f"{variable}: {wanted.region} has no key {key}. Take one that is in that region."
 
 
+def _rights(wanted: Wanted, account: Account) -> Iterator[str]:
+    for variable, operation, name in wanted.rights:
+        if not account.there.get(name, True):
+            what = "policy" if operation == "GetPolicy" else "instance profile"
+            yield f"{variable}: there is no {what} {name}. Make it first, or take one that is there."
+
+
 _RULES: tuple[Callable[[Wanted, Account], Iterator[str]], ...] = (
     _refusals,
     _types,
@@ -613,4 +647,5 @@ _RULES: tuple[Callable[[Wanted, Account], Iterator[str]], ...] = (
     _vpc_quota,
     _vcpu_quotas,
     _keys,
+    _rights,
 )

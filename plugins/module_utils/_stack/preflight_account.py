@@ -141,6 +141,11 @@ def ask(make_client: MakeClient, wanted: Wanted) -> Account:
             for key in _keys(wanted)
             if answers.get(f"DescribeKey {key}") is not None
         },
+        there={
+            name: answers[f"{operation} {name}"]
+            for _variable, operation, name in wanted.rights
+            if f"{operation} {name}" in answers
+        },
     )
     if wanted.dry_runs:
         survey.round(dict(_dry_runs(ec2, wanted, account)))
@@ -213,8 +218,16 @@ def _questions(
                 "DescribeImages own",
                 lambda: describe_images(ec2, Owners=["self"], Filters=_is_part(wanted.stack, "image")),
             )
+    yield from _questions_of_what_is_named(make_client, wanted)
+
+
+def _questions_of_what_is_named(
+    make_client: MakeClient, wanted: Wanted
+) -> Iterator[tuple[str, Callable[[], Any]]]:
     for key in _keys(wanted):
         yield f"DescribeKey {key}", partial(_key_state, make_client("kms", wanted.region), key)
+    for _variable, operation, name in wanted.rights:
+        yield f"{operation} {name}", partial(_is_there, make_client("iam", wanted.region), operation, name)
 
 
 def _questions_of_bake(ec2: Client, wanted: Wanted) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -373,6 +386,19 @@ def _key_state(kms: Client, key_id: str) -> str:
         if error.response["Error"]["Code"] in ("NotFoundException", "InvalidArnException"):
             return ""
         raise
+
+
+def _is_there(iam: Client, operation: str, name: str) -> bool:
+    try:
+        if operation == "GetPolicy":
+            iam.get_policy(PolicyArn=name)
+        else:
+            iam.get_instance_profile(InstanceProfileName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchEntity":
+            return False
+        raise
+    return True
 
 
 def _zones(ec2: Client) -> list[str]:

@@ -23,6 +23,9 @@ KINDS = (
 """Types of keys, as sshd(8) lists them for AUTHORIZED_KEYS FILE FORMAT. ssh-dss is no longer taken by default
 (release notes of OpenSSH 7.0)."""
 
+SIZES = {"ssh-ed25519": 32, "sk-ssh-ed25519@openssh.com": 32}
+"""Bytes of what follows the type in a key (RFC 8709)."""
+
 SMALLEST_RSA = 2048
 """Bits. sshd refuses less than 1024 (RequiredRSASize in sshd_config(5)); nobody should use less than this."""
 
@@ -43,11 +46,15 @@ def _text_problem(text: str) -> str | None:
         return f"this is empty. {EXAMPLE}"
     if text.rstrip("\r\n") != text or len(text.splitlines()) > 1:
         return "there is a line break in it. Write each key as an entry of its own, on one line."
-    return None if text.isprintable() else f"there is a character in it that cannot be shown. {EXAMPLE}"
+    return (
+        None
+        if text.replace("\t", " ").isprintable()
+        else f"there is a character in it that cannot be shown. {EXAMPLE}"
+    )
 
 
 def _kind_problem(text: str) -> str | None:
-    kind = text.partition(" ")[0]
+    kind = re.split("[ \t]", text)[0]
     if kind in KINDS:
         return None
     if kind == "ssh-dss":
@@ -65,12 +72,12 @@ def _kind_problem(text: str) -> str | None:
 
 
 def _content_problem(text: str) -> str | None:
-    kind, _space, rest = text.partition(" ")
+    kind, *rest = text.split()
     try:
-        fields = list(_fields(base64.b64decode(rest.split(" ", 1)[0], validate=True)))
+        fields = list(_fields(base64.b64decode("".join(rest[:1]), validate=True)))
     except (binascii.Error, ValueError):
         fields = []
-    if len(fields) < 2 or fields[0] != kind.encode():
+    if len(fields) < 2 or fields[0] != kind.encode() or len(fields[1]) != SIZES.get(kind, len(fields[1])):
         return f"what follows {kind} is no whole key. {EXAMPLE}"
     if kind == "ssh-rsa" and int.from_bytes(fields[-1], "big").bit_length() < SMALLEST_RSA:
         return f"this RSA key is shorter than {SMALLEST_RSA} bits. Make another with ssh-keygen -t ed25519."

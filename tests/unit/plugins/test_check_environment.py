@@ -415,6 +415,39 @@ def test_the_key_of_the_passwords(run: Any, answers: Answers) -> None:
     assert run(operator_key="alias/mine")["found"]["lacks_operator_key"] is False
 
 
+def test_a_profile_and_a_key(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "research")
+    (found,) = problems(run())
+    assert found.startswith("Both a profile (AWS_PROFILE) and an access key (AWS_ACCESS_KEY_ID) are set")
+
+
+def test_what_is_named_of_iam_is_there(run: Any, answers: Answers) -> None:
+    iam = client("iam", REGION)
+    document = json.dumps(
+        {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:List*", "Resource": "*"}}
+    )
+    policy = iam.create_policy(PolicyName="data", PolicyDocument=document)["Policy"]["Arn"]
+    iam.create_instance_profile(InstanceProfileName="ssm")
+    named = {"policy_arns": [policy], "permissions_boundary": policy, "bake_instance_profile": "ssm"}
+    assert not run(**named).get("failed")
+    other = f"{policy}s"
+    named = {"policy_arns": [policy, other], "permissions_boundary": other, "bake_instance_profile": "ssn"}
+    assert problems(run(**named)) == [
+        f"{variable}: there is no {what}. Make it first, or take one that is there."
+        for variable, what in (
+            ("ds_stack_policy_arns", f"policy {other}"),
+            ("ds_stack_permissions_boundary", f"policy {other}"),
+            ("ds_stack_bake_instance_profile", "instance profile ssn"),
+        )
+    ]
+    assert not run(**named, stages=["users"]).get("failed")
+    for operation in ("GetPolicy", "GetInstanceProfile"):
+        answers[operation] = refuse(operation, "AccessDenied")
+    result = run(**named)
+    assert not result.get("failed")
+    assert {"GetInstanceProfile: AccessDenied", "GetPolicy: AccessDenied"} <= {*result["not_checked"]}
+
+
 @pytest.mark.parametrize("stage", ["users", "destroy"])
 def test_other_stages_ask_for_credentials_and_region_alone(run: Any, answers: Answers, stage: str) -> None:
     for operation in ("DescribeImages", "DescribeInstanceTypes", "RunInstances", "DescribeVpcs"):

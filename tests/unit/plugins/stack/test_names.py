@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import grp
 import pwd
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import names
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_config import Parts, parse_document
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError
 
+ROLES = Path(__file__).resolve().parents[4] / "roles"
 RSA = [f"ssh-rsa {'A' * 716} user-{number}@laptop" for number in range(6)]
 
 
@@ -31,6 +35,19 @@ def test_what_names_no_stack(name: str) -> None:
     with pytest.raises(OptionError) as caught:
         names.check_stack(name)
     assert str(caught.value).startswith(f"stack: '{names.shown(name)}' cannot name a stack. Take 2 to 31")
+
+
+def test_no_user_has_the_name_of_an_account_that_a_role_makes() -> None:
+    found = [
+        (name, value)
+        for kind in ("defaults", "vars")
+        for path in sorted(ROLES.glob(f"*/{kind}/main.yml"))
+        for name, value in (yaml.safe_load(path.read_text()) or {}).items()
+        if re.search("(_group|^__.*_user)$", name)
+    ]
+    assert len(found) > 5
+    for name, value in found:
+        assert names.reserved_problem(value), name
 
 
 def test_names_of_users() -> None:

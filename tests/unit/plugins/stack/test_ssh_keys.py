@@ -28,6 +28,8 @@ PRIVATE = "-----BEGIN OPENSSH {} KEY-----\nc2VjcmV0\n-----END OPENSSH {} KEY----
         ED25519,
         ED25519.rpartition(" ")[0],  # without a comment
         public_key("ssh-ed25519", bytes(32), comment="Ädä on her laptop"),
+        ED25519.replace(" ", "  "),
+        ED25519.replace(" ", "\t"),
         RSA_4096,
         public_key("ecdsa-sha2-nistp256", b"nistp256", b"\x04" + bytes(64)),
         public_key("ecdsa-sha2-nistp521", b"nistp521", b"\x04" + bytes(132)),
@@ -67,6 +69,7 @@ def test_what_ssh_keygen_makes(tmp_path: Path, options: list[str]) -> None:
         ("/home/ada/.ssh/id_ed25519", "this is a path."),
         ("id_ed25519.pub", "this is a path."),
         ("ada", f"it begins with no known type of key. {EXAMPLE}"),
+        (public_key("ssh-ed25519", bytes(31)), "what follows ssh-ed25519 is no whole key."),
         (ED25519.split(" ")[1], "it begins with no known type of key."),
         (" " + ED25519, "there is something before the key."),
         ("ssh-ed448 AAAA", "it begins with no known type of key."),
