@@ -129,7 +129,7 @@ def test_the_fingerprint_covers_the_plugins_that_run_on_the_machine() -> None:
     ),
 )
 def test_one_about_a_stack_begins_with_its_record(playbook: str) -> None:
-    """Or consists of others, which do. tests/integration/test_one_record.py runs some, and all in `make soak`."""
+    """Or consists of others, which do. test_one_record.py runs some, and all in `make soak`."""
     text = (ROOT / f"playbooks/{playbook}.yml").read_text()
     found = re.search(r"ansible\.builtin\.(\w+): (\S+)", text)
     assert found
