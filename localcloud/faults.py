@@ -2,7 +2,8 @@
 
 * ``{"action": "RunInstances", "code": "InsufficientInstanceCapacity", "times": 2}``: the next two calls of
   that action fail with the code; ``"status"`` sets the HTTP status (default 503), ``"delay"`` seconds of
-  waiting before (alone: the call is only late), ``"message"`` the text.
+  waiting before (alone: the call is only late), ``"message"`` the text. Dry runs do not count: they are
+  about rights.
 * ``{"boot": "no-sshd"}``: the next boot has no sshd. ``{"boot": "fail"}``: the next boot fails, and the
   instance ends as terminated with a state reason.
 * ``{"snapshot": "pending"}``: the next snapshot of a volume is not completed for hours, that is as long as

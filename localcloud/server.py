@@ -71,10 +71,12 @@ class App:
         environ["CONTENT_LENGTH"] = str(len(body))
         signed = Signed.parse(request.headers.get("Authorization"))
         target = request.headers.get("X-Amz-Target", "")
-        action = _query_action(request, body) or target.rpartition(".")[2]
+        form = _form(request, body)
+        action = form.get("Action", "") or target.rpartition(".")[2]
         if signed and signed.service == "dlm":
             action = dlm.action(request.method, request.path)
-        refusal = self._injected(action) or (signed and self._refusal(signed, target, body))
+        dry = form.get("DryRun") == "true"  # it is about rights alone: AWS does not look for capacity, say
+        refusal = (not dry and self._injected(action)) or (signed and self._refusal(signed, target, body))
         if refusal:
             return _error(refusal, bool(target) or action in dlm.CALLS)(environ, start_response)
         changes = bool(signed and action and not action.startswith(READS))
@@ -180,10 +182,10 @@ def _logging(start_response: StartResponse, action: str) -> StartResponse:
     return noted
 
 
-def _query_action(request: Request, body: bytes) -> str:
+def _form(request: Request, body: bytes) -> dict[str, str]:
     if request.mimetype != "application/x-www-form-urlencoded":
-        return ""
-    return urllib.parse.parse_qs(body.decode("utf-8", "replace")).get("Action", [""])[0]
+        return {}
+    return dict(urllib.parse.parse_qsl(body.decode("utf-8", "replace")))
 
 
 def _error(refusal: Refusal, as_json: bool) -> Response:

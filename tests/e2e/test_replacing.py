@@ -53,10 +53,19 @@ def stack(cloud: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     )
 
 
-def order_fault(**fault: Any) -> None:
-    """Have the account refuse something, as localcloud/faults.py has it."""
+@contextmanager
+def faulty(**fault: Any) -> Iterator[None]:
+    """Have the account refuse something meanwhile, as localcloud/faults.py has it."""
+    fault_call("POST", {"times": 99, **fault})
+    try:
+        yield
+    finally:
+        fault_call("DELETE", {})
+
+
+def fault_call(method: str, fault: dict[str, Any]) -> None:
     connection = http.client.HTTPConnection(str(HOST), API_PORT, timeout=5)
-    connection.request("POST", "/_localcloud/fault", json.dumps(fault))
+    connection.request(method, "/_localcloud/fault", json.dumps(fault))
     assert connection.getresponse().status == 204
     connection.close()
 
@@ -122,8 +131,8 @@ def test_two_at_work_hold_another_image_back_until_they_leave(stack: Stack, tmp_
 
 def test_without_capacity_the_old_machine_serves_on(stack: Stack, tmp_path: Path) -> None:
     before = stack.machine()["InstanceId"]
-    order_fault(action="RunInstances", code="InsufficientInstanceCapacity", status=400)
-    said = refused(stack, "rollback", ds_stack_replace="now")
+    with faulty(action="RunInstances", code="InsufficientInstanceCapacity", status=400):
+        said = refused(stack, "rollback", ds_stack_replace="now")
     assert f"The machine {before} was not replaced, and serves on as before" in said, said[-3000:]
     assert stack.machine()["InstanceId"] == before
     with signed_in(stack, tmp_path, password=OWN) as alice:

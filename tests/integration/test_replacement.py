@@ -9,12 +9,17 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from moto.core.exceptions import JsonRESTError
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.ec2.models.instances import InstanceBackend
+from moto.ssm.models import SimpleSystemManagerBackend
 
 from tests.integration.moto_stacks import (
     all_but_the_record,
@@ -23,6 +28,7 @@ from tests.integration.moto_stacks import (
     machines,
     make_image,
     snapshots,
+    volumes,
 )
 from tests.integration.operators import ROOT, Operator
 
@@ -113,18 +119,28 @@ def test_a_quota_that_has_no_room_for_two_is_told_before_anything(operator: Oper
     operator.client("ec2").deregister_image(ImageId=image)
 
 
-def test_without_capacity_nothing_happens(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("code", "way_out"),
+    {
+        "InsufficientInstanceCapacity": "there is none of t3.large",
+        "VcpuLimitExceeded": "The quota has no room for two machines at a time. Have it raised",
+    }.items(),
+)
+def test_without_room_for_another_nothing_happens(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, code: str, way_out: str
+) -> None:
     def refuse(*_arguments: Any, **_options: Any) -> None:
-        raise EC2ClientError("InsufficientInstanceCapacity", "there is none of t3.large")
+        raise EC2ClientError(code, "there is none of t3.large")
 
     old = the_machine(operator)
-    image = make_image(operator, "3", "image-3")
+    image = make_image(operator, code, f"image-{code}")
     before = all_but_the_record(operator)
     with monkeypatch.context() as patched:
         patched.setattr(InstanceBackend, "run_instances", refuse)
         said = one_line(operator.run("instance", code=2))
     assert f"The machine {old['InstanceId']} was not replaced, and serves on as before" in said
-    assert "InsufficientInstanceCapacity" in said
+    assert code in said
+    assert way_out in said
     assert all_but_the_record(operator) == before
     operator.client("ec2").deregister_image(ImageId=image)
 
@@ -143,12 +159,86 @@ def test_it_goes_back_by_itself(operator: Operator) -> None:
     assert f"the old one, {old['InstanceId']}, has the homes again and is ready." in said
     assert "jupyterhub: it answers nothing" in said
     assert f"The image {image} is tagged as failed" in said
-    (tagged,) = operator.client("ec2").describe_images(ImageIds=[image])["Images"]
-    tags = {tag["Key"]: tag["Value"] for tag in tagged["Tags"]}
-    assert "jupyterhub: it answers nothing" in tags["ds-stack:failed"]
+    assert "jupyterhub: it answers nothing" in tags_of(operator, image)["ds-stack:failed"]
     before = all_but_the_record(operator)
     operator.run("instance")
     assert all_but_the_record(operator) == before
+
+
+def tags_of(operator: Operator, image: str) -> dict[str, str]:
+    """The tags of an image."""
+    (found,) = operator.client("ec2").describe_images(ImageIds=[image])["Images"]
+    return {tag["Key"]: tag["Value"] for tag in found["Tags"]}
+
+
+@contextmanager
+def refusing(call: str, old: str, *, also_back: bool = False) -> Iterator[None]:
+    """Have the account refuse a call while the old machine is stopped, but not what leads back to it."""
+    backend, name, error, of = REFUSED[call]
+    answer = getattr(backend, name)
+    account = ec2_backends["123456789012"]["us-east-1"]
+
+    def answered(self: Any, *arguments: Any, **options: Any) -> Any:
+        what = str([*arguments, *options.values()])
+        moves = of in what and account.get_instance(old).state == "stopped"
+        if moves and (also_back or (old in what) == (call == "DetachVolume")):
+            raise error
+        return answer(self, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(backend, name, answered)
+        yield
+
+
+BUSY = "AWS still has the volume at a machine, or is taking it off one"
+REFUSED: dict[str, tuple[type, str, Exception, str]] = {
+    "AttachVolume": (EBSBackend, "attach_volume", EC2ClientError("VolumeInUse", "it is attached"), ""),
+    "DetachVolume": (EBSBackend, "detach_volume", EC2ClientError("IncorrectState", "it is busy"), ""),
+    "CreateSnapshot": (EBSBackend, "create_snapshot", EC2ClientError("SnapshotLimitExceeded", "no more"), ""),
+    "GetParameter": (
+        SimpleSystemManagerBackend,
+        "get_parameter",
+        JsonRESTError("InternalServerError", "the parameters are away"),
+        "/machine/status/",
+    ),
+}
+"""What keeps the homes from moving, and what tells which of the calls: by whom, how, and with what in it."""
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        pytest.param("AttachVolume", BUSY, marks=pytest.mark.soak),
+        ("DetachVolume", BUSY),
+        pytest.param("CreateSnapshot", "SnapshotLimitExceeded", marks=pytest.mark.soak),
+        pytest.param("GetParameter", "the parameters are away", marks=pytest.mark.soak),
+    ],
+)
+def test_what_keeps_the_homes_from_moving_is_no_fault_of_the_image(
+    operator: Operator, call: str, words: str
+) -> None:
+    old, image = the_machine(operator)["InstanceId"], make_image(operator, call, f"image-{call}")
+    with refusing(call, old):
+        said = one_line(operator.run("instance", code=2))
+    assert the_machine(operator)["InstanceId"] == old
+    assert f", and the old one, {old}, has the homes again and is ready. What was wrong: " in said
+    assert words in said
+    assert "ds-stack:failed" not in tags_of(operator, image)
+    operator.client("ec2").deregister_image(ImageId=image)
+
+
+@pytest.mark.soak
+def test_where_the_homes_can_move_neither_there_nor_back_the_next_run_goes_on(operator: Operator) -> None:
+    old, image = the_machine(operator)["InstanceId"], make_image(operator, "busy", "image-busy")
+    (volume,) = volumes(operator)
+    with refusing("AttachVolume", old, also_back=True):
+        said = one_line(operator.run("instance", code=2))
+    assert f"new machine, and the way back to the old machine, {old}, failed too" in said
+    assert f"The homes are on {volume}, with nothing lost." in said
+    assert BUSY in said
+    operator.run("instance")
+    assert the_machine(operator)["ImageId"] == image
+    assert volumes(operator) == [volume]
 
 
 @pytest.mark.soak

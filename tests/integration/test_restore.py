@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.elastic_block_store import EBSBackend
 
 from localcloud.api import dlm
 from tests.integration.moto_stacks import (
@@ -35,28 +37,32 @@ if shutil.which("terraform") is None:
 NAME = "back"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE2v0Bz4Dl8OpEQjdCa7cBTGmVAuV7jh0N5TFVDrTUdN ada@example.org"
 KILLED = -9
+BUSY = " while it is busy"
+"""After a task that the account refuses, instead of a kill after it."""
 POINTS = [
     "Make a volume from the snapshot",
     "Stop the machine, which unmounts the homes",
     "Keep the volume that is there, under another name",
     "Make the new one the stack's",
     "Let Terraform's state forget the one that is kept",
+    "Take it off the machine" + BUSY,
     "Take it off the machine",
     "Attach the new one to the machine, if that is in its zone",
     "Apply the data volume",
     "Tell the machine its configuration",
     "Apply the machine",
 ]
-FEW = [POINTS[2], POINTS[7]]
+FEW = [POINTS[2], POINTS[5], POINTS[8]]
 POINTS_OF_A_HOME = [
     "Make a volume from the snapshot",
+    "Attach it to the machine" + BUSY,
     "Attach it to the machine",
     "Tell the machine whose home is wanted",
     "Wait until it has copied the home",
     "Take the volume off the machine",
     "Remove the volume",
 ]
-FEW_OF_A_HOME = [POINTS_OF_A_HOME[2]]
+FEW_OF_A_HOME = [POINTS_OF_A_HOME[1], POINTS_OF_A_HOME[3]]
 FAILING = {"grace"}
 """Whose home cannot be copied."""
 
@@ -300,18 +306,32 @@ def test_check_mode_says_what_would_be_done(colleague: Operator) -> None:
 
 
 @pytest.mark.parametrize("point", POINTS if os.environ.get("DS_STACK_SOAK") else FEW)
-def test_killed_it_is_gone_on_with(colleague: Operator, point: str) -> None:
+def test_broken_off_it_is_gone_on_with(colleague: Operator, point: str) -> None:
     """Each run finds what the one before has left; none makes a third volume, or another machine."""
     before, (machine,) = all_volumes(colleague), [one["InstanceId"] for one in all_machines(colleague)]
-    killed_after(colleague, point)
+    broken_off(colleague, point)
     there = all_volumes(colleague)
     assert before.keys() <= there.keys()
     assert len(there) == 2
     assert [one["InstanceId"] for one in all_machines(colleague)] == [machine]
 
 
-def killed_after(operator: Operator, point: str, **variables: str) -> None:
-    """Run the restore of the backup, which is killed."""
+def refuse(*_arguments: Any, **_options: Any) -> None:
+    """Answer as AWS does where a volume is at a machine that does not let go of it."""
+    raise EC2ClientError("IncorrectState", "the volume is busy")
+
+
+def broken_off(operator: Operator, point: str, **variables: str) -> None:
+    """Run the restore of the backup, which is killed, or refused something and says what then is."""
+    if point.endswith(BUSY):
+        with pytest.MonkeyPatch.context() as patched:
+            for name in ("attach_volume", "detach_volume"):
+                patched.setattr(EBSBackend, name, refuse)
+            said = " ".join(
+                operator.run("restore", code=2, ds_stack_snapshot=backup(operator), **variables).split()
+            )
+        assert "he same command goes on from there" in said
+        return
     environment = {
         **operator.environment,
         "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/faults/callbacks"),
@@ -409,10 +429,10 @@ def test_what_cannot_be_copied_is_told_and_leaves_nothing(colleague: Operator) -
 
 
 @pytest.mark.parametrize("point", POINTS_OF_A_HOME if os.environ.get("DS_STACK_SOAK") else FEW_OF_A_HOME)
-def test_killed_a_home_is_gone_on_with(colleague: Operator, point: str) -> None:
+def test_broken_off_a_home_is_gone_on_with(colleague: Operator, point: str) -> None:
     """By the same volume."""
     before = being_restored(colleague)
-    killed_after(colleague, point, ds_stack_restore_home="ada")
+    broken_off(colleague, point, ds_stack_restore_home="ada")
     made = being_restored(colleague)
     assert len(made) == (0 if point == POINTS_OF_A_HOME[-1] else 1)
     assert not before or not made or before == made

@@ -32,9 +32,13 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     cloud.jobs.shutdown()
 
 
-def call(client: Client, action: str, key: str = "AKIAOPERATOR", service: str = "ec2") -> TestResponse:
+def call(
+    client: Client, action: str, key: str = "AKIAOPERATOR", service: str = "ec2", **given: str
+) -> TestResponse:
     return client.post(
-        "/", data={"Action": action}, headers={"Authorization": SIGNED.format(key=key, service=service)}
+        "/",
+        data={"Action": action, **given},
+        headers={"Authorization": SIGNED.format(key=key, service=service)},
     )
 
 
@@ -46,6 +50,8 @@ def test_an_ordered_fault_comes_in_ec2s_protocol(client: Client) -> None:
         "message": "a < b",
     }
     assert client.post("/_localcloud/fault", json=fault).status_code == 204
+    with pytest.raises(AssertionError, match="moto was asked"):
+        call(client, "RunInstances", DryRun="true")  # does not meet it, nor use it up
     answer = call(client, "RunInstances")
     assert answer.status_code == 400
     assert "<Code>InsufficientInstanceCapacity</Code><Message>a &lt; b</Message>" in answer.text
