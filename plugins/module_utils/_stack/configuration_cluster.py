@@ -11,12 +11,9 @@ from typing import Any
 
 from .configuration_types import either
 from .names import shown
-from .spark import VERSIONS, whole
+from .spark import IDLE_MINUTES, VERSIONS, whole
 
 CLUSTER = "ds_stack_cluster"
-
-IDLE_MINUTES = (1, 10080)
-"""What EMR takes: a minute to a week."""
 
 BUCKET = re.compile(r"(?=.{3,63}$)[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)*(?<!-)")
 ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}")
@@ -74,11 +71,13 @@ def _workers_problems(workers: Mapping[str, int]) -> Iterator[str]:
         yield (
             f"{CLUSTER}.workers.core: {core} is too few. Take 1 or more: their disks keep what Spark shares."
         )
-    elif least < core:
+    core = max(core, 1)
+    if least < core:
         yield (
             f"{CLUSTER}.workers.min: {least} is less than the {core} of core, which are always there. Take "
             f"{core} or more, or fewer of core."
         )
+        least = core
     if most < least:
         yield f"{CLUSTER}.workers.max: {most} is less than the {least} of min. Take {least} or more."
 
