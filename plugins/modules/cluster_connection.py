@@ -23,7 +23,7 @@ options:
     type: str
     required: true
   idle_minutes:
-    description: Minutes without a session after which Spark Connect ends on the cluster.
+    description: Minutes without a session after which Spark Connect ends on the cluster, V(1) to V(10080).
     type: int
     default: 60
   host:
@@ -182,8 +182,11 @@ def present(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
     """Keep the parameters and return the module's result."""
     options = module.params
     paths = Paths(check_stack(options["stack"]))
-    host = connection.check_host(options["host"]) if options["host"] else None
+    idle_minutes = connection.check_idle_minutes(options["idle_minutes"])
     port = connection.check_port(options["port"])
+    host = spark = None
+    if options["host"] is not None:
+        host, spark = connection.check_host(options["host"]), connection.check_spark(options["spark"])
     tagging = Tagging.of(paths.stack, options["tags"], options["purge_tags"])
     connection.require()
     there = {name: read(store, name) for name in (paths.connect, paths.machine_cluster)}
@@ -192,9 +195,9 @@ def present(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
     found = None if options["regenerate"] else connection.usable(before[paths.connect], now)
     secrets = found or connection.make(now)
     module.no_log_values.update(secrets.hidden | _hidden(before))
-    after = {paths.connect: secrets.of_nodes(options["idle_minutes"])}
-    if host:
-        after[paths.machine_cluster] = secrets.of_machine(host, port, options["spark"])
+    after = {paths.connect: secrets.of_nodes(idle_minutes)}
+    if host and spark:
+        after[paths.machine_cluster] = secrets.of_machine(host, port, spark)
     fresh = [name for name, document in after.items() if before[name] != document]
     retagged = tagging.changes(store, [name for name in after if there[name]])
     if not module.check_mode:

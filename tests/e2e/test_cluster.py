@@ -26,6 +26,14 @@ CLUSTER: dict[str, Any] = {
     # Amazon Linux, which EMR wants, is not to be had here.
     "base_image": {"owner": DEBIAN_OWNER, "name": "debian-12-amd64-*", "ssh_username": "admin"},
 }
+VARIABLES: dict[str, Any] = {
+    "ds_stack_components": ["jupyterhub"],
+    "ds_stack_preset": "minimal",
+    "ds_stack_image_variables": SMALL,
+    "ds_stack_users": [{"name": "alice"}],
+    "ds_stack_allowed_cidrs": [f"{HOST}/32"],
+    "ds_stack_cluster": CLUSTER,
+}
 #: Seconds that anything of Spark may take on a machine that does much else.
 PATIENCE = 300
 
@@ -33,18 +41,7 @@ PATIENCE = 300
 @pytest.fixture(scope="module")
 def stack(cloud: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """Return a stack of a hub with a cluster, that is not made yet."""
-    return Stack(
-        "sparkling",
-        tmp_path_factory.mktemp("operator"),
-        {
-            "ds_stack_components": ["jupyterhub"],
-            "ds_stack_preset": "minimal",
-            "ds_stack_image_variables": SMALL,
-            "ds_stack_users": [{"name": "alice"}],
-            "ds_stack_allowed_cidrs": [f"{HOST}/32"],
-            "ds_stack_cluster": CLUSTER,
-        },
-    )
+    return Stack("sparkling", tmp_path_factory.mktemp("operator"), dict(VARIABLES))
 
 
 def clusters(*states: str) -> list[str]:

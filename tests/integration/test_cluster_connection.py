@@ -246,7 +246,17 @@ def test_tags(capsys: pytest.CaptureFixture[str]) -> None:
         ({"host": "spark.example.org", "spark": "4.0.2"}, "host: 'spark.example.org' is no IPv4 address"),
         ({"host": "10.0.0.1\nevil", "spark": "4.0.2"}, "is no IPv4 address"),
         ({"host": "10.0.0.256", "spark": "4.0.2"}, "host: '10.0.0.256' is no IPv4 address"),
-        ({"host": "10.0.0.1", "spark": "4.0.2", "port": 0}, "port: 0 is none."),
+        ({"host": "", "spark": "4.0.2"}, "host: '' is no IPv4 address"),  # of a cluster that has none
+        (
+            {"host": "10.0.0.1", "spark": "4.0.2", "port": 0},
+            "port: 0 is not possible. Take a number from 1 to",
+        ),
+        ({"host": "10.0.0.1", "spark": "4.0.2", "port": True}, "port: True is not possible."),
+        ({"host": "10.0.0.1", "spark": ""}, "spark: '' is no version"),
+        ({"host": "10.0.0.1", "spark": "4.0"}, "spark: '4.0' is no version, such as 4.0.2."),
+        ({"idle_minutes": 0}, "idle_minutes: 0 is not possible. Take a number from 1 to 10080."),
+        ({"idle_minutes": 10081}, "idle_minutes: 10081 is not possible."),
+        ({"idle_minutes": True}, "idle_minutes: True is not possible."),
         ({"host": "10.0.0.1"}, "missing parameter(s) required by 'host': spark"),
     ],
 )

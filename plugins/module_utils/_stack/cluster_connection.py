@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from .names import OptionError
+from .names import shown as shown_text
+from .spark import IDLE_MINUTES
 
 SCHEMA = 1
 SERVER_NAME = "spark.ds-stack.internal"
@@ -163,9 +166,26 @@ def shown(document: Mapping[str, Any]) -> Document:
 
 def check_port(port: int) -> int:
     """Return the option port. Raises OptionError."""
-    if not 1 <= port <= 65535:
-        raise OptionError(f"port: {port} is none. Take a number from 1 to 65535.")
-    return port
+    return _within("port", port, 1, 65535)
+
+
+def check_idle_minutes(minutes: int) -> int:
+    """Return the option idle_minutes. Raises OptionError."""
+    return _within("idle_minutes", minutes, *IDLE_MINUTES)
+
+
+def _within(option: str, number: int, least: int, most: int) -> int:
+    # Ansible takes true and false for numbers.
+    if isinstance(number, bool) or not least <= number <= most:
+        raise OptionError(f"{option}: {number} is not possible. Take a number from {least} to {most}.")
+    return number
+
+
+def check_spark(version: str) -> str:
+    """Return the option spark. Raises OptionError."""
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+){2}", version):
+        raise OptionError(f"spark: '{shown_text(version)}' is no version, such as 4.0.2.")
+    return version
 
 
 def check_host(host: str) -> str:
@@ -173,7 +193,7 @@ def check_host(host: str) -> str:
     try:
         return str(IPv4Address(host))
     except ValueError:
-        raise OptionError(f"host: '{host}' is no IPv4 address, such as 10.77.240.10.") from None
+        raise OptionError(f"host: '{shown_text(host)}' is no IPv4 address, such as 10.77.240.10.") from None
 
 
 def now() -> datetime:

@@ -11,16 +11,9 @@ from typing import Any
 
 from .configuration_types import either
 from .names import shown
-from .spark import VERSIONS, whole
+from .spark import IDLE_MINUTES, VERSIONS, whole
 
 CLUSTER = "ds_stack_cluster"
-
-IDLE_MINUTES = (1, 10080)
-"""What EMR takes: a minute to a week."""
-
-NOT_OF_EMR = re.compile(r"t[0-9][a-z]*\.(small|medium|[0-9]*x?large)|[a-z][a-z0-9-]*\.(small|medium)")
-"""Types that no node has:
-https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-supported-instance-types.html"""
 
 BUCKET = re.compile(r"(?=.{3,63}$)[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)*(?<!-)")
 ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}")
@@ -53,11 +46,6 @@ def cluster_problems(values: Mapping[str, Any]) -> Iterator[str]:
             f"{CLUSTER}.subnet_id is missing: with ds_stack_subnet_id the VPC is not the stack's own, in "
             "which no subnet is made. Name one for the cluster, which gives no public addresses."
         )
-    if re.fullmatch(NOT_OF_EMR, cluster["instance_type"]):
-        yield (
-            f"{CLUSTER}.instance_type: EMR has no nodes of {shown(cluster['instance_type'])}. Take a type "
-            "such as m7i.xlarge."
-        )
     yield from _workers_problems(cluster["workers"])
     least, most = IDLE_MINUTES
     if not least <= cluster["idle_minutes"] <= most:
@@ -83,11 +71,13 @@ def _workers_problems(workers: Mapping[str, int]) -> Iterator[str]:
         yield (
             f"{CLUSTER}.workers.core: {core} is too few. Take 1 or more: their disks keep what Spark shares."
         )
-    elif least < core:
+    core = max(core, 1)
+    if least < core:
         yield (
             f"{CLUSTER}.workers.min: {least} is less than the {core} of core, which are always there. Take "
             f"{core} or more, or fewer of core."
         )
+        least = core
     if most < least:
         yield f"{CLUSTER}.workers.max: {most} is less than the {least} of min. Take {least} or more."
 

@@ -21,6 +21,7 @@ from .configuration_packages import package_problems
 from .configuration_types import either
 from .locales import LOCALES
 from .names import login_problem, reserved_problem, shown, stack_problem
+from .spark import DEFAULTS
 from .ssh_keys import key_problem
 from .users import user_problems
 
@@ -152,6 +153,11 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"""
 
 STATE_KEYS = ("bucket", "key", "region", "use_lockfile")
 """Settings of the backend that the playbooks rely on."""
+
+NOT_OF_EMR = re.compile(r"t[0-9].*|.*\.(small|medium)")
+"""None of https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-supported-instance-types.html"""
+
+MACHINE_TYPE, NODE_TYPE = "ds_stack_instance_type", "ds_stack_cluster.instance_type"
 
 REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}")
 ZONE = re.compile(r"(?P<region>[a-z]{2,}(-[a-z]+)+-[0-9]{1,2})[a-p]")
@@ -374,35 +380,37 @@ def _numbers(values: Values) -> Iterator[str]:
 
 
 def _instance_types(values: Values) -> Iterator[str]:
-    for variable in (
-        "ds_stack_instance_type",
-        "ds_stack_bake_instance_type",
-        "ds_stack_cluster.instance_type",
+    for variable, example in (
+        (MACHINE_TYPE, "t3.large"),
+        ("ds_stack_bake_instance_type", "t3.large"),
+        (NODE_TYPE, DEFAULTS["instance_type"]),
     ):
         name = _value(values, variable)
-        if name is not None and (problem := _type_problem(name, variable == "ds_stack_instance_type")):
+        if name is not None and (problem := _type_problem(variable, name, example)):
             yield f"{variable}: {problem}"
 
 
-def _type_problem(name: str, has_volume: bool) -> str | None:
+def _type_problem(variable: str, name: str, example: str) -> str | None:
     found = INSTANCE_TYPE.fullmatch(name)
     if not found:
         lower = name.strip().lower()
         if INSTANCE_TYPE.fullmatch(lower):
             hint = f"Did you mean {lower}?"
         else:
-            hint = "Write a family and a size, such as t3.large."
+            hint = f"Write a family and a size, such as {example}."
         return f"'{shown(name)}' is no instance type. {hint}"
     if found["family"].startswith("mac"):
-        return f"{name} is a Mac. Take a type with an x86 processor, such as t3.large."
+        return f"{name} is a Mac. Take a type with an x86 processor, such as {example}."
     if found["family"] == "a1" or "g" in found["traits"]:
         return (
             f"{name} has an Arm processor, and images and RStudio Server are for x86_64. Take a type with "
-            "another processor, such as t3.large."
+            f"another processor, such as {example}."
         )
+    if variable == NODE_TYPE and NOT_OF_EMR.fullmatch(name):
+        return f"EMR has no nodes of {name}. Take a type such as {example}."
     if found["size"] in SMALL_SIZES:
-        return f"{name} has too little memory, a GiB or less. Take a larger type, such as t3.large."
-    if has_volume and found["family"] in XEN_FAMILIES and not found["size"].startswith("metal"):
+        return f"{name} has too little memory, a GiB or less. Take a larger type, such as {example}."
+    if variable == MACHINE_TYPE and found["family"] in XEN_FAMILIES and not found["size"].startswith("metal"):
         return (
             f"{name} is not of the Nitro system, where the machine finds its data volume by its id. Take a "
             "newer type, such as t3.large or m5.large."

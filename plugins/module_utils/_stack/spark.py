@@ -24,6 +24,9 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """Of ds_stack_cluster; its other keys have none, or that of BASE_IMAGE."""
 
+IDLE_MINUTES = (1, 10080)
+"""What EMR takes: a minute to a week."""
+
 BASE_IMAGE: Mapping[str, str] = {
     "owner": "amazon",
     "name": "al2023-ami-2023.*-kernel-6.1-x86_64",

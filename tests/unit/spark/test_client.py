@@ -162,6 +162,12 @@ def test_a_remote_that_is_none(tmp_path: Path, text: str) -> None:
         remote.read(tmp_path)
 
 
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+def test_a_time_that_is_none(timeout: float) -> None:
+    with pytest.raises(ValueError, match=f"timeout: {timeout} is not possible"):
+        session.connect(timeout)
+
+
 def test_nothing_connects_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise ClusterError("used")

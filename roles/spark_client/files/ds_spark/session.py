@@ -13,6 +13,7 @@ from .errors import ClusterError
 from .remote import Remote
 
 TIMEOUT_SECONDS = 15.0
+LONGEST_SECONDS = 86400
 # So long a session that has answered is taken for one that does.
 FRESH_SECONDS = 60.0
 
@@ -37,6 +38,10 @@ def connect(timeout: float = TIMEOUT_SECONDS) -> Any:
 
     ``timeout``: seconds after which it gives up. Raises ClusterError, which says what is wrong.
     """
+    if not 0 < timeout <= LONGEST_SECONDS:
+        raise ValueError(
+            f"timeout: {timeout} is not possible. Take seconds above 0, at most {LONGEST_SECONDS}."
+        )
     end = time.monotonic() + timeout
     found = remote.read()
     check.reach(found, end)

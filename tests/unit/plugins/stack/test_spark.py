@@ -76,3 +76,25 @@ def test_every_release_has_a_spark(release: str) -> None:
 )
 def test_what_is_accepted(cluster: dict[str, Any]) -> None:
     assert problems(cluster=cluster) == []
+
+
+@pytest.mark.parametrize(
+    ("workers", "advice"),
+    [
+        ({"core": 9}, ["min: Take 9 or more", "max: Take 9 or more"]),
+        (
+            {"core": -1, "min": -2, "max": -3},
+            ["core: Take 1 or more", "min: Take 1 or more", "max: Take 1 or more"],
+        ),
+        ({"core": 0, "min": 3, "max": 2}, ["core: Take 1 or more", "max: Take 3 or more"]),
+    ],
+)
+def test_all_that_is_wrong_with_the_workers_is_told_at_once(
+    workers: dict[str, int], advice: list[str]
+) -> None:
+    found = problems(cluster={"workers": workers})
+    assert len(found) == len(advice)
+    for sentence, wanted in zip(found, advice, strict=True):
+        variable, words = wanted.split(": ")
+        assert sentence.startswith(f"ds_stack_cluster.workers.{variable}: ")
+        assert words in sentence
