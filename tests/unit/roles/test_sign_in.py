@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,9 @@ class Browser:
 
     def __init__(self, place: str = PLACE, protocol: str = "https") -> None:
         """Come from this place."""
-        self.request = SimpleNamespace(remote_ip=place, protocol=protocol)
+        peer = SimpleNamespace(getpeername=lambda: ("127.0.0.1", 40000))
+        connection = SimpleNamespace(stream=SimpleNamespace(socket=peer))
+        self.request = SimpleNamespace(remote_ip=place, protocol=protocol, connection=connection)
         self.hub = SimpleNamespace(base_url="/hub/")
         self.cookies: dict[str, str] = {}
         self.options: dict[str, Any] = {}
@@ -165,3 +168,22 @@ def test_not_more_is_remembered_than_there_is_room_for(sign_in: Any, monkeypatch
     for number in range(5):
         assert tries.begin(f"user{number}", PLACE)
     assert len(tries._tries) == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "came"),
+    [
+        ("0: 0100007F:9C40 0100007F:03D5 01 00000000:00000000 00:00000000 00000000     0 0 7 1", "alice"),
+        ("0: 0100007F:9C40 0100007F:03D5 01 00000000:00000000 00:00000000 00000000  1002 0 7 1", 403),
+        ("0: 0100007F:9C41 0100007F:03D5 01 00000000:00000000 00:00000000 00000000  1002 0 7 1", "alice"),
+    ],
+    ids=["of the proxy", "of a user", "of another connection"],
+)
+def test_nobody_comes_past_the_proxies(
+    hub: Any, sign_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, came: object
+) -> None:
+    """A user's program could say that it asks for whatever address it likes."""
+    table = tmp_path / "tcp"
+    table.write_text(f"  sl  local_address rem_address\n{line}\n")
+    monkeypatch.setattr(sign_in, "CONNECTIONS", table)
+    assert attempt(hub, "alice", "right") == came
