@@ -17,6 +17,7 @@ from pathlib import Path
 
 SECONDS = 2.0
 SYSTEMS_PORTS = (980, 981, 982, 987)
+PROXIED_PORTS = (980, 987)
 SYSTEMS_FILES = (
     "/etc/shadow",
     "/etc/ds-stack/tls/key.pem",
@@ -31,6 +32,14 @@ def connects(address: tuple[str, int]) -> bool:
     """Whether a connection comes about. Raises OSError."""
     with socket.create_connection(address, SECONDS):
         return True
+
+
+def is_open(port: int) -> bool:
+    """Whether a connection to a port of this machine comes about."""
+    try:
+        return connects(("127.0.0.1", port))
+    except OSError:
+        return False
 
 
 def is_answered(address: tuple[str, int]) -> bool:
@@ -106,6 +115,7 @@ def attempts(other: int, port: int) -> dict[str, Callable[[], bool]]:
         "reach another's program by TCP": lambda: connects(("127.0.0.1", port)),
         "reach another's program by UDP": lambda: is_answered(("127.0.0.1", port)),
         "listen in the place of the hub, its proxy or RStudio": lambda: listens(SYSTEMS_PORTS),
+        "come to the sites past nginx, from wherever one says": lambda: any(map(is_open, PROXIED_PORTS)),
         "see another's processes": process.exists,
         "read another's command line": lambda: bool((process / "cmdline").read_bytes()),
         "have systemd tell another's command line": lambda: is_told(other),

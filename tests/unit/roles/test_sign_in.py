@@ -18,7 +18,9 @@ class Browser:
 
     def __init__(self, place: str = PLACE, protocol: str = "https") -> None:
         """Come from this place."""
-        self.request = SimpleNamespace(remote_ip=place, protocol=protocol)
+        peer = SimpleNamespace(getpeername=lambda: ("127.0.0.1", 40000))
+        connection = SimpleNamespace(stream=SimpleNamespace(socket=peer))
+        self.request = SimpleNamespace(remote_ip=place, protocol=protocol, connection=connection)
         self.hub = SimpleNamespace(base_url="/hub/")
         self.cookies: dict[str, str] = {}
         self.options: dict[str, Any] = {}
@@ -165,3 +167,18 @@ def test_not_more_is_remembered_than_there_is_room_for(sign_in: Any, monkeypatch
     for number in range(5):
         assert tries.begin(f"user{number}", PLACE)
     assert len(tries._tries) == 3
+
+
+@pytest.mark.parametrize(
+    ("port", "uid", "came"), [("9C40", 0, "alice"), ("9C40", 1002, 403), ("9C41", 1002, "alice")]
+)
+def test_nobody_comes_past_the_proxies(
+    hub: Any, monkeypatch: pytest.MonkeyPatch, port: str, uid: int, came: object
+) -> None:
+    """A user's program could say that it asks for whatever address it likes."""
+    line = f"0: 0100007F:{port} 0100007F:03D5 01 00000000:00000000 00:00000000 00000000 {uid} 0 7 1"
+    table = SimpleNamespace(
+        read_text=lambda encoding: f"  sl  local_address rem_address ({encoding})\n{line}\n"
+    )
+    monkeypatch.setattr(import_module("ds_stack_hub.sign_in"), "CONNECTIONS", table)
+    assert attempt(hub, "alice", "right") == came

@@ -3,14 +3,17 @@
 Wrong passwords count for the account and the place together that they came from. Whoever tries a user's
 passwords does not keep that user out, who is elsewhere, nor others who come from the same place, such as
 those behind a port forward. A browser from which somebody has signed in before is a place of its own.
+Whoever is on the machine comes by nginx too: the guard (role base) closes the hub's proxy to users.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pamela
@@ -27,6 +30,19 @@ KNOWN = "jupyterhub-signed-in"
 KNOWN_DAYS = 400
 MOST_TRIES = 10_000
 """As many accounts and places are remembered at once."""
+CONNECTIONS = Path("/proc/net/tcp")
+FIRST_UID = 1000
+"""From here on they are users'; the role base has the same number."""
+
+
+def owner(address: str, port: int) -> int:
+    """Return whose socket a connection to this machine's own comes from; root's where that is not known."""
+    wanted = f"{int.from_bytes(socket.inet_aton(address), 'little'):08X}:{port:04X}"
+    for line in CONNECTIONS.read_text(encoding="ascii").splitlines()[1:]:
+        fields = line.split()
+        if fields[1] == wanted:
+            return int(fields[7])
+    return 0
 
 
 @dataclass
@@ -71,10 +87,14 @@ class Accounts(PAMAuthenticator):
     async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:
         """Return the account's name if the password is right, and None if not.
 
-        Raises HTTPError after too many tries.
+        Raises HTTPError after too many tries, and for a program of a user's that comes to the hub itself, past
+        the proxies: what they say of the client's address is taken.
         """
         end = time.monotonic() + DELAY_SECONDS
         account = data["username"]
+        if (uid := owner(*handler.request.connection.stream.socket.getpeername()[:2])) >= FIRST_UID:
+            self.log.info("sign-in refused: %.40r from a program of uid %d", account, uid)
+            raise web.HTTPError(403, "Sign in at the machine's address.")
         known = handler.get_secure_cookie(KNOWN, max_age_days=KNOWN_DAYS) == account.encode()
         place = "a browser known" if known else handler.request.remote_ip
         one = self.tries.begin(account, place)
