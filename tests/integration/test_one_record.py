@@ -268,7 +268,8 @@ def test_with_an_image_that_is_named_no_bake_is_asked_for(operator: Operator) ->
     image = {"ds_stack_image_id": "ami-0123456789abcdef0"}
     (said,) = errors(operator.run("site", "--check", code=2, **image, ds_stack_rebake=True))
     assert said.startswith(
-        "Nothing was done. With ds_stack_image_id site.yml bakes nothing, and ds_stack_rebake asks for a bake."
+        "Nothing was done. With ds_stack_image_id site.yml bakes nothing, and ds_stack_rebake asks for a "
+        "bake."
     )
 
 
