@@ -127,8 +127,8 @@ class State:
         if not isinstance(document, dict) or document.get("version") != _VERSION:
             raise StateError(
                 f"Terraform's state {where} is not of a format that this collection can read: it is "
-                "encrypted, damaged, or of another version of Terraform. Nothing was changed. If it is damaged: "
-                f"{_before(where)}"
+                "encrypted, damaged, or of another version of Terraform. Nothing was changed. If it is "
+                f"damaged: {_before(where)}"
             )
         things = {}
         for resource in document.get("resources") or []:
