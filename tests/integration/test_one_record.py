@@ -265,6 +265,15 @@ def test_in_parts_nothing_is_run(operator: Operator, colleague: Operator) -> Non
     assert (value(operator, "stack"), parameters(operator)) == before
 
 
+def test_with_an_image_that_is_named_no_bake_is_asked_for(operator: Operator) -> None:
+    image = {"ds_stack_image_id": "ami-0123456789abcdef0"}
+    (said,) = errors(operator.run("site", "--check", code=2, **image, ds_stack_rebake=True))
+    assert said.startswith(
+        "Nothing was done. With ds_stack_image_id site.yml bakes nothing, and ds_stack_rebake asks for a "
+        "bake."
+    )
+
+
 def test_in_a_wrong_region_the_right_one_is_named(operator: Operator, colleague: Operator) -> None:
     before = value(operator, "stack"), parameters(operator)
     playbooks = (*APPLYING, *OTHERS) if os.environ.get("DS_STACK_SOAK") else ("site", "destroy", "stop")

@@ -62,4 +62,7 @@ def _failed(failures: Mapping[str, str], missing: Collection[str]) -> Iterator[s
         if not any(f"'{other}' is undefined" in reason for other in missing):
             names_of.setdefault(" ".join(reason.split()).rstrip("."), []).append(name)
     for reason, names in names_of.items():
+        if reason.endswith("resolved to an Omit scalar"):  # in Ansible's own words
+            yield f"{' and '.join(names)}: omit is for an option of a task. Leave the variable out instead."
+            continue
         yield f"{' and '.join(names)} cannot be worked out: {reason}."

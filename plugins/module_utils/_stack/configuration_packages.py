@@ -16,7 +16,10 @@ from typing import Any
 from .._software.conda import LockError, parse_lock
 from .names import shown
 
-DEBIAN_PACKAGE = (r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:(amd64|all|any))?([=/][A-Za-z0-9.+:~*-]+)?", "git")
+DEBIAN_PACKAGE = (
+    r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:(amd64|all|any))?([=/][A-Za-z0-9.+:~*-]+)?",
+    "git or git=1:2.39*",
+)
 """https://www.debian.org/doc/debian-policy/ch-controlfields.html#source, and how apt-get names a version."""
 
 R_PACKAGE = (r"[A-Za-z][A-Za-z0-9.]*[A-Za-z0-9](\s*>=\s*[0-9]+([.-][0-9]+)*)?", "dplyr or dplyr>=1.1")

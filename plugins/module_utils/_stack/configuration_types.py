@@ -221,6 +221,8 @@ def _literal(value: Any) -> str:
     """A value as one would write it in YAML; nothing of what a collection holds."""
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None:
+        return "null"
     if isinstance(value, str):
         return f"'{shown(value)}'"
     if isinstance(value, (Mapping, list, tuple)):
@@ -235,6 +237,7 @@ def _is(value: Any) -> str:
         (bool, "is true or false"),
         ((int, float), "is a number"),
         (str, "is a text"),
+        (bytes, "is binary"),
         ((datetime.date, datetime.time), "is a date"),
         (Mapping, "is a dict"),
         ((list, tuple), "is a list"),

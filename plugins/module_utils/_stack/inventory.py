@@ -89,6 +89,17 @@ class Thing:
     attached_to: tuple[str, ...] = ()
 
 
+def _before(where: str) -> str:
+    """Where what a state was before is to be had."""
+    if not where.startswith("s3://"):
+        return f"Terraform keeps the one before as {where}.backup."
+    bucket, _slash, key = where.removeprefix("s3://").partition("/")
+    return (
+        f"the bucket keeps its earlier versions (aws s3api list-object-versions --bucket {bucket} --prefix "
+        f"{key}). Get the last good one (aws s3api get-object --version-id ...), and put it back (aws s3 cp)."
+    )
+
+
 @dataclass(frozen=True)
 class State:
     """What one of Terraform's states has.
@@ -116,7 +127,8 @@ class State:
         if not isinstance(document, dict) or document.get("version") != _VERSION:
             raise StateError(
                 f"Terraform's state {where} is not of a format that this collection can read: it is "
-                "encrypted, damaged, or of another version of Terraform. Nothing was changed."
+                "encrypted, damaged, or of another version of Terraform. Nothing was changed. If it is "
+                f"damaged: {_before(where)}"
             )
         things = {}
         for resource in document.get("resources") or []:

@@ -363,9 +363,11 @@ def test_values_that_cannot_be_worked_out() -> None:
     failures = {
         "ds_stack_users": "'my_users' is undefined",
         "ds_stack_tags": "Syntax error in template:\n  unexpected end",
+        "ds_stack_timezone": "A template was resolved to an Omit scalar.",
     }
     assert find_problems(OPTIONS, {"ds_stack_name": "demo"}, failures=failures) == [
         "ds_stack_tags cannot be worked out: Syntax error in template: unexpected end.",
+        "ds_stack_timezone: omit is for an option of a task. Leave the variable out instead.",
         "ds_stack_users cannot be worked out: 'my_users' is undefined.",
     ]
 

@@ -91,8 +91,10 @@ def test_a_state_is_read_without_what_is_secret_in_it() -> None:
 
 @pytest.mark.parametrize("document", [b"not JSON", [], {"version": 5}, {"encrypted_data": "x"}, "text"])
 def test_a_state_that_cannot_be_read_is_told(document: Any) -> None:
-    with pytest.raises(StateError, match=r"s3://b/k is not of a format .* Nothing was changed"):
+    with pytest.raises(StateError, match=r"s3://b/k is not of a format .* Nothing was changed.*--prefix k\)"):
         State.parse("data", "s3://b/k", document)
+    with pytest.raises(StateError, match=r"the one before as /x/terraform\.tfstate\.backup\.$"):
+        State.parse("data", "/x/terraform.tfstate", document)
 
 
 def test_none_is_an_empty_state() -> None:
