@@ -394,11 +394,22 @@ def _type_problem(variable: str, name: str, example: str) -> str | None:
     found = INSTANCE_TYPE.fullmatch(name)
     if not found:
         lower = name.strip().lower()
-        if INSTANCE_TYPE.fullmatch(lower):
-            hint = f"Did you mean {lower}?"
-        else:
-            hint = f"Write a family and a size, such as {example}."
+        meant = INSTANCE_TYPE.fullmatch(lower)
+        hint = f"Did you mean {lower}?" if meant else f"Write a family and a size, such as {example}."
         return f"'{shown(name)}' is no instance type. {hint}"
+    if variable == NODE_TYPE and NOT_OF_EMR.fullmatch(name):
+        return f"EMR has no nodes of {name}. Take a type such as {example}."
+    if variable == MACHINE_TYPE and found["family"] in XEN_FAMILIES and not found["size"].startswith("metal"):
+        return (
+            f"{name} is not of the Nitro system, where the machine finds its data volume by its id. Take a "
+            "newer type, such as t3.large or m5.large."
+        )
+    return _processor_problem(found, example)
+
+
+def _processor_problem(found: re.Match[str], example: str) -> str | None:
+    """Return what is wrong with a type for any machine of ours."""
+    name = found[0]
     if found["family"].startswith("mac"):
         return f"{name} is a Mac. Take a type with an x86 processor, such as {example}."
     if found["family"] == "a1" or "g" in found["traits"]:
@@ -406,15 +417,8 @@ def _type_problem(variable: str, name: str, example: str) -> str | None:
             f"{name} has an Arm processor, and images and RStudio Server are for x86_64. Take a type with "
             f"another processor, such as {example}."
         )
-    if variable == NODE_TYPE and NOT_OF_EMR.fullmatch(name):
-        return f"EMR has no nodes of {name}. Take a type such as {example}."
     if found["size"] in SMALL_SIZES:
         return f"{name} has too little memory, a GiB or less. Take a larger type, such as {example}."
-    if variable == MACHINE_TYPE and found["family"] in XEN_FAMILIES and not found["size"].startswith("metal"):
-        return (
-            f"{name} is not of the Nitro system, where the machine finds its data volume by its id. Take a "
-            "newer type, such as t3.large or m5.large."
-        )
     return None
 
 

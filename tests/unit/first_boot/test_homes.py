@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,15 +22,19 @@ UID = 2345
 
 
 @pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder that the user gets to: each pytest that starts makes those of all root's alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     data, crontabs = tmp_path / "data", tmp_path / "crontabs"
     for folder in (data / "home", data / "state", crontabs):
         folder.mkdir(parents=True)
-    for folder in tmp_path, *tmp_path.parents:
-        if folder.name.startswith(
-            ("pytest-", "test_")
-        ):  # they are root's alone, and the user has to get there
-            folder.chmod(0o755)
     return parse(SETTINGS % (data, crontabs))
 
 
