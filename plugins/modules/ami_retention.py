@@ -89,6 +89,7 @@ kept:
       reason: instance i-0123456789abcdef0 was started from it
 """
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -113,6 +114,9 @@ ARGUMENTS: dict[str, Any] = {
     "min_age": {"type": "int", "default": 0},
     "protect": {"type": "list", "elements": "str", "default": []},
 }
+
+MAX_AGE = 36_500
+"""Days. No image is as old, and no date can be much further back."""
 
 _NOT_TERMINATED = ["pending", "running", "shutting-down", "stopping", "stopped"]
 
@@ -195,10 +199,15 @@ def retain(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     check_stack(stack)  # a star would name the images of all stacks
     if keep < 1 or min_age < 0:
         raise OptionError("keep is at least 1, min_age at least 0.")
+    for image_id in module.params["protect"]:
+        if not re.fullmatch(r"ami-[0-9a-f]+", image_id):
+            module.warn(
+                f"protect: {image_id!r} is no image, such as ami-0123456789abcdef0, and guards nothing."
+            )
     images = stack_images(client, stack)
     used = used_by_others(client, [image.ami_id for image in images]) if images else {}
     used.update(dict.fromkeys(module.params["protect"], "protected by the task"))
-    decisions = decide(images, keep, timedelta(days=min_age), used)
+    decisions = decide(images, keep, timedelta(days=min(min_age, MAX_AGE)), used)
     doomed = [decision.image for decision in decisions if not decision.keep]
     if not module.check_mode:
         remove(client, doomed)

@@ -241,6 +241,11 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflig
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_cluster as cluster_rules
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import preflight_tools as tools
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.image_lock import how_to_move
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import (
+    OptionError,
+    check_stack,
+    check_tags,
+)
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.preflight import (
     BAKE,
     CLUSTER,
@@ -319,14 +324,14 @@ def read_wanted(module: AnsibleAWSModule) -> rules.Wanted:
     params = module.params
     base = params["base_image"]
     return rules.Wanted(
-        stack=params["stack"],
+        stack=check_stack(params["stack"]),
         region=module.region,
         stages=frozenset(params["stages"]),
         base_image=rules.BaseImage(**base) if base else None,
         cluster=rules.Cluster(**params["cluster"]) if params["cluster"] else None,
         dry_runs=params["dry_runs"],
         policy_arns=tuple(params["policy_arns"]),
-        tags={name: str(value) for name, value in params["tags"].items()},
+        tags=check_tags(params["tags"]),
         **{
             name: params[name] or None
             for name in (
@@ -472,7 +477,7 @@ def main() -> None:
     module = AnsibleAWSModule(argument_spec=ARGUMENTS, supports_check_mode=True, check_boto3=False)
     try:
         result = run(module)
-    except (UnfitError, FingerprintError) as error:
+    except (UnfitError, OptionError, FingerprintError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

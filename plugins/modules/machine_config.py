@@ -97,7 +97,8 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_config import Parts, parse_document
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import parse_object
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_config import Parts
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError, check_stack
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.parameters import (
     SSH_KEYS,
@@ -122,7 +123,7 @@ def read(found: Parameter | None, name: str) -> dict[str, Any]:
     if found is None:
         return {}
     found.require(name, "String")
-    document = parse_document(found.value)
+    document = parse_object(found.value)
     if document is None:
         raise ForeignParameterError(name, "holds no configuration (no object in JSON)")
     return document
@@ -176,7 +177,7 @@ def write(module: AnsibleAWSModule, store: ParameterStore) -> dict[str, Any]:
         "tagged": list(retagged),
         "diff": {
             "before": shown(before, {name: one.value for name, one in keys.items()}),
-            "after": shown(parse_document(parts.document) or {}, texts),
+            "after": shown(parse_object(parts.document) or {}, texts),
         },
     }
 

@@ -332,7 +332,6 @@ left:
   sample: [image ami-0a1b2c3d4e5f60718]
 """
 
-import json
 import os
 from typing import Any
 
@@ -396,13 +395,10 @@ def hide_secrets(module: AnsibleAWSModule) -> Scrubber:
     Ansible would mask short ones ("1", "dev") too, all over the result.
     """
     names = ("sensitive_variables", "secret_key", "session_token")
-    secrets = secrets_in(module.params[name] for name in names)
-    # As JSON, of Python and of Go, has them.
-    for secret in tuple(secrets):
-        secrets.update(json.dumps(secret, ensure_ascii=ascii)[1:-1] for ascii in (True, False))
+    scrubber = Scrubber(secrets_in(module.params[name] for name in names))
     module.no_log_values.clear()
-    module.no_log_values.update(secrets)
-    return Scrubber(secrets)
+    module.no_log_values.update(scrubber.forms)
+    return scrubber
 
 
 def run(module: AnsibleAWSModule, scrubber: Scrubber, progress: Progress) -> dict[str, Any]:

@@ -105,7 +105,7 @@ from ansible_collections.iac.ds_stack.plugins.module_utils._software.receipt imp
 def read(path: str) -> dict[str, Any]:
     """Return a receipt. Raises ReceiptError."""
     try:
-        return load(Path(path).read_text(encoding="utf-8"), path)
+        return load(Path(path).read_text(encoding="utf-8-sig"), path)
     except OSError as error:
         raise ReceiptError(f"There is no receipt {path}: {error.strerror}.") from error
     except UnicodeError:

@@ -718,6 +718,10 @@ def test_a_name_may_hold_slashes(baker: Baker, ec2: Any) -> None:
     ("options", "message"),
     [
         ({"name": ""}, "The name '' cannot begin the name of an image"),
+        ({"template": ""}, "template: it is empty."),
+        ({"work_dir": ""}, "work_dir: it is empty."),
+        ({"tags": {"a": [1]}}, "tags: the value of 'a' is no text."),
+        ({"tags": {"": "x"}}, "tags: AWS takes no tag"),
         ({"name": "a" * 200}, "cannot begin the name of an image"),
         ({"name": "a*b\n"}, "cannot begin the name of an image"),
         ({"work_dir": "TEMPLATE"}, "lie in each other"),

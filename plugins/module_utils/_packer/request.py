@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .._stack.names import OptionError, check_tags
 from .errors import BakeError
 from .fingerprint import Entry, layered_entries
 from .places import Place, absolute
@@ -75,6 +76,9 @@ def resolve(params: Mapping[str, Any], region: str | None) -> Request:
     """
     if not region:
         raise BakeError("Say in which region: with the option region or AWS_REGION.")
+    for name in ("template", "work_dir"):
+        if not params[name]:
+            raise BakeError(f"{name}: it is empty.")
     template, work_dir = absolute(params["template"]), absolute(params["work_dir"])
     overlay = absolute(params["overlay"]) if params["overlay"] else None
     root = absolute(params["fingerprint_root"] or template.parent)
@@ -97,7 +101,7 @@ def resolve(params: Mapping[str, Any], region: str | None) -> Request:
         fingerprint_paths=tuple(params["fingerprint_paths"]),
         fingerprint_exclude=tuple(params["fingerprint_exclude"]),
         fingerprint_extra=params["fingerprint_extra"],
-        tags={name: str(value) for name, value in params["tags"].items()},
+        tags=_tags(params["tags"]),
         force=params["force"],
         timeout=params["timeout"],
         self_test=params["self_test"],
@@ -109,6 +113,13 @@ def resolve(params: Mapping[str, Any], region: str | None) -> Request:
     )
     _check_variables(request)
     return request
+
+
+def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        return check_tags(tags)
+    except OptionError as error:
+        raise BakeError(str(error)) from None
 
 
 def _check_name(name: str) -> None:

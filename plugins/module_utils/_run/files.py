@@ -38,9 +38,18 @@ def write_private_json(path: Path, value: Any) -> None:
     write_private(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
 
 
+def parse_object(text: str) -> dict[str, Any] | None:
+    """The object in a text that others may have written; None when there is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def read_json(path: Path) -> Any:
     """What is in a file of ours; None when there is none, or it is broken."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

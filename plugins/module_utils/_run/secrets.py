@@ -92,7 +92,7 @@ class Scrubber:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: set[str] = set()
-        self._forms: list[str] = []
+        self.forms: list[str] = []
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> None:
@@ -100,8 +100,8 @@ class Scrubber:
         new = set(secrets) - self._secrets
         self._secrets |= new
         forms = {form for secret in new for form in _forms(secret)}
-        # The longest first: one may hold another.
-        self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)
+        # All that are replaced, the longest first: one may hold another.
+        self.forms = sorted({*self.forms, *forms}, key=len, reverse=True)
 
     @property
     def secrets(self) -> list[str]:
@@ -110,7 +110,7 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """The text without the secrets."""
-        for form in self._forms:
+        for form in self.forms:
             if form in text:
                 text = text.replace(form, SENSITIVE)
         return text

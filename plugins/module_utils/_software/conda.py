@@ -109,8 +109,13 @@ class Request:
     def of(cls, specs: Iterable[str], channels: Iterable[str], override_channels: bool) -> Request:
         """Normalise: the order of specs says nothing, the order of channels is their priority.
 
-        :raises CondaError: a channel carries a password or a token, which a command line would show.
+        :raises CondaError: a channel carries a password or a token, which a command line would show, or conda
+            would take a spec for an option.
         """
+        asked = tuple(sorted(set(specs)))
+        wrong = [spec for spec in asked if not spec.strip() or spec.startswith("-")]
+        if wrong:
+            raise CondaError(f"specs: {wrong[0]!r} is no package.")
         chosen = tuple(channels)
         for channel in chosen:
             if mask(channel) != channel:
@@ -119,7 +124,7 @@ class Request:
                     "read from conda's command line. Put it into a .condarc that only root can read "
                     "(channel_alias or custom_channels), and name the channel here without it."
                 )
-        return cls(tuple(sorted(set(specs))), chosen, bool(chosen) and override_channels)
+        return cls(asked, chosen, bool(chosen) and override_channels)
 
     def arguments(self) -> list[str]:
         """The request on conda's command line."""
@@ -193,6 +198,7 @@ class Record:
 def parse_package(line: str) -> Package:
     """Parse one line ``URL#md5``; raise ValueError where it is not one."""
     url, _hash, md5 = line.strip().partition("#")
+    md5 = md5.lower()
     if not _MD5.match(md5):
         raise ValueError("has no MD5 (URL#md5)")
     path = urllib.parse.unquote(urllib.parse.urlsplit(url).path)

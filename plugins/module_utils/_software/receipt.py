@@ -163,7 +163,7 @@ def load(text: str, name: str) -> dict[str, Any]:
     """A receipt from its text. name: of the file, for the message. Raises ReceiptError."""
     try:
         receipt = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ReceiptError(f"{name} is no receipt: it is no JSON.") from None
     if not isinstance(receipt, dict) or not isinstance(receipt.get("schema"), int):
         raise ReceiptError(f"{name} is no receipt: it has no schema.")

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta, timezone
 from ipaddress import IPv4Address
 from typing import Any
 
+from .._run.files import parse_object
 from .names import OptionError
 from .names import shown as shown_text
 from .spark import IDLE_MINUTES
@@ -114,11 +115,7 @@ def make(now: datetime) -> Secrets:
 
 def parse(text: str) -> Document:
     """Return the document of a parameter; an empty one for what is none."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return parse_object(text) or {}
 
 
 def usable(document: Mapping[str, Any], now: datetime) -> Secrets | None:

@@ -16,7 +16,8 @@ import json
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from .._run.files import parse_object
 
 ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Letters and digits without those that look alike: l I O 0 1."""
@@ -119,9 +120,9 @@ def is_hash_of(published: Published | None, password: str) -> bool:
 def parse_published(text: str) -> Published | None:
     """Return what a machine's parameter says, or None when that makes no sense."""
     try:
-        found: Any = json.loads(text)
+        found = parse_object(text) or {}
         return Published(str(found["hash"]), int(found["rotation"]), int(found["operator_version"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

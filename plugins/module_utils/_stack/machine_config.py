@@ -63,12 +63,3 @@ class Parts:
 
 def _without_keys(user: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in user.items() if name != "ssh_keys"}
-
-
-def parse_document(text: str) -> dict[str, Any] | None:
-    """Return the configuration in a parameter's text, or None when it is none."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None

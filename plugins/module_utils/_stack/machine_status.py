@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from .._run.files import parse_object
 from .parameters import Parameter, ParameterStore, Paths
 
 SILENT_SECONDS = 300.0
@@ -62,11 +62,8 @@ class Seen:
 
 def parse(text: str) -> dict[str, Any] | None:
     """Return the status in a JSON text, or None when it is none."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(found, dict) or not isinstance(found.get("state"), str):
+    found = parse_object(text)
+    if found is None or not isinstance(found.get("state"), str):
         return None
     return found if isinstance(found.get("config_version"), (int, type(None))) else None
 

@@ -109,6 +109,12 @@ def check_tags(tags: Mapping[str, Any]) -> dict[str, str]:
             raise OptionError(f"tags: the value of '{name}' is no text. Write it in quotes.")
         if value is not None:
             texts[str(name)] = value if isinstance(value, str) else json.dumps(value)
+    for name, text in texts.items():
+        if not 1 <= len(name) <= 128 or len(text) > 256 or name.lower().startswith("aws:"):
+            raise OptionError(
+                f"tags: AWS takes no tag '{shown(name)}: {shown(text)}'. A name has 1 to 128 characters and "
+                "does not begin with aws:, a value has at most 256."
+            )
     return texts
 
 

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from .._run.files import parse_object
 from .._run.life import number_of
 from .names import shown
 from .users import LIMIT
@@ -205,10 +206,7 @@ class Lock:
     @classmethod
     def parse(cls, text: str) -> Lock:
         """Read one. A damaged one is a lock too, of nobody knows whom."""
-        try:
-            found = _mapping(json.loads(text))
-        except (TypeError, ValueError):
-            return cls()
+        found = parse_object(text) or {}
         return cls(**{one.name: str(found.get(one.name) or "") for one in fields(cls)})
 
     def text(self) -> str:
@@ -267,10 +265,7 @@ def _json(document: Mapping[str, Any]) -> str:
 
 
 def _document(text: str, name: str) -> dict[str, Any]:
-    try:
-        found = _mapping(json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise _damaged(name) from error
+    found = parse_object(text) or {}
     schema = found.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
         raise RecordError(

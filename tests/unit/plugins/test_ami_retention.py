@@ -134,9 +134,11 @@ def test_images_in_use_stay(ec2: Any, images: list[str], capsys: pytest.CaptureF
 def test_protected_and_young_images_stay(
     ec2: Any, images: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not run(capsys, keep=1, min_age=36500)["changed"]
+    for days in (36_500, 10**12):
+        assert not run(capsys, keep=1, min_age=days)["changed"]
     result = run(capsys, keep=1, protect=[images[3], "ami-of-nobody"])
     assert ids(result["kept"]) == [images[0], images[3]]
+    assert "'ami-of-nobody' is no image" in json.dumps(result["warnings"])
 
 
 def test_images_of_others_are_left_alone(

@@ -80,7 +80,19 @@ def test_document_goes_there_and_back() -> None:
     assert set(json.loads(credentials.document(one))) == {"hash", "rotation", "operator_version"}
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "[]", "3", "{}", '{"hash": "x", "rotation": "y"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense",
+        "[]",
+        "3",
+        "{}",
+        "[" * 4096,
+        '{"hash": "x", "rotation": "y"}',
+        '{"hash": "x", "rotation": Infinity}',
+    ],
+)
 def test_damaged_document_is_none(text: str) -> None:
     assert credentials.parse_published(text) is None
 

@@ -58,6 +58,16 @@ def test_a_version_with_an_epoch_is_unquoted() -> None:
     assert parse_package(f"https://x.example/c/noarch/a-1%211.0-0.conda#{MD5}").version == "1!1.0"
 
 
+@pytest.mark.parametrize("spec", ["", " ", "--yes", "-p=/"])
+def test_a_spec_is_no_option(spec: str) -> None:
+    with pytest.raises(CondaError, match=r"^specs: .* is no package\.$"):
+        Request.of(["a", spec], [], True)
+
+
+def test_an_md5_in_upper_case_is_the_same() -> None:
+    assert parse_package(ALPHA.replace(MD5, MD5.upper())) == parse_package(ALPHA)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -237,6 +237,7 @@ def test_a_receipt_is_read_as_it_was_written() -> None:
     ("text", "says"),
     [
         ("", "x is no receipt: it is no JSON."),
+        ("[" * 5000, "x is no receipt: it is no JSON."),
         ("[]", "x is no receipt: it has no schema."),
         ('{"schema": "1"}', "x is no receipt: it has no schema."),
         ('{"schema": 2}', "x is a receipt of schema 2; this collection reads 1."),
@@ -372,7 +373,8 @@ def compare(capsys: pytest.CaptureFixture[str], before: Path, after: Path) -> di
 def test_two_files_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, after, broken = (tmp_path / name for name in ("before", "after", "broken"))
     before.write_text(dump(RECEIPT))
-    after.write_text(dump(changed("os", "apt", "version", to="2.6.3")))
+    # As an editor may save it.
+    after.write_text(dump(changed("os", "apt", "version", to="2.6.3")), encoding="utf-8-sig")
     broken.write_bytes(b"\xff")
     assert compare(capsys, before, before)["same"]
     result = compare(capsys, before, after)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.iac.ds_stack.plugins.module_utils._run.files import parse_object
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack import names
-from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_config import Parts, parse_document
+from ansible_collections.iac.ds_stack.plugins.module_utils._stack.machine_config import Parts
 from ansible_collections.iac.ds_stack.plugins.module_utils._stack.names import OptionError
 
 ROLES = Path(__file__).resolve().parents[4] / "roles"
@@ -75,6 +76,13 @@ def test_tags_are_texts(value: Any, text: str) -> None:
     assert names.check_tags({"n": value, "theirs": None}) == {"n": text}
 
 
+@pytest.mark.parametrize("tags", [{"": "x"}, {"k" * 129: "x"}, {"AWS:x": "x"}, {"k": "x" * 257}])
+def test_tags_that_aws_refuses(tags: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=r"^tags: AWS takes no tag '"):
+        names.check_tags(tags)
+    assert names.check_tags({"k" * 128: "x" * 256, **dict.fromkeys(tags)}) == {"k" * 128: "x" * 256}
+
+
 @pytest.mark.parametrize("value", [[], [1], {"a": 1}])
 def test_tags_that_cannot_be(value: Any) -> None:
     with pytest.raises(OptionError, match=r"^tags: the value of 'n' is no text\."):
@@ -119,8 +127,8 @@ def test_what_no_parameter_can_hold(config: dict[str, Any], told: str) -> None:
 
 
 def test_documents() -> None:
-    assert parse_document('{"schema": 1}') == {"schema": 1}
-    assert [parse_document(text) for text in ("", " ", "[]", "null", '"x"', "{", "1")] == [None] * 7
+    assert parse_object('{"schema": 1}') == {"schema": 1}
+    assert [parse_object(text) for text in ("", " ", "[]", "null", '"x"', "{", "1", "[" * 4096)] == [None] * 8
 
 
 @pytest.mark.parametrize(
