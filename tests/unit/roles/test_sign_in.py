@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from importlib import import_module
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -171,19 +170,15 @@ def test_not_more_is_remembered_than_there_is_room_for(sign_in: Any, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("line", "came"),
-    [
-        ("0: 0100007F:9C40 0100007F:03D5 01 00000000:00000000 00:00000000 00000000     0 0 7 1", "alice"),
-        ("0: 0100007F:9C40 0100007F:03D5 01 00000000:00000000 00:00000000 00000000  1002 0 7 1", 403),
-        ("0: 0100007F:9C41 0100007F:03D5 01 00000000:00000000 00:00000000 00000000  1002 0 7 1", "alice"),
-    ],
-    ids=["of the proxy", "of a user", "of another connection"],
+    ("port", "uid", "came"), [("9C40", 0, "alice"), ("9C40", 1002, 403), ("9C41", 1002, "alice")]
 )
 def test_nobody_comes_past_the_proxies(
-    hub: Any, sign_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, came: object
+    hub: Any, monkeypatch: pytest.MonkeyPatch, port: str, uid: int, came: object
 ) -> None:
     """A user's program could say that it asks for whatever address it likes."""
-    table = tmp_path / "tcp"
-    table.write_text(f"  sl  local_address rem_address\n{line}\n")
-    monkeypatch.setattr(sign_in, "CONNECTIONS", table)
+    line = f"0: 0100007F:{port} 0100007F:03D5 01 00000000:00000000 00:00000000 00000000 {uid} 0 7 1"
+    table = SimpleNamespace(
+        read_text=lambda encoding: f"  sl  local_address rem_address ({encoding})\n{line}\n"
+    )
+    monkeypatch.setattr(import_module("ds_stack_hub.sign_in"), "CONNECTIONS", table)
     assert attempt(hub, "alice", "right") == came

@@ -87,7 +87,7 @@ class Accounts(PAMAuthenticator):
     async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:
         """Return the account's name if the password is right, and None if not.
 
-        Raises HTTPError after too many tries, and for a program of a user's that comes to the hub itself, past the
+        Raises HTTPError after too many tries, and for a user's program that comes to the hub itself, past the
         proxies: what they say of the client's address is taken.
         """
         end = time.monotonic() + DELAY_SECONDS
