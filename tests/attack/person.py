@@ -18,6 +18,7 @@ from pathlib import Path
 SECONDS = 2.0
 SYSTEMS_PORTS = (980, 981, 982, 987)
 PROXIED_PORTS = (980, 987)
+WEB_LOGS = ("/var/log/nginx/access.log", "/var/log/nginx/error.log")
 SYSTEMS_FILES = (
     "/etc/shadow",
     "/etc/ds-stack/tls/key.pem",
@@ -48,6 +49,11 @@ def is_answered(address: tuple[str, int]) -> bool:
         asks.settimeout(SECONDS)
         asks.sendto(b"x", address)
         return bool(asks.recv(1))
+
+
+def is_readable(path: str) -> bool:
+    """Whether a file is there, and open."""
+    return os.access(path, os.R_OK)
 
 
 def listens(ports: tuple[int, ...]) -> bool:
@@ -123,8 +129,9 @@ def attempts(other: int, port: int) -> dict[str, Callable[[], bool]]:
         "end another's process": lambda: may_end(other),
         "see another's files in `/tmp`": Path("/tmp/of-another").exists,
         "read hashes of passwords, keys, and what is the hub's or RStudio's": lambda: any(
-            os.access(path, os.R_OK) for path in SYSTEMS_FILES
+            map(is_readable, SYSTEMS_FILES)
         ),
+        "read what others open in the browser": lambda: any(map(is_readable, WEB_LOGS)),
         "read what the system writes to the journal": lambda: said("journalctl", "-qn1", "_UID=0"),
         "become root by `sudo`": lambda: said("sudo", "-n", "id"),
         "be outside of the limits for users": is_outside_of_limits,

@@ -281,6 +281,14 @@ def _hidden_file(hub: Hub, _password: str) -> None:
     assert hub.server("DELETE", "api/contents/.Renviron").status == 204
 
 
+def _folder_with_something_in_it(hub: Hub, _password: str) -> None:
+    with terminal(hub) as shell:
+        shell.run("mkdir -p full/of && touch full/of/things")
+        answer = hub.server("DELETE", "api/contents/full")
+        assert answer.status == 204, answer.text
+        assert shell.run("ls -d full 2>/dev/null") == ""
+
+
 def _page_has_plotly(hub: Hub, _password: str) -> None:
     assert "jupyterlab-plotly" in hub.server("GET", "lab").text
 
@@ -307,6 +315,7 @@ MORE: tuple[tuple[str, str, Act], ...] = (
     ("Export a notebook to everything that is offered", "JupyterLab's menu", _exports),
     ("Upload a table and download it", "JupyterLab's files", _files_up_and_down),
     ("Edit a hidden file", "JupyterLab's files", _hidden_file),
+    ("Delete a folder with something in it", "JupyterLab's files", _folder_with_something_in_it),
     ("Leave a program running in a terminal", "the idle culler", _busy_terminal),
     ("Leave a detached job", "the idle culler", _detached_job),
     ("Ask that nothing be stopped", "the idle culler", _kept),
