@@ -39,10 +39,12 @@ FORMS = {
     "r_extra_packages": R_PACKAGE,
     "r_system_packages": DEBIAN_PACKAGE,
 }
+HASHES = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
+"""What ansible.builtin.get_url can check, and with how many digits."""
 FORMS_OF_ENDINGS = {
     "_checksum": (
-        r"md5:[0-9a-fA-F]{32}|sha1:[0-9a-fA-F]{40}|sha(256:[0-9a-fA-F]{64}|512:[0-9a-fA-F]{128})"
-        r"|[a-z0-9]+:[a-z]+://\S+",
+        "|".join(f"{name}:[0-9a-fA-F]{{{length}}}" for name, length in HASHES.items())
+        + r"|[a-z0-9]+:[a-z]+://\S+",
         "sha256:777df4e0... in full",
     ),
     "_url": (r"([a-z]+://\S+)?", "https://example.org/file"),
