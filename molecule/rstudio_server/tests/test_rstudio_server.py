@@ -261,6 +261,7 @@ def test_what_a_user_tries_from_r_ssh_and_cron(host: Host) -> None:
         "get the machine's role in AWS, from the metadata service",
         "reach another's program by TCP",
         "reach another's program by UDP",
+        "come to the sites past nginx, from wherever one says",
         "see another's processes",
         "read another's command line",
     }
