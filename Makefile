@@ -54,9 +54,9 @@ lint unit integration newest molecule e2e: setup ## Run one tier of the tests
 
 soak: setup ## What takes too long for each change: every point to kill a run at, ways back, bakes, a cluster (two hours)
 	DS_STACK_SOAK=1 python -m pytest -q -s tests/faults
-	DS_STACK_SOAK=1 python -m pytest -q $(addprefix tests/integration/test_,destroy.py one_record.py replacement.py restore.py)
+	DS_STACK_SOAK=1 python -m pytest -q $(addprefix tests/integration/test_,cluster_plays.py destroy.py one_record.py replacement.py restore.py rollback.py)
 	DS_STACK_SOAK=1 python -m pytest -q tests/e2e/test_story.py -k 'is_enough or seconds_of or come_without or in_a_browser or shows_just_what or changed_role or signs_in_and_runs_python'
-	DS_STACK_SOAK=1 python -m pytest -q tests/e2e/test_two_bakes.py tests/e2e/test_replacing.py tests/e2e/test_cluster.py
+	DS_STACK_SOAK=1 python -m pytest -q tests/e2e/test_bad_bake.py tests/e2e/test_two_bakes.py tests/e2e/test_replacing.py tests/e2e/test_cluster.py
 	DS_STACK_SOAK=1 molecule test --scenario-name image
 
 bench: setup ## Measure what a task of terraform_stack costs, on a machine that does nothing else

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.e2e
 WRONG = "0" * 64
 
 
+@pytest.mark.soak
 def test_a_download_with_a_wrong_checksum_names_role_task_and_url_and_leaves_nothing(
     cloud: None, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_what_cannot_be_is_told_before_anything_is_made(operator: Operator) -> N
     ec2.delete_vpc(VpcId=vpc)
 
 
+@pytest.mark.soak
 def test_without_the_client_on_the_machine_no_cluster_is_made(operator: Operator) -> None:
     ec2, (machine,) = operator.client("ec2"), machines(operator)
     ec2.delete_tags(Resources=[machine["ImageId"]], Tags=[{"Key": "ds-stack:spark"}])
@@ -153,6 +154,7 @@ def test_status_tells_of_it(operator: Operator) -> None:
     )
 
 
+@pytest.mark.soak
 def test_a_run_of_the_machine_leaves_it_alone(operator: Operator) -> None:
     """It and its nodes are no machine of the stack's, and its nodes' image none of the machine's."""
     before = clusters(operator), document(operator, MACHINE)
@@ -182,6 +184,7 @@ def test_the_audit_knows_all_of_it(operator: Operator) -> None:
     assert "nothing looks after" not in said
 
 
+@pytest.mark.soak
 def test_one_that_has_ended_by_itself(operator: Operator) -> None:
     """Status says so, and cluster.yml brings it back, with the same secrets."""
     (ended,) = clusters(operator)
@@ -214,6 +217,7 @@ def test_stop_leaves_what_the_next_one_needs(operator: Operator) -> None:
     assert "  Cluster      none: cluster.yml makes it" in operator.run("status")
 
 
+@pytest.mark.soak
 def test_a_cluster_that_no_state_has_stops_the_next(operator: Operator) -> None:
     """As after a lost state: a second one would cost, unseen."""
     tags = [{"Key": "ds-stack:name", "Value": NAME}, {"Key": "ds-stack:part", "Value": "cluster"}]

@@ -153,6 +153,7 @@ def ada_at_work(operator: Operator) -> Iterator[str]:
     report(operator, AT_WORK)
 
 
+@pytest.mark.soak
 def test_another_network_is_not_made(operator: Operator) -> None:
     """What Terraform would refuse is told before, by what an operator can change."""
     subnet = operator.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]

@@ -351,6 +351,7 @@ def test_after_a_kill_the_same_person_just_goes_on(
     assert last_runs(operator)[:2] == [("start", "succeeded"), ("start", "began")]
 
 
+@pytest.mark.soak
 def test_nobody_is_stopped_unasked(operator: Operator, colleague: Operator) -> None:
     """Who is at work is said, and waited for or not, as was asked for; a silent machine is said to be one."""
     (machine,) = machines(operator)
@@ -471,6 +472,7 @@ def test_a_run_that_fails_gives_the_lock_back_and_says_where(operator: Operator)
     assert f"{PATH}/operator/lock" not in parameters(operator)
 
 
+@pytest.mark.soak
 def test_a_run_as_given_replaces_what_the_record_has(operator: Operator, colleague: Operator) -> None:
     base = operator.variables["ds_stack_base_image"]
     overlay = operator.variables["ds_stack_packer_overlay"]

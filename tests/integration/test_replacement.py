@@ -209,7 +209,7 @@ REFUSED: dict[str, tuple[type, str, Exception, str]] = {
     ("call", "words"),
     [
         pytest.param("AttachVolume", BUSY, marks=pytest.mark.soak),
-        ("DetachVolume", BUSY),
+        pytest.param("DetachVolume", BUSY, marks=pytest.mark.soak),
         pytest.param("CreateSnapshot", "SnapshotLimitExceeded", marks=pytest.mark.soak),
         pytest.param("GetParameter", "the parameters are away", marks=pytest.mark.soak),
     ],
@@ -292,6 +292,7 @@ def test_what_makes_another_machine_of_the_old_one_too_is_done_in_place(operator
     assert the_machine(operator)["ImageId"] == image
 
 
+@pytest.mark.soak
 def test_a_stopped_machine_for_which_there_is_no_room_is_started_as_another_type(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def test_the_newest_image_that_is_older_and_has_not_failed(
     assert "It stays until site.yml is run without ds_stack_image_id" in said
 
 
+@pytest.mark.soak
 def test_it_stays_there_until_it_is_said_otherwise(operator: Operator, images: dict[str, str]) -> None:
     before = all_but_the_record(operator)
     said = " ".join(operator.run("site", code=2).split())

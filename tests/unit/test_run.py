@@ -89,13 +89,19 @@ def test_an_unknown_tier(capsys: pytest.CaptureFixture[str]) -> None:
     assert "e3e is no tier: there are lint, unit," in capsys.readouterr().err
 
 
-def test_the_last_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     chosen = [
         Part("lint", "good", ("true",)),
         Part("lint", "bad", ("false",)),
         Part("unit", "not", ("false",)),
     ]
     monkeypatch.setattr(tests_run, "parts", lambda: iter(chosen))
+    # Not what the run of which this is a part keeps.
+    monkeypatch.setattr(tests_run, "COMPILED", tmp_path / "compiled")
+    for name in ("DS_STACK_TEST_COMPILED", "PYTHONPATH"):
+        monkeypatch.setenv(name, "")
     assert tests_run.main(["lint"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 1 failed"
 
